@@ -1,0 +1,214 @@
+"""The contract: what a backend offers, NumPy in and NumPy out.
+
+A backend is any object with the attributes and methods of `Backend`; nothing has to be inherited or imported from here.
+Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds, and
+no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
+dicts, and the named tuples of `data.programs`), so that a backend may live in another process, under another Python.
+
+Weights have one canonical form, TensorFlow 1's names and layouts:
+
+    kernel        [inputs + units, units]   input rows first: concat(x, h) @ kernel
+    bias          [units]
+    dense/kernel  [units, outputs]          models only
+    dense/bias    [outputs]                 models only
+
+A backend maps them by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an error
+that names it. It never reshapes.
+
+The dtype of the weights (float32 or float64) is the dtype of the whole call: inputs, states and results share it.
+Lengths are integers [batch], each from 0 to steps. None stands for "not given" everywhere: lengths None is every row
+full, initial_state None is zeros.
+
+An argument that breaks these rules raises ValueError with a sentence that names the argument, what was found and what
+was expected. No argument is ever modified.
+
+Python 3.7 syntax: the worker that serves TensorFlow 1.15.5 imports this module too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from data.programs import Adam, Cell, Model
+
+try:
+    from typing import Protocol
+except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
+    Protocol = object  # type: ignore[assignment]
+
+__all__ = ["CAPABILITIES", "Adam", "Backend", "Cell", "Model", "Slots", "Weights"]
+
+Weights = Dict[str, np.ndarray]
+Slots = Dict[str, np.ndarray]
+
+# What a backend can declare. A test that needs an undeclared one is skipped, by name, and counted.
+CAPABILITIES: Dict[str, str] = {
+    "two_step": "the two-step cell by hand",
+    "static_rnn": "unrolling step by step over a list of inputs",
+    "dynamic_rnn": "unrolling over a batch of sequences",
+    "lengths": "sequences of different lengths in one batch",
+    "initial_state": "a given initial state",
+    "gradients": "gradients of any cost on outputs and final state",
+    "in_top_k": "whether the target is among the k largest logits",
+    "initial_weights": "freshly drawn weights for a model",
+    "classifier": "a dense layer on the final state: forward, loss, prediction",
+    "regressor": "a dense layer on every output, stacked or wrapped: forward, loss, prediction",
+    "training": "optimizer steps on given batches",
+    "tanh": "the tanh activation",
+    "relu": "the ReLU activation",
+    "float32": "single precision",
+    "float64": "double precision",
+}
+
+
+class Backend(Protocol):
+    """One implementation of the chapter, as the suite sees it."""
+
+    name: str
+    # Names from CAPABILITIES.
+    capabilities: FrozenSet[str]
+    # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing is reported as a failure.
+    expected_failures: Mapping[str, str]
+
+    def describe(self) -> Dict[str, str]:
+        """Plain facts for the header of a run: framework, its version, Python, device, threads."""
+
+    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Two steps written out by hand, from a zero state.
+
+        x0, x1: [batch, inputs]. Returns (y0, y1), each [batch, units]:
+        y0 = f(x0 @ Wx + b), y1 = f(y0 @ Wy + x1 @ Wx + b), with Wx the first `inputs` rows of kernel and Wy the rest.
+        """
+
+    def static_rnn(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: List[np.ndarray],
+        lengths: Optional[np.ndarray] = None,
+        initial_state: Optional[np.ndarray] = None,
+    ) -> Tuple[List[np.ndarray], np.ndarray]:
+        """The cell repeated once per element of inputs, a list of `steps` arrays [batch, inputs].
+
+        Returns (outputs, state): a list of `steps` arrays [batch, units], and [batch, units].
+        The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final
+        state is the one at the row's last valid step (the initial state for length 0), whatever the padding holds.
+        """
+
+    def dynamic_rnn(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: np.ndarray,
+        lengths: Optional[np.ndarray] = None,
+        initial_state: Optional[np.ndarray] = None,
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """The cell over inputs [batch, steps, inputs]; initial_state [batch, units].
+
+        Returns (outputs [batch, steps, units], state [batch, units]) under the length law. All steps are kept, also
+        when every length is shorter.
+        """
+
+    def rnn_gradients(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: np.ndarray,
+        output_gradients: Optional[np.ndarray] = None,
+        state_gradient: Optional[np.ndarray] = None,
+        lengths: Optional[np.ndarray] = None,
+        initial_state: Optional[np.ndarray] = None,
+        unrolling: str = "dynamic",
+    ) -> Dict[str, np.ndarray]:
+        """Back-propagation through time, for any cost on any of the outputs and the final state.
+
+        inputs: [batch, steps, inputs], also when unrolling is "static" (the other value is "dynamic").
+        output_gradients: the cost's derivative by the outputs [batch, steps, units]; None if it does not use them.
+        state_gradient: the cost's derivative by the final state [batch, units]; None if it does not use it.
+        At least one is given. Returns the cost's gradients: "kernel" and "bias" in canonical layout, "inputs"
+        [batch, steps, inputs], "initial_state" [batch, units] (also when it was not given, at zeros).
+        Nothing flows into the padding: there the gradient by the inputs is exactly zero.
+        """
+
+    def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
+        """Whether fewer than k classes have a logit strictly above the target's: ties are hits.
+
+        logits [batch, classes], targets integers [batch]; returns bool [batch]. A row with any non-finite logit, or
+        with a target outside the classes, is a miss. k is at least 1.
+        """
+
+    def initial_weights(self, model: Model, seed: int) -> Weights:
+        """Freshly drawn float32 weights with TF1's defaults: Glorot uniform kernels, over the whole concatenated
+        kernel of a cell (fan-in inputs + units, fan-out units), and zero biases. The seed need not mean the same
+        numbers in two backends; within one, the same seed gives the same weights and another seed others."""
+
+    def forward(
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+    ) -> np.ndarray:
+        """inputs [batch, steps, inputs] -> logits [batch, outputs] of a classifier, or predictions
+        [batch, steps, outputs] of a regressor."""
+
+    def predict(
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+    ) -> np.ndarray:
+        """A classifier's class of the largest logit, int64 [batch] (the lowest class on a tie); a regressor's
+        predictions, as forward gives them."""
+
+    def loss(
+        self,
+        model: Model,
+        weights: Weights,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        lengths: Optional[np.ndarray] = None,
+    ) -> float:
+        """A classifier's mean over rows of sparse softmax cross-entropy, targets integers [batch] (one outside the
+        classes raises ValueError); a regressor's mean over every entry of the squared error, targets
+        [batch, steps, outputs], padded steps included."""
+
+    def loss_gradients(
+        self,
+        model: Model,
+        weights: Weights,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        lengths: Optional[np.ndarray] = None,
+    ) -> Tuple[float, Weights]:
+        """The loss, and its gradient by each weight, under the weights' names."""
+
+    def train(
+        self,
+        model: Model,
+        weights: Weights,
+        optimizer: Adam,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        batches: np.ndarray,
+        lengths: Optional[np.ndarray] = None,
+        slots: Optional[Slots] = None,
+    ) -> Tuple[np.ndarray, Weights, Slots]:
+        """One optimizer step per row of batches, in order.
+
+        inputs [rows, steps, inputs], targets and lengths of the same rows; batches: integer row numbers
+        [iterations, batch]. slots: what an earlier call returned, to go on from there; None for a fresh start.
+
+        Returns (losses [iterations], each before its step; weights; slots). Slots have TF1's names: for each weight
+        "<name>/Adam" (first moment) and "<name>/Adam_1" (second moment), and float32 scalars (0-d arrays)
+        "beta1_power" and "beta2_power", the powers that the next step will use (beta1 and beta2 themselves at first).
+
+        Adam is TF1's, exactly: learning rate, betas and epsilon are rounded to float32, the powers are accumulated in
+        float32, also when the weights are float64;
+        lr_t = lr * sqrt(1 - beta2_power) / (1 - beta1_power); weight -= lr_t * m / (sqrt(v) + epsilon).
+        """
+
+
+def check_capabilities(backend: Any) -> None:
+    """Raise ValueError when a backend declares a capability that the contract does not know."""
+    unknown = sorted(set(backend.capabilities) - set(CAPABILITIES))
+    if unknown:
+        raise ValueError(
+            "backend %r declares unknown capabilities %s; the contract knows %s"
+            % (backend.name, ", ".join(unknown), ", ".join(CAPABILITIES))
+        )
