@@ -1,0 +1,134 @@
+"""Record what genuine TensorFlow 1.15.5 answers: `python -m spec_tests.record`, under Python 3.7.
+
+    python3.7 -m venv tf1 && tf1/bin/pip install tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'
+    tf1/bin/python -m spec_tests.record            # from the root of the repository
+
+It puts the questions of `spec_tests.cases` to tf_reference and writes the answers to data/files/recorded/*.npz. Any other
+TensorFlow is refused, since the point of these files is where they come from.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import numpy as np
+
+from data import mnist, recorded
+from data.batches import BatchStream
+from data.programs import MNIST, MNIST_ITERATIONS_PER_EPOCH
+from spec_tests import backends, cases
+
+TENSORFLOW = "1.15.5"
+TRAINING_ITERATIONS = 60
+CURVE_EPOCHS = 3
+
+
+def split_arguments(arguments: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
+    """Arguments as plain values and as arrays by name ("weights/kernel", "inputs"), for a file."""
+    plain: Dict[str, Any] = {}
+    arrays: Dict[str, np.ndarray] = {}
+    for key, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            arrays[key] = value
+        elif key == "weights":
+            arrays.update({"weights/" + name: array for name, array in value.items()})
+        elif key == "inputs":  # static_rnn's list, one array per step
+            arrays["inputs"] = np.stack(value, axis=1)
+        else:
+            plain[key] = value
+    return plain, arrays
+
+
+def join_arguments(method: str, plain: Dict[str, Any], arrays: Dict[str, np.ndarray]) -> Dict[str, Any]:
+    """The inverse of `split_arguments`, from what a recorded file holds."""
+    arguments: Dict[str, Any] = dict(plain)
+    if "cell" in plain:
+        arguments["cell"] = cases.Cell(*plain["cell"])
+    for key, array in arrays.items():
+        if key.startswith("weights/"):
+            arguments.setdefault("weights", {})[key[len("weights/") :]] = array
+        else:
+            arguments[key] = array
+    if method == "static_rnn":
+        arguments["inputs"] = list(np.moveaxis(arrays["inputs"], 1, 0))
+    return arguments
+
+
+def record_small(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
+    """Every small case, with what was given, so that the file is enough to repeat it."""
+    found = {}
+    for case in cases.small_cases(dtype):
+        plain, arrays = split_arguments(case.arguments)
+        answer = cases.named_results(case, getattr(backend, case.method)(**case.arguments))
+        found[case.name] = recorded.Recorded({"method": case.method, "arguments": plain}, arrays, answer)
+    return found
+
+
+def record_training(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
+    """The first optimizer steps of each training program. Weights and batches come from `cases.training_case`."""
+    found = {}
+    for name in cases.TRAINING:
+        case = cases.training_case(name, dtype, TRAINING_ITERATIONS)
+        answer = cases.named_results(case, backend.train(**case.arguments))
+        kept = {key: array for key, array in answer.items() if not key.startswith("slots/")}
+        question = {"method": "train", "program": name, "dtype": dtype, "iterations": TRAINING_ITERATIONS}
+        found[case.name] = recorded.Recorded(question, {}, kept)
+    return found
+
+
+def mnist_epochs(backend: Any, epochs: int, seed: int = 1) -> Iterator[Tuple[np.ndarray, float]]:
+    """MNIST on all 55,000 images in float32: after each epoch, its losses and the accuracy on the 10,000 test images."""
+    images = mnist.load()
+    stream = BatchStream(len(images.train.labels), MNIST.batch, seed)
+    weights, slots = cases.model_weights(MNIST.model, "float32", seed), None
+    for _ in range(epochs):
+        losses, weights, slots = backend.train(
+            MNIST.model,
+            weights,
+            MNIST.optimizer,
+            images.train.images,
+            images.train.labels,
+            stream.take(MNIST_ITERATIONS_PER_EPOCH),
+            slots=slots,
+        )
+        logits = backend.forward(MNIST.model, weights, images.test.images)
+        yield losses, float(np.mean(backend.in_top_k(logits, images.test.labels, 1)))
+
+
+def record_curve(backend: Any) -> Dict[str, recorded.Recorded]:
+    epochs = list(mnist_epochs(backend, CURVE_EPOCHS))
+    answer = {
+        "losses": np.concatenate([losses for losses, _ in epochs]),
+        "test_accuracy": np.array([accuracy for _, accuracy in epochs]),
+    }
+    question = {"method": "train", "program": "mnist", "dtype": "float32", "epochs": CURVE_EPOCHS}
+    return {"mnist-%d-epochs" % CURVE_EPOCHS: recorded.Recorded(question, {}, answer)}
+
+
+def main(arguments: List[str]) -> int:
+    folder = Path(arguments[0]) if arguments else recorded.FOLDER
+    backend = backends.load("tf_reference")
+    described = backend.describe()
+    if TENSORFLOW not in described.values():
+        print("record: this is not TensorFlow %s but %s; nothing was written" % (TENSORFLOW, described), file=sys.stderr)
+        return 2
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    for dtype in cases.DTYPES:
+        for kind, make in (("small", record_small), ("training", record_training)):
+            path = folder / ("tf-%s-%s-%s.npz" % (TENSORFLOW, kind, dtype))
+            recorded.save(path, make(backend, dtype))
+            print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
+    path = folder / ("tf-%s-curve-float32.npz" % TENSORFLOW)
+    recorded.save(path, record_curve(backend))
+    print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
+    print("recorded under Python %s, NumPy %s, %s" % (platform.python_version(), np.__version__, described))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
