@@ -144,7 +144,7 @@ def program_rows(program: Program, dtype: str) -> Tuple[np.ndarray, np.ndarray]:
     if program.name == "mnist":
         train = mnist.load().train
         return train.images.astype(dtype), train.labels
-    return series.training(dtype)
+    return series.training_pair(dtype)
 
 
 def training_case(name: str, dtype: str, iterations: int, seed: int = 1) -> Case:
