@@ -59,8 +59,7 @@ def read_idx(path: Path, rank: int, sha256: str | None = None) -> np.ndarray:
         if header[:4] != expected:
             raise DataError(
                 "%s: not an IDX file of uint8 with %d dimension%s: it starts with bytes %s, expected %s; check that it "
-                "is the right file"
-                % (path, rank, "" if rank == 1 else "s", header[:4].hex() or "(none)", expected.hex())
+                "is the right file" % (path, rank, "" if rank == 1 else "s", header[:4].hex() or "none", expected.hex())
             )
         if len(header) < 4 + 4 * rank:
             raise DataError("%s: ends within its header (truncated); get the file again" % path)

@@ -1,0 +1,50 @@
+"""What the command lines of the two implementations share: the same commands, flags, help and output for both.
+
+`python -m torch_impl` and `python -m tf_reference` each call `command_line` with a function that makes their adapter.
+The adapter keeps the contract of `spec_tests.contract`, and has in addition
+
+    trainer(model, weights, optimizer, inputs, targets, lengths=None, slots=None)
+
+which returns an object that keeps its weights between calls, NumPy in and NumPy out:
+
+    run(batches)                   one optimizer step per row of batches [iterations, batch]; losses [iterations],
+                                   each before its step
+    forward(inputs, lengths=None)  logits or predictions with the weights reached so far
+    weights(), slots()             the state reached, in canonical form
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import click
+
+from data.doors.show import show_command
+from data.doors.train_mnist import mnist_command
+from data.doors.train_series import series_command
+
+__all__ = ["command_line"]
+
+
+def command_line(name: str, title: str, backend: Callable[[str, int | None], Any]) -> click.Group:
+    """The click group of one implementation: `show` and the group `train`, to which more commands can be added.
+
+    name: the implementation's package, also in the default output folders. title: one sentence for --help.
+    backend: (device, threads) -> adapter; it is called, and so may import its framework, only when a command runs. It
+    raises ImportError when the framework is missing and ValueError for a device that is not there; either message is
+    shown to the user as it is.
+    """
+    settings = {"help_option_names": ["-h", "--help"]}
+
+    @click.group(name=name, help=title, context_settings=settings)
+    def main() -> None:
+        pass
+
+    @main.group(name="train", help="Train one of the chapter's programs.", short_help="Train a program.")
+    def train() -> None:
+        pass
+
+    main.add_command(show_command(name, backend))
+    train.add_command(mnist_command(name, backend))
+    train.add_command(series_command(name, backend))
+    return main

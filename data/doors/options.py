@@ -1,0 +1,93 @@
+"""Options that several commands share, and the turning of expected failures into one sentence and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import click
+
+from data.errors import DataError
+
+__all__ = [
+    "backend_options",
+    "count_option",
+    "learning_rate_option",
+    "open_backend",
+    "output_option",
+    "plain_failures",
+    "seed_option",
+]
+
+INTERRUPTED = 130  # what shells report for SIGINT: 128 + 2
+
+
+def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--device and --threads."""
+    command = click.option(
+        "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: what the framework takes]"
+    )(command)
+    return click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "auto"]),
+        default="cpu",
+        show_default=True,
+        help="Where to compute; auto is cuda where there is one.",
+    )(command)
+
+
+def seed_option(text: str) -> Callable[..., Any]:
+    """--seed, 0 to 2**32 - 1, default 1; text says what it decides."""
+    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help=text)
+
+
+def count_option(flag: str, default: int, text: str) -> Callable[..., Any]:
+    """An option for a number of things, at least 1."""
+    return click.option(flag, type=click.IntRange(min=1), default=default, show_default=True, help=text)
+
+
+def learning_rate_option(default: float) -> Callable[..., Any]:
+    """--learning-rate, finite and above 0."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: float) -> float:
+        if not (math.isfinite(value) and value > 0):
+            raise click.BadParameter("%s is not a finite number above 0." % value)
+        return value
+
+    return click.option(
+        "--learning-rate", type=float, default=default, show_default=True, callback=check, help="Adam's learning rate."
+    )
+
+
+def output_option(default: str) -> Callable[..., Any]:
+    """--output, a folder, made when missing."""
+    return click.option(
+        "--output",
+        type=click.Path(file_okay=False),
+        default=default,
+        show_default=True,
+        callback=lambda context, parameter, value: Path(value),
+        help="Folder for the results, made when missing; results of an earlier run there are replaced.",
+    )
+
+
+def open_backend(backend: Callable[[str, int | None], Any], device: str, threads: int | None) -> Any:
+    """The adapter. A missing framework or device ends the command with its own sentence."""
+    try:
+        return backend(device, threads)
+    except (ImportError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def plain_failures() -> Iterator[None]:
+    """Around a command: a DataError becomes one sentence and status 1, Ctrl-C one line and status 130."""
+    try:
+        yield
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None

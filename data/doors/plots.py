@@ -1,0 +1,81 @@
+"""The plots of the training commands, as PNG bytes. matplotlib is imported only here, and only when one is drawn."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+__all__ = ["learning_curve", "truth_against_prediction"]
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+
+
+def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
+    """Accuracies in percent and the mean loss over the epochs; epochs as in results.json, at least one."""
+    figure, (upper, lower) = _figure(2, (7.5, 6.5))
+    numbers = [epoch["epoch"] for epoch in epochs]
+    marker = "o" if len(epochs) <= 30 else None
+    style = {"marker": marker, "markersize": 4}
+    upper.plot(
+        numbers,
+        [100 * epoch["train_accuracy"] for epoch in epochs],
+        color=_ORANGE,
+        linewidth=1,
+        label="last training batch",
+        **style,
+    )
+    upper.plot(
+        numbers, [100 * epoch["test_accuracy"] for epoch in epochs], color=_BLUE, linewidth=2, label="test set", **style
+    )
+    upper.set_ylabel("accuracy (%)")
+    upper.set_title(title, loc="left")
+    upper.legend(loc="lower right", frameon=False)
+    lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_GREY, linewidth=2, **style)
+    lower.set_ylabel("mean loss (log scale)")
+    lower.set_yscale("log")
+    lower.set_xlabel("epoch")
+    lower.xaxis.get_major_locator().set_params(integer=True)
+    return _png(figure)
+
+
+def truth_against_prediction(title: str, x: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> bytes:
+    """The series as a line, what was predicted as points, and the error below; each array [steps]."""
+    figure, (upper, lower) = _figure(2, (8.5, 6), ratios=(3, 1))
+    upper.plot(x, truth, color=_BLUE, linewidth=2, label="truth: f(x) = x sin(x) / 3 + 2 sin(5x)")
+    upper.plot(x, prediction, color=_ORANGE, linestyle="none", marker="o", markersize=4, label="prediction")
+    upper.set_ylabel("f(x)")
+    upper.set_title(title, loc="left")
+    upper.margins(y=0.2)
+    upper.legend(loc="upper left", frameon=False, ncol=2)
+    lower.axhline(0, color=_GREY, linewidth=1)
+    lower.vlines(x, 0, prediction - truth, color=_ORANGE, linewidth=1.5)
+    lower.set_ylabel("prediction - truth")
+    lower.set_xlabel("x")
+    return _png(figure)
+
+
+def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None = None) -> Any:
+    """A figure on Agg's canvas, and its axes: outside pyplot, so no window and no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=120)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 1, sharex=True, gridspec_kw={"height_ratios": ratios or (1,) * rows})
+    for axis in axes:
+        axis.grid(True, color="#dddddd", linewidth=0.8)
+        axis.set_axisbelow(True)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: Any) -> bytes:
+    figure.align_ylabels()
+    figure.tight_layout()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
