@@ -10,24 +10,25 @@ Shapes: inputs [batch, steps, inputs]; h, state [batch, units]; kernel [inputs +
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict
 
 import numpy as np
 
 from data.programs import Adam, Cell, Model
 
 Arrays = Dict[str, np.ndarray]
+Function = Callable[[np.ndarray], np.ndarray]
 
 # f(z), and f'(z) written by h = f(z). ReLU's slope at 0 is 0, as in TF1.
-ACTIVATIONS = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0)}
-SLOPES = {"tanh": lambda h: 1.0 - h * h, "relu": lambda h: (h > 0.0).astype(np.float64)}
+ACTIVATIONS: dict[str, Function] = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0)}
+SLOPES: dict[str, Function] = {"tanh": lambda h: 1.0 - h * h, "relu": lambda h: (h > 0.0).astype(np.float64)}
 
 
 def float64(arrays: Arrays) -> Arrays:
     return {name: np.asarray(array, np.float64) for name, array in arrays.items()}
 
 
-def two_step(cell: Cell, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def two_step(cell: Cell, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y0 = f(x0 Wx + b); y1 = f(y0 Wy + x1 Wx + b), from a zero state. x0, x1: [batch, inputs]."""
     f, w = ACTIVATIONS[cell.activation], float64(weights)
     wx, wy = w["kernel"][: x0.shape[1]], w["kernel"][x0.shape[1] :]
@@ -36,14 +37,14 @@ def two_step(cell: Cell, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> Tup
     return y0, y1
 
 
-def valid_steps(inputs: np.ndarray, lengths: Optional[np.ndarray] = None) -> np.ndarray:
+def valid_steps(inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
     """valid[row, t, 0] = t < lengths[row]; bool [batch, steps, 1], to broadcast over values."""
     batch, steps = inputs.shape[:2]
     lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
     return (np.arange(steps) < lengths[:, None])[:, :, None]
 
 
-def _states(cell: Cell, w: Arrays, x: np.ndarray, valid: np.ndarray, h: Optional[np.ndarray]) -> np.ndarray:
+def _states(cell: Cell, w: Arrays, x: np.ndarray, valid: np.ndarray, h: np.ndarray | None) -> np.ndarray:
     """h_t = f(concat(x_t, h_t-1) kernel + b) on valid steps, h_t-1 past them: [steps + 1, batch, units], h_0 first."""
     f = ACTIVATIONS[cell.activation]
     states = [np.zeros((len(x), cell.units)) if h is None else np.asarray(h, np.float64)]
@@ -57,9 +58,9 @@ def unroll(
     cell: Cell,
     weights: Arrays,
     inputs: np.ndarray,
-    lengths: Optional[np.ndarray] = None,
-    initial_state: Optional[np.ndarray] = None,
-) -> Tuple[np.ndarray, np.ndarray]:
+    lengths: np.ndarray | None = None,
+    initial_state: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """y_t = h_t on valid steps, 0 past them; the final state is h after the last step.
 
     Returns (outputs [batch, steps, units], state [batch, units]).
@@ -73,10 +74,10 @@ def bptt(
     cell: Cell,
     weights: Arrays,
     inputs: np.ndarray,
-    output_gradients: Optional[np.ndarray] = None,
-    state_gradient: Optional[np.ndarray] = None,
-    lengths: Optional[np.ndarray] = None,
-    initial_state: Optional[np.ndarray] = None,
+    output_gradients: np.ndarray | None = None,
+    state_gradient: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    initial_state: np.ndarray | None = None,
 ) -> Arrays:
     """Back-propagation through time, from the last step to the first, on valid steps only:
 
@@ -106,7 +107,7 @@ def in_top_k(logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
     return np.isfinite(logits).all(axis=1) & inside & (above < k)
 
 
-def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: Optional[np.ndarray] = None) -> np.ndarray:
+def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
     """h K + c, on the final state (classifier) or on every output (regressor; "wrapped": 0 past the length)."""
     w = float64(weights)
     outputs, state = unroll(model.cell, w, inputs, lengths)
@@ -114,7 +115,7 @@ def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: Optional
     return np.where(valid_steps(inputs, lengths), y, 0.0) if model.projection == "wrapped" else y
 
 
-def _cost(model: Model, y: np.ndarray, targets: np.ndarray) -> Tuple[float, np.ndarray]:
+def _cost(model: Model, y: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """The loss and its gradient by y = forward(...).
 
     classifier: mean over rows of log(sum(exp(y))) - y[target]; gradient (softmax(y) - onehot) / batch.
@@ -132,14 +133,14 @@ def _cost(model: Model, y: np.ndarray, targets: np.ndarray) -> Tuple[float, np.n
 
 
 def loss(
-    model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: Optional[np.ndarray] = None
+    model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
 ) -> float:
     return _cost(model, forward(model, weights, inputs, lengths), targets)[0]
 
 
 def loss_gradients(
-    model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: Optional[np.ndarray] = None
-) -> Tuple[float, Arrays]:
+    model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
+) -> tuple[float, Arrays]:
     """(loss, gradients by weight): dK = h^T dy; dc = sum of dy; dh = dy K^T, and from there `bptt`."""
     w = float64(weights)
     value, dy = _cost(model, forward(model, w, inputs, lengths), targets)
@@ -166,7 +167,7 @@ def fresh_slots(weights: Arrays, optimizer: Adam) -> Arrays:
     return slots
 
 
-def adam(weights: Arrays, gradients: Arrays, slots: Arrays, optimizer: Adam) -> Tuple[Arrays, Arrays]:
+def adam(weights: Arrays, gradients: Arrays, slots: Arrays, optimizer: Adam) -> tuple[Arrays, Arrays]:
     """One step of TF1's Adam: m += (1 - b1)(g - m); v += (1 - b2)(g^2 - v);
     weight -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon).
 
@@ -193,9 +194,9 @@ def train(
     inputs: np.ndarray,
     targets: np.ndarray,
     batches: np.ndarray,
-    lengths: Optional[np.ndarray] = None,
-    slots: Optional[Arrays] = None,
-) -> Tuple[np.ndarray, Arrays, Arrays]:
+    lengths: np.ndarray | None = None,
+    slots: Arrays | None = None,
+) -> tuple[np.ndarray, Arrays, Arrays]:
     """One Adam step per row of batches [iterations, batch]: (losses, each before its step; weights; slots)."""
     weights, losses = float64(weights), []
     slots = fresh_slots(weights, optimizer) if slots is None else dict(slots)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def _need(condition: Any, argument: str, found: Any, expected: str) -> None:
         raise ValueError("%s: found %s, expected %s" % (argument, found, expected))
 
 
-def _check_array(argument: str, array: np.ndarray, shape: Tuple[Any, ...], dtype: np.dtype) -> None:
+def _check_array(argument: str, array: np.ndarray, shape: tuple[Any, ...], dtype: np.dtype) -> None:
     """Shape and dtype; a string in `shape` stands for any size, and is its name."""
     array = np.asarray(array)
     fits = array.ndim == len(shape) and all(isinstance(w, str) or n == w for n, w in zip(array.shape, shape))
@@ -35,7 +35,7 @@ def _check_integers(argument: str, array: np.ndarray, size: int, low: int, high:
     _need(wrong.size == 0, argument, wrong[:1].tolist(), "every one from %d to %d" % (low, high))
 
 
-def _check_weights(weights: Weights, shapes: Dict[str, Tuple[int, ...]]) -> np.dtype:
+def _check_weights(weights: Weights, shapes: dict[str, tuple[int, ...]]) -> np.dtype:
     """The strict table: every name, no other, the exact shapes, one dtype. Returns the dtype."""
     for name in shapes:
         _need(name in weights, "weights", "no %r" % name, "exactly %s" % ", ".join(shapes))
@@ -64,8 +64,8 @@ def _check_sequences(
     cell: Cell,
     weights: Weights,
     inputs: np.ndarray,
-    lengths: Optional[np.ndarray] = None,
-    initial_state: Optional[np.ndarray] = None,
+    lengths: np.ndarray | None = None,
+    initial_state: np.ndarray | None = None,
 ) -> np.dtype:
     _check_cell(cell)
     _need(np.ndim(inputs) == 3, "inputs", "shape %s" % list(np.shape(inputs)), "[batch, steps, inputs]")
@@ -114,15 +114,15 @@ class OracleBackend:
 
     name = "oracle"
     capabilities = frozenset(CAPABILITIES)
-    expected_failures: Dict[str, str] = {}
 
-    def __init__(self, device: str = "cpu"):
+    def __init__(self, device: str = "cpu") -> None:
+        self.expected_failures: dict[str, str] = {}
         _need(device == "cpu", "device", repr(device), "'cpu': the oracle is NumPy")
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         return {"framework": "NumPy", "version": np.__version__, "python": platform.python_version(), "device": "cpu"}
 
-    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         _need(np.ndim(x0) == 2, "x0", "shape %s" % list(np.shape(x0)), "[batch, inputs]")
         dtype = _check_sequences(cell, weights, np.asarray(x0)[:, None])
         _check_array("x1", x1, x0.shape, dtype)
@@ -133,10 +133,10 @@ class OracleBackend:
         self,
         cell: Cell,
         weights: Weights,
-        inputs: List[np.ndarray],
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
-    ) -> Tuple[List[np.ndarray], np.ndarray]:
+        inputs: list[np.ndarray],
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[list[np.ndarray], np.ndarray]:
         shapes = {np.shape(x) for x in inputs}
         _need(len(shapes) == 1, "inputs", "shapes %s" % sorted(shapes), "one array [batch, inputs] per step, all alike")
         outputs, state = self.dynamic_rnn(cell, weights, np.stack(inputs, axis=1), lengths, initial_state)
@@ -147,9 +147,9 @@ class OracleBackend:
         cell: Cell,
         weights: Weights,
         inputs: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
-    ) -> Tuple[np.ndarray, np.ndarray]:
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         dtype = _check_sequences(cell, weights, inputs, lengths, initial_state)
         outputs, state = oracle.unroll(cell, weights, inputs, lengths, initial_state)
         return outputs.astype(dtype), state.astype(dtype)
@@ -159,12 +159,12 @@ class OracleBackend:
         cell: Cell,
         weights: Weights,
         inputs: np.ndarray,
-        output_gradients: Optional[np.ndarray] = None,
-        state_gradient: Optional[np.ndarray] = None,
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
+        output_gradients: np.ndarray | None = None,
+        state_gradient: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
         unrolling: str = "dynamic",
-    ) -> Dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray]:
         dtype = _check_sequences(cell, weights, inputs, lengths, initial_state)
         given = [g for g in (output_gradients, state_gradient) if g is not None]
         _need(given, "output_gradients and state_gradient", "neither", "at least one")
@@ -193,13 +193,13 @@ class OracleBackend:
         return weights
 
     def forward(
-        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
         dtype = _check_rows(model, weights, inputs, lengths=lengths)
         return oracle.forward(model, weights, inputs, lengths).astype(dtype)
 
     def predict(
-        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
         y = self.forward(model, weights, inputs, lengths)
         return y.argmax(axis=1).astype(np.int64) if model.kind == "classifier" else y
@@ -210,7 +210,7 @@ class OracleBackend:
         weights: Weights,
         inputs: np.ndarray,
         targets: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
+        lengths: np.ndarray | None = None,
     ) -> float:
         _check_rows(model, weights, inputs, targets, lengths)
         return oracle.loss(model, weights, inputs, targets, lengths)
@@ -221,8 +221,8 @@ class OracleBackend:
         weights: Weights,
         inputs: np.ndarray,
         targets: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-    ) -> Tuple[float, Weights]:
+        lengths: np.ndarray | None = None,
+    ) -> tuple[float, Weights]:
         dtype = _check_rows(model, weights, inputs, targets, lengths)
         value, gradients = oracle.loss_gradients(model, weights, inputs, targets, lengths)
         return value, _cast(gradients, dtype)
@@ -235,9 +235,9 @@ class OracleBackend:
         inputs: np.ndarray,
         targets: np.ndarray,
         batches: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-        slots: Optional[Slots] = None,
-    ) -> Tuple[np.ndarray, Weights, Slots]:
+        lengths: np.ndarray | None = None,
+        slots: Slots | None = None,
+    ) -> tuple[np.ndarray, Weights, Slots]:
         dtype = _check_rows(model, weights, inputs, targets, lengths)
         _need(np.ndim(batches) == 2, "batches", "shape %s" % list(np.shape(batches)), "[iterations, batch]")
         _check_integers("batches", np.ravel(batches), np.size(batches), 0, len(inputs) - 1)
@@ -245,4 +245,8 @@ class OracleBackend:
             _check_slots(slots, model, dtype)
         losses, weights, slots = oracle.train(model, weights, optimizer, inputs, targets, batches, lengths, slots)
         kinds = {name: np.float32 if name.endswith("_power") else dtype for name in slots}
-        return losses.astype(dtype), _cast(weights, dtype), {name: np.asarray(slots[name], kinds[name]) for name in slots}
+        return (
+            losses.astype(dtype),
+            _cast(weights, dtype),
+            {name: np.asarray(slots[name], kinds[name]) for name in slots},
+        )

@@ -1,0 +1,150 @@
+"""Loading backends by name. Nothing of a framework is imported before its backend is asked for. Python 3.7 syntax.
+
+A name is one of `SHIPPED`, or "package.module:factory". The factory is called with device="cpu", or what was asked
+for; one without such a parameter runs on the CPU only. A name that cannot be loaded is an error with its reason,
+never a skip.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from typing import Any, NamedTuple, Sequence
+
+from spec_tests.contract import check_capabilities
+
+
+class Shipped(NamedTuple):
+    """A backend that comes with this project: where it is, and what it needs (module -> what to install)."""
+
+    path: str
+    needs: dict[str, str]
+    default: bool
+
+
+SHIPPED: dict[str, Shipped] = {
+    "torch_impl": Shipped("torch_impl.adapter:backend", {"torch": "torch"}, True),
+    "tf_reference": Shipped("tf_reference.adapter:backend", {"tensorflow": "tensorflow", "tf_keras": "tf-keras"}, True),
+    "oracle": Shipped("spec_tests.oracle:backend", {}, False),
+}
+
+# The methods that each capability promises; the rest of CAPABILITIES says which arguments they take.
+_LOSSES = ("forward", "predict", "loss", "loss_gradients")
+METHODS: dict[str, tuple[str, ...]] = {
+    "two_step": ("two_step",),
+    "static_rnn": ("static_rnn",),
+    "dynamic_rnn": ("dynamic_rnn",),
+    "gradients": ("rnn_gradients",),
+    "in_top_k": ("in_top_k",),
+    "initial_weights": ("initial_weights",),
+    "classifier": _LOSSES,
+    "regressor": _LOSSES,
+    "training": ("train",),
+}
+
+
+class BackendError(ValueError):
+    """A backend that was asked for cannot be used; the message says which, and why."""
+
+
+class Selection(NamedTuple):
+    """The backends of a run, and the defaults left out of it, by name, with the reason."""
+
+    backends: list[Any]
+    left_out: dict[str, str]
+
+
+def missing(name: str) -> str:
+    """Why a shipped backend's framework is not there, as a sentence's end; empty when it is."""
+    absent = [package for module, package in SHIPPED[name].needs.items() if importlib.util.find_spec(module) is None]
+    return "%s not installed" % " and ".join(absent) if absent else ""
+
+
+def _factory(name: str) -> Any:
+    path = SHIPPED[name].path if name in SHIPPED else name
+    module_name, colon, attribute = path.partition(":")
+    if not (module_name and colon and attribute):
+        raise BackendError(
+            "unknown backend %r: expected one of %s, or package.module:factory" % (name, ", ".join(SHIPPED))
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise BackendError(
+            "backend %r cannot be loaded: importing %s fails with %s: %s"
+            % (name, module_name, type(error).__name__, error)
+        ) from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise BackendError("backend %r cannot be loaded: %s has no callable %r" % (name, module_name, attribute))
+    return factory
+
+
+def _check(name: str, backend: Any) -> None:
+    """Raise BackendError unless the object offers what the contract asks of every backend, and what it declares."""
+    attributes = ["name", "capabilities", "expected_failures", "describe"]
+    absent = [attribute for attribute in attributes if not hasattr(backend, attribute)]
+    if absent:
+        raise BackendError("backend %r lacks %s, which the contract asks of every backend" % (name, ", ".join(absent)))
+    if not backend.capabilities:
+        raise BackendError("backend %r declares no capability, so nothing of it would be tested" % name)
+    try:
+        check_capabilities(backend)
+    except ValueError as error:
+        raise BackendError(str(error)) from error
+    for capability, methods in METHODS.items():
+        for method in methods if capability in backend.capabilities else ():
+            if not callable(getattr(backend, method, None)):
+                raise BackendError("backend %r declares %r but has no method %s" % (name, capability, method))
+
+
+def load(name: str, device: str = "cpu") -> Any:
+    """The backend of that name on that device. Raises BackendError with the reason when it cannot be had."""
+    factory = _factory(name)
+    try:
+        takes_device = "device" in inspect.signature(factory).parameters
+    except ValueError:  # a factory without a signature, as some of compiled code
+        takes_device = False
+    if not takes_device and device != "cpu":
+        raise BackendError("backend %r takes no device, so it cannot run on %r" % (name, device))
+    try:
+        backend = factory(device=device) if takes_device else factory()
+    except Exception as error:
+        raise BackendError(
+            "backend %r cannot be made for device %r: %s: %s" % (name, device, type(error).__name__, error)
+        ) from error
+    _check(name, backend)
+    return backend
+
+
+def _defaults(device: str) -> Selection:
+    backends: list[Any] = []
+    left_out: dict[str, str] = {}
+    for name in (name for name in SHIPPED if SHIPPED[name].default):
+        if missing(name):
+            left_out[name] = missing(name)
+            continue
+        try:
+            backends.append(load(name, device))
+        except BackendError as error:
+            if device == "cpu":
+                raise
+            left_out[name] = str(error)
+    return Selection(backends, left_out)
+
+
+def select(names: Sequence[str], device: str = "cpu") -> Selection:
+    """The backends named, or, when none is, the shipped defaults whose framework is installed.
+
+    A default that the CPU alone can run is left out on another device. Raises BackendError when a backend cannot be
+    loaded, when two have the same name, or when none is left.
+    """
+    backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names) if n], {})
+    if not backends:
+        reasons = "".join("; %s: %s" % pair for pair in left_out.items())
+        raise BackendError("no backend to test%s: name one with --backend" % reasons)
+    shared = {backend.name for backend in backends if sum(b.name == backend.name for b in backends) > 1}
+    if shared:
+        raise BackendError("several backends call themselves %s: give each its own name" % ", ".join(sorted(shared)))
+    return Selection(backends, left_out)

@@ -1,0 +1,119 @@
+"""The pytest plugin of the suite: its options, the header of a run, and the tables at its end.
+
+It is an entry point, so pytest loads it in every project beside which `unrolled` is installed: importing it imports
+nothing but the standard library and pytest, and it stays silent unless the suite itself is run or --backend is given.
+In a checkout that is not installed: `python -m pytest -p spec_tests.plugin`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spec_tests.results import PROPERTY, Results, new_record
+
+HERE = Path(__file__).resolve().parent
+SELECTION = pytest.StashKey[Any]()
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("unrolled", "the shared spec of recurrent networks")
+    group.addoption(
+        "--backend",
+        action="append",
+        default=None,
+        metavar="NAME",
+        help="backend to hold to the spec: torch_impl, tf_reference, oracle, or package.module:factory (repeatable; "
+        "default: torch_impl and tf_reference, those whose framework is installed)",
+    )
+    group.addoption(
+        "--device", default="cpu", metavar="DEVICE", help="device given to each backend: cpu, cuda, ... (default: cpu)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(*capabilities): skipped, by name, for a backend that does not declare all of them"
+    )
+    config.stash[RESULTS] = Results()
+    config.pluginmanager.register(config.stash[RESULTS], "spec_tests.results")
+    if config.option.backend is not None:
+        selection(config)
+
+
+def selection(config: pytest.Config) -> Any:
+    """The backends of this run, loaded at the first call. A wrong --backend or --device is a usage error."""
+    if SELECTION not in config.stash:
+        from spec_tests import backends
+
+        try:
+            config.stash[SELECTION] = backends.select(config.option.backend or [], config.option.device)
+        except backends.BackendError as error:
+            if config.option.backend is None:
+                raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError("--backend: %s" % error) from error
+    return config.stash[SELECTION]
+
+
+def _runs_suite(config: pytest.Config) -> bool:
+    """Whether this run was asked for the suite: its folder, something in it, or the project that holds it."""
+    for argument in config.args:
+        name = argument.split("::")[0]
+        path = Path(config.invocation_params.dir, name).resolve()
+        if path in (HERE, HERE.parent) or HERE in path.parents or name.split(".")[0] == HERE.name:
+            return True
+    return False
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if config.option.backend is None and not _runs_suite(config):
+        return []
+    chosen = selection(config)
+    lines = ["spec: device %s" % config.option.device]
+    for backend in chosen.backends:
+        facts = ", ".join("%s %s" % fact for fact in backend.describe().items())
+        lines.append("spec: backend %s (%s), %d capabilities" % (backend.name, facts, len(backend.capabilities)))
+        lines += ["spec:   known to fail %s: %s" % known for known in backend.expected_failures.items()]
+    return lines + ["spec: left out %s: %s" % pair for pair in chosen.left_out.items()]
+
+
+def backend_of(item: pytest.Item) -> Any:
+    """The backend that a collected test runs on; None for a test that takes none."""
+    return item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+
+
+def _spec_items(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if item.path.parent == HERE and backend_of(item) is not None]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m deselect
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what a backend does not declare; expect the failures that it declares."""
+    spec_items = _spec_items(items)
+    for item in spec_items:
+        backend = backend_of(item)
+        item.user_properties.append((PROPERTY, new_record(backend.name, item.path.stem[len("test_") :])))
+        needed = {name for mark in item.iter_markers("needs") for name in mark.args}
+        lacking = sorted(needed - set(backend.capabilities))
+        if lacking:
+            item.add_marker(pytest.mark.skip(reason="%s does not offer %s" % (backend.name, ", ".join(lacking))))
+        reason = backend.expected_failures.get(getattr(item, "originalname", item.name))
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+    files = set(HERE.glob("test_*.py"))
+    if files == {item.path for item in spec_items} and not any("::" in argument for argument in config.args):
+        config.stash[RESULTS].whole_suite = True
+        _check_names(config, {getattr(item, "originalname", item.name) for item in spec_items})
+
+
+def _check_names(config: pytest.Config, names: set[str]) -> None:
+    for backend in selection(config).backends:
+        unknown = sorted(set(backend.expected_failures) - names)
+        if unknown:
+            raise pytest.UsageError(
+                "backend %s declares expected failures of tests that do not exist: %s; "
+                "a name in expected_failures is a test function's name" % (backend.name, ", ".join(unknown))
+            )

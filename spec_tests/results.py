@@ -1,0 +1,97 @@
+"""What the spec tests of one run showed: counts by backend, and the largest error seen beside each limit.
+
+Collected from pytest's reports, which are plain data, so that it holds for tests that ran in another process too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+PROPERTY = "unrolled"  # the name of a spec test's record among its report's user_properties
+OUTCOMES = ("passed", "failed", "not offered", "known failure", "skipped otherwise")
+
+
+def new_record(backend: str, behaviour: str) -> dict[str, Any]:
+    """One test's record: its backend, its behaviour (the test file's name), and the errors that `compare` adds."""
+    return {"backend": backend, "behaviour": behaviour, "differences": []}
+
+
+def record_of(user_properties: list[tuple[str, Any]]) -> Any:
+    """A spec test's record; None for any other test."""
+    return dict(user_properties).get(PROPERTY)
+
+
+def outcome_of(report: pytest.TestReport) -> str:
+    """The outcome that this report settles; empty when another report of the same test does."""
+    if report.failed:
+        return "failed"
+    if report.skipped and hasattr(report, "wasxfail"):
+        return "known failure"
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        return "not offered" if "does not offer" in reason else "skipped otherwise"
+    return "passed" if report.when == "call" else ""
+
+
+class Results:
+    """A pytest plugin of its own, registered by `spec_tests.plugin`."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, dict[str, int]] = defaultdict(Counter)
+        self.limits: dict[tuple[str, str], float] = {}  # (quantity, dtype)
+        self.errors: dict[tuple[str, str, str], float] = {}  # (quantity, dtype, backend): the largest seen
+        self.whole_suite = False  # every spec test was collected, and none deselected
+
+    def pytest_deselected(self) -> None:
+        self.whole_suite = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record, outcome = record_of(report.user_properties), outcome_of(report)
+        if record is None or not outcome:
+            return
+        self.outcomes[record["backend"]][outcome] += 1
+        for difference in record["differences"]:
+            quantity, dtype = difference["quantity"], difference["dtype"]
+            self.limits[quantity, dtype] = difference["limit"]
+            key = (quantity, dtype, record["backend"])
+            self.errors[key] = max(self.errors.get(key, 0.0), difference["relative"])
+
+    def untested(self) -> list[str]:
+        """Backends of which the whole suite ran nothing: all of it was skipped."""
+        return [name for name, counts in self.outcomes.items() if not counts["passed"] + counts["failed"]]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.whole_suite and self.untested() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.outcomes:
+            return
+        terminalreporter.section("spec: what each backend showed")
+        for line in self.summary():
+            terminalreporter.line(line)
+        if self.whole_suite and self.untested():
+            terminalreporter.line("FAILED: nothing was tested of %s" % ", ".join(self.untested()), red=True)
+
+    def summary(self) -> list[str]:
+        """Counts by backend, then the largest relative error by quantity, dtype and backend, beside the limit."""
+        names = list(self.outcomes)
+        lines = []
+        for name in names:
+            counts = ["%d %s" % (self.outcomes[name][what], what) for what in OUTCOMES if self.outcomes[name][what]]
+            lines.append("%s: %s" % (name, ", ".join(counts)))
+        if self.errors:
+            lines += ["", "largest error seen, relative to the largest expected magnitude:"]
+            lines.append(_row("quantity", "dtype", "limit", names))
+        for (quantity, dtype), limit in sorted(self.limits.items()):
+            seen = [self.errors.get((quantity, dtype, name)) for name in names]
+            cells = ["-" if error is None else "%.1e" % error for error in seen]
+            lines.append(_row(quantity, dtype, "%.0e" % limit, cells))
+        return lines
+
+
+def _row(quantity: str, dtype: str, limit: str, cells: list[str]) -> str:
+    return "%-28s %-8s %8s %s" % (quantity, dtype, limit, " ".join("%14s" % cell for cell in cells))
