@@ -13,14 +13,14 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from data import mnist, recorded
-from data.batches import BatchStream
-from data.programs import MNIST, MNIST_ITERATIONS_PER_EPOCH
-from spec_tests import backends, cases
+from data import recorded
+from data.programs import Cell
+from spec_tests import backends, cases, makers
+from spec_tests.trajectories import mnist_epochs
 
 TENSORFLOW = "1.15.5"
 TRAINING_ITERATIONS = 60
@@ -47,7 +47,7 @@ def join_arguments(method: str, plain: Dict[str, Any], arrays: Dict[str, np.ndar
     """The inverse of `split_arguments`, from what a recorded file holds."""
     arguments: Dict[str, Any] = dict(plain)
     if "cell" in plain:
-        arguments["cell"] = cases.Cell(*plain["cell"])
+        arguments["cell"] = Cell(*plain["cell"])
     for key, array in arrays.items():
         if key.startswith("weights/"):
             arguments.setdefault("weights", {})[key[len("weights/") :]] = array
@@ -69,9 +69,9 @@ def record_small(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
 
 
 def record_training(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
-    """The first optimizer steps of each training program. Weights and batches come from `cases.training_case`."""
+    """The first optimizer steps of each training program, whose arguments are `cases.training_case`."""
     found = {}
-    for name in cases.TRAINING:
+    for name in makers.PROGRAMS:
         case = cases.training_case(name, dtype, TRAINING_ITERATIONS)
         answer = cases.named_results(case, backend.train(**case.arguments))
         kept = {key: array for key, array in answer.items() if not key.startswith("slots/")}
@@ -80,30 +80,13 @@ def record_training(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
     return found
 
 
-def mnist_epochs(backend: Any, epochs: int, seed: int = 1) -> Iterator[Tuple[np.ndarray, float]]:
-    """MNIST on all 55,000 images in float32: after each epoch, its losses and the accuracy on the 10,000 test images."""
-    images = mnist.load()
-    stream = BatchStream(len(images.train.labels), MNIST.batch, seed)
-    weights, slots = cases.model_weights(MNIST.model, "float32", seed), None
-    for _ in range(epochs):
-        losses, weights, slots = backend.train(
-            MNIST.model,
-            weights,
-            MNIST.optimizer,
-            images.train.images,
-            images.train.labels,
-            stream.take(MNIST_ITERATIONS_PER_EPOCH),
-            slots=slots,
-        )
-        logits = backend.forward(MNIST.model, weights, images.test.images)
-        yield losses, float(np.mean(backend.in_top_k(logits, images.test.labels, 1)))
-
-
 def record_curve(backend: Any) -> Dict[str, recorded.Recorded]:
+    """MNIST on the full data in float32, for as many epochs as the suite trains it."""
     epochs = list(mnist_epochs(backend, CURVE_EPOCHS))
     answer = {
-        "losses": np.concatenate([losses for losses, _ in epochs]),
-        "test_accuracy": np.array([accuracy for _, accuracy in epochs]),
+        "losses": np.concatenate([epoch.losses for epoch in epochs]),
+        "train_accuracy": np.array([epoch.train_accuracy for epoch in epochs]),
+        "test_accuracy": np.array([epoch.test_accuracy for epoch in epochs]),
     }
     question = {"method": "train", "program": "mnist", "dtype": "float32", "epochs": CURVE_EPOCHS}
     return {"mnist-%d-epochs" % CURVE_EPOCHS: recorded.Recorded(question, {}, answer)}
