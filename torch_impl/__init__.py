@@ -1,0 +1,33 @@
+"""Recurrent networks in PyTorch that compute what TensorFlow 1's do, from the same weights, to the last digits.
+
+import torch
+import torch_impl
+
+model = torch_impl.Classifier(inputs=28, units=150, classes=10)
+optimizer = torch_impl.Adam(model.parameters(), lr=0.001)
+inputs, labels = torch.rand(4, 28, 28), torch.tensor([3, 1, 4, 1])
+loss = model.loss(model(inputs, lengths=[28, 9, 0, 28]), labels)
+loss.backward()
+optimizer.step()
+weights = model.canonical_weights()  # TF1's names and layouts, as NumPy arrays
+"""
+
+from torch_impl.cells import BasicRNNCell, two_step
+from torch_impl.models import Classifier, Regressor, cross_entropy, in_top_k, mean_square
+from torch_impl.training import Adam, Trainer
+from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
+
+__all__ = [
+    "RNN",
+    "Adam",
+    "BasicRNNCell",
+    "Classifier",
+    "Regressor",
+    "Trainer",
+    "cross_entropy",
+    "dynamic_rnn",
+    "in_top_k",
+    "mean_square",
+    "static_rnn",
+    "two_step",
+]

@@ -1,0 +1,77 @@
+"""Argument checks shared by this library: cheap, and each failure one sentence that names the argument.
+
+A wrong type or dtype raises TypeError, a wrong shape or value ValueError. Nothing is clipped, cast or reshaped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: dtype and shape of a tensor, the type and value of anything else."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype)[6:]} {list(value.shape)}"
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def check_size(name: str, value: Any) -> int:
+    """A size, such as units: an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer of at least 1, got {shown(value)}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tensor) -> Tensor:
+    """A tensor of `shape`, where a string names a size that is free but at least 1, in dtype and device of `like`.
+
+    Under autocast any floating dtype passes, since autocast casts where it needs to.
+    """
+    wanted = f"{str(like.dtype)[6:]} [{', '.join(map(str, shape))}]"
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor {wanted}, got {shown(value)}")
+    if value.ndim != len(shape):
+        raise ValueError(f"{name} must have rank {len(shape)}, {wanted}, got {shown(value)}")
+    for found, size in zip(value.shape, shape, strict=True):
+        if isinstance(size, str):
+            if found < 1:
+                raise ValueError(f"{name} must be {wanted} with {size} at least 1, got {shown(value)}")
+        elif found != size:
+            raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
+    autocast = value.is_floating_point() and torch.is_autocast_enabled(like.device.type)
+    if value.dtype != like.dtype and not autocast:
+        raise TypeError(f"{name} must be {wanted}, the dtype of the weights, got {shown(value)}; cast one of the two")
+    if value.device != like.device:
+        raise ValueError(f"{name} is on {value.device} and the weights are on {like.device}; move one of the two")
+    return value
+
+
+def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:
+    """Lengths as an int64 tensor [batch] on the CPU.
+
+    lengths: integers [batch] (tensor, array or list), each from 0 to steps. Lengths that live on a GPU cost a transfer.
+    """
+    wanted = f"lengths must be integers [batch] = [{batch}], each from 0 to {steps}"
+    if not isinstance(lengths, Tensor):
+        try:
+            lengths = torch.as_tensor(lengths)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{wanted}, got {shown(lengths)}") from None
+    if lengths.shape != (batch,):
+        raise ValueError(f"{wanted}, got {shown(lengths)}")
+    if lengths.dtype not in INTEGER_DTYPES:
+        raise TypeError(f"{wanted}, got {shown(lengths)}")
+    lengths = lengths.detach().to("cpu", torch.int64)
+    low, high = (int(bound) for bound in torch.aminmax(lengths))
+    if low < 0 or high > steps:
+        found = low if low < 0 else high
+        row = int((lengths == found).nonzero()[0])
+        raise ValueError(f"{wanted}, got lengths[{row}] = {found}")
+    return lengths

@@ -1,0 +1,185 @@
+"""The chapter's two models: a classifier on the final state and a regressor on every output, with their losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
+from torch import Tensor, nn
+
+from torch_impl.cells import glorot_uniform_
+from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_size, check_tensor, shown
+from torch_impl.conversion import CELL, DENSE, Canonical, prefixed
+from torch_impl.unrolling import RNN
+
+
+class Dense(nn.Linear):
+    """nn.Linear with TF1's initial values: Glorot uniform weight, zero bias."""
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        glorot_uniform_(self.weight, self.in_features, self.out_features, generator)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class _Model(Canonical):
+    """An RNN and a dense layer. Subclasses say what they feed to the layer, and what their loss is."""
+
+    table = prefixed("rnn.cell.", CELL) + DENSE
+
+    def __init__(self, inputs: int, units: int, outputs: int, activation: str, device: Any, dtype: Any) -> None:
+        super().__init__()
+        self.rnn = RNN(inputs, units, activation, device=device, dtype=dtype)
+        self.dense = Dense(units, outputs, device=device, dtype=dtype)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """TF1's initial values for every parameter."""
+        self.rnn.cell.reset_parameters(generator)
+        self.dense.reset_parameters(generator)
+
+    def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
+        """Raise TypeError or ValueError unless targets fit predictions of `shape`."""
+        raise NotImplementedError
+
+    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """The loss (a scalar) of targets already checked."""
+        raise NotImplementedError
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss, a scalar, of what `forward` gave. Raises TypeError or ValueError for unfit targets."""
+        self.check_targets(targets, tuple(predictions.shape))
+        return self.criterion(predictions, targets)
+
+
+class Classifier(_Model):
+    """Logits from a dense layer on the final state. Labels are integers [batch], the loss is `cross_entropy`."""
+
+    def __init__(
+        self, inputs: int, units: int, classes: int, activation: str = "tanh", device: Any = None, dtype: Any = None
+    ) -> None:
+        """inputs: values per step. units: size of the state. activation: "tanh" or "relu"."""
+        super().__init__(inputs, units, check_size("classes", classes), activation, device, dtype)
+
+    def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        """inputs [batch, steps, inputs] (or a PackedSequence), lengths [batch] or None -> logits [batch, classes]."""
+        _, state = self.rnn(inputs, lengths)
+        return self.dense(state)
+
+    def predict(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        """The class of the largest logit, int64 [batch]; the lowest class on a tie."""
+        return self(inputs, lengths).argmax(1)
+
+    def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
+        check_labels(targets, shape)
+
+    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(predictions, targets.long())
+
+
+class Regressor(_Model):
+    """One prediction per step from a dense layer on the outputs; the loss is `mean_square`.
+
+    projection: "stacked" is one dense layer over all outputs as [-1, units]; "wrapped" is what TF1's
+    OutputProjectionWrapper computes inside the loop. They differ only on padded steps: there "stacked" predicts the
+    dense layer's bias and "wrapped" exact zeros.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        outputs: int,
+        activation: str = "relu",
+        projection: str = "stacked",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        """inputs, outputs: values per step. units: size of the state. activation: "tanh" or "relu"."""
+        if projection not in ("stacked", "wrapped"):
+            raise ValueError(f"projection must be 'stacked' or 'wrapped', got {projection!r}")
+        super().__init__(inputs, units, check_size("outputs", outputs), activation, device, dtype)
+        self.projection = projection
+
+    def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        """inputs [batch, steps, inputs], lengths [batch] or None -> predictions [batch, steps, outputs]."""
+        outputs, _ = self.rnn(inputs, lengths)
+        predictions = self.dense(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
+        if self.projection == "stacked" or lengths is None:
+            return predictions
+        batch, steps, _ = outputs.shape
+        limits = check_lengths(lengths, batch, steps).to(outputs.device, non_blocking=True)
+        padding = torch.arange(steps, device=outputs.device) >= limits[:, None]
+        return predictions.masked_fill(padding[:, :, None], 0.0)
+
+    def predict(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        """The predictions, as `forward` gives them."""
+        return self(inputs, lengths)
+
+    def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
+        check_tensor("targets", targets, shape, self.dense.weight)
+
+    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(predictions, targets)
+
+    def extra_repr(self) -> str:
+        return f"projection={self.projection!r}"
+
+
+def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless labels are integers [batch], each from 0 to classes - 1, for logits of `shape` [batch, classes].
+
+    PyTorch's own loss would ignore a label of -100 without a word. On a GPU this waits for the labels.
+    """
+    batch, classes = shape
+    wanted = f"targets must be integers [batch] = [{batch}], each from 0 to {classes - 1}"
+    if not isinstance(labels, Tensor) or labels.dtype not in INTEGER_DTYPES:
+        raise TypeError(f"{wanted}, got {shown(labels)}")
+    if labels.shape != (batch,):
+        raise ValueError(f"{wanted}, got {shown(labels)}")
+    low, high = (int(bound) for bound in torch.stack(torch.aminmax(labels)).tolist())
+    if low < 0 or high >= classes:
+        found = low if low < 0 else high
+        raise ValueError(f"{wanted}, got targets[{int((labels == found).nonzero()[0])}] = {found}")
+
+
+def _check_logits(logits: Any) -> None:
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        raise TypeError(f"logits must be a floating-point tensor [batch, classes], got {shown(logits)}")
+    if logits.ndim != 2 or 0 in logits.shape:
+        raise ValueError(f"logits must be [batch, classes], each at least 1, got {shown(logits)}")
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over rows of sparse softmax cross-entropy: logits [batch, classes], targets integers [batch] -> a scalar.
+
+    Raises ValueError for a label outside the classes, -100 included.
+    """
+    _check_logits(logits)
+    check_labels(targets, tuple(logits.shape))
+    return F.cross_entropy(logits, targets.long())
+
+
+def mean_square(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean over every entry of the squared error, padded steps included; both of one shape and dtype -> a scalar."""
+    check_tensor("targets", targets, tuple(predictions.shape), predictions)
+    return F.mse_loss(predictions, targets)
+
+
+def in_top_k(logits: Tensor, targets: Tensor, k: int = 1) -> Tensor:
+    """Whether fewer than k classes have a logit strictly above the target's, so that ties are hits: TF1's in_top_k.
+
+    logits [batch, classes], targets integers [batch], k at least 1 -> bool [batch]. A row with any non-finite logit, or
+    with a target outside the classes, is a miss.
+    """
+    check_size("k", k)
+    _check_logits(logits)
+    if not isinstance(targets, Tensor) or targets.dtype not in INTEGER_DTYPES:
+        raise TypeError(f"targets must be integers [batch], got {shown(targets)}")
+    if targets.shape != logits.shape[:1]:
+        raise ValueError(f"targets must be integers [batch] = [{len(logits)}], got {shown(targets)}")
+    targets = targets.long()
+    known = (targets >= 0) & (targets < logits.shape[1])
+    of_target = logits.gather(1, targets.where(known, 0)[:, None])
+    above = (logits > of_target).sum(1)
+    return known & logits.isfinite().all(1) & (above < k)

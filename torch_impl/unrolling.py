@@ -1,0 +1,231 @@
+"""Unrolling a cell over time: static_rnn (a Python loop), dynamic_rnn (PyTorch's own kernel), and the module RNN.
+
+The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final state is
+the one at the row's last valid step (the initial state for length 0). All steps are kept, and nothing flows back into
+the padding, whatever the padding holds: NaN there reaches neither a result nor a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from torch_impl.cells import BasicRNNCell
+from torch_impl.checks import check_lengths, check_tensor, shown
+
+_KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+_CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
+
+# From (cell, inputs, lengths or None, state), all checked, to (outputs [batch, steps, units], state [batch, units]).
+Path = Callable[[BasicRNNCell, Tensor, "Tensor | None", Tensor], "tuple[Tensor, Tensor]"]
+
+
+def static_rnn(
+    cell: nn.Module, inputs: Sequence[Tensor], lengths: Any = None, initial_state: Tensor | None = None
+) -> tuple[list[Tensor], Tensor]:
+    """The cell repeated once per element of inputs, in a Python loop: TF1's static_rnn.
+
+    cell: a BasicRNNCell, or any module (inputs, state) -> state with `zero_state(batch)`.
+    inputs: a list of `steps` tensors [batch, inputs]. lengths: integers [batch] from 0 to steps, or None for all steps.
+    initial_state: [batch, units], or None for zeros.
+    Returns (outputs, state): a list of `steps` tensors [batch, units], and [batch, units], under the length law.
+    Raises TypeError or ValueError that names the argument.
+    """
+    if not isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs must be a list of tensors [batch, inputs], one per step, got {shown(inputs)}")
+    if not inputs:
+        raise ValueError("inputs must hold at least one step, got an empty list")
+    first = inputs[0]
+    if not isinstance(first, Tensor):
+        raise TypeError(f"inputs[0] must be a tensor [batch, inputs], got {shown(first)}")
+    batch, _ = check_tensor("inputs[0]", first, ("batch", "inputs"), first).shape
+    for step, x in enumerate(inputs):
+        check_tensor(f"inputs[{step}]", x, tuple(first.shape), first)
+    state = _first_state(cell, batch, initial_state)
+    if lengths is None:
+        outputs = []
+        for x in inputs:
+            state = cell(x, state)
+            outputs.append(state)
+        return outputs, state
+    return _static_masked(cell, inputs, check_lengths(lengths, batch, len(inputs)), state)
+
+
+def _static_masked(
+    cell: nn.Module, inputs: Sequence[Tensor], lengths: Tensor, state: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    limits = lengths.to(state.device, non_blocking=True)[:, None]
+    outputs = []
+    for step, x in enumerate(inputs):
+        valid = limits > step
+        # The padding is masked before the cell sees it: the gradient of a branch not taken is zero *times* what the
+        # cell computed, and zero times NaN is NaN.
+        new = cell(x.masked_fill(~valid, 0.0), state)
+        outputs.append(new.masked_fill(~valid, 0.0))
+        state = torch.where(valid, new, state)
+    return outputs, state
+
+
+def dynamic_rnn(
+    cell: BasicRNNCell, inputs: Tensor, lengths: Any = None, initial_state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The cell over whole sequences: TF1's dynamic_rnn.
+
+    inputs: [batch, steps, inputs], batch and steps at least 1. lengths: integers [batch] from 0 to steps, or None for
+    all steps; keep them on the CPU, since on a GPU they cost a transfer. initial_state: [batch, units], or None: zeros.
+    Returns (outputs [batch, steps, units], state [batch, units]) under the length law.
+    Raises TypeError or ValueError that names the argument.
+    """
+    if not isinstance(cell, BasicRNNCell):
+        raise TypeError(f"cell must be a BasicRNNCell, got {type(cell).__name__}; static_rnn takes any cell")
+    check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
+    batch, steps, _ = inputs.shape
+    state = _first_state(cell, batch, initial_state)
+    if lengths is not None:
+        lengths = check_lengths(lengths, batch, steps)
+        if int(lengths.min()) == steps:
+            lengths = None
+    return choose_path(cell, inputs, lengths)(cell, inputs, lengths, state)
+
+
+def choose_path(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None) -> Path:
+    """The one place that decides how whole sequences are computed."""
+    return kernel_path
+
+
+def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:
+    zeros = cell.zero_state(batch)
+    if initial_state is None:
+        return zeros
+    return check_tensor("initial_state", initial_state, tuple(zeros.shape), zeros)
+
+
+def kernel_path(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """PyTorch's own kernel (cuDNN on a GPU, a C++ loop on the CPU); different lengths go through packed sequences."""
+    if lengths is None:
+        kernel = _KERNELS[cell.activation]
+        train = torch.is_grad_enabled()  # of the kernel alone: cuDNN has no backward pass in evaluation mode
+        outputs, state = kernel(inputs, state[None], _kernel_weights(cell), True, 1, 0.0, train, False, True)
+        return outputs, state[0]
+    batch, steps, _ = inputs.shape
+    rows = lengths.nonzero()[:, 0]
+    if len(rows) == batch:
+        return _kernel_packed(cell, inputs, lengths, state)
+    if len(rows) == 0:  # one masked step keeps results and gradients zero, and still part of the graph
+        (zeros,), state = _static_masked(cell, [inputs[:, 0]], lengths, state)
+        return zeros[:, None].repeat(1, steps, 1), state
+    # Packing refuses rows of length zero, so they are taken out before it and put back after it.
+    lengths, rows = lengths[rows], rows.to(inputs.device, non_blocking=True)
+    some, last = _kernel_packed(cell, inputs.index_select(0, rows), lengths, state.index_select(0, rows))
+    outputs = some.new_zeros(batch, steps, cell.units).index_copy(0, rows, some)
+    return outputs, state.to(last.dtype).index_copy(0, rows, last)
+
+
+def _kernel_packed(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """lengths: at least 1 each."""
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    packed_outputs, state = packed_rnn(cell, packed, state)
+    # total_length: without it the padding would end at the longest row.
+    outputs, _ = pad_packed_sequence(packed_outputs, batch_first=True, total_length=inputs.shape[1])
+    return outputs, state
+
+
+def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor) -> tuple[PackedSequence, Tensor]:
+    """The kernel on a PackedSequence; state [batch, units], before and after, in the order before packing."""
+    data, batch_sizes, order, inverse = packed
+    first = state if order is None else state.index_select(0, order)
+    kernel, train = _KERNELS[cell.activation], torch.is_grad_enabled()
+    outputs, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
+    state = last[0] if inverse is None else last[0].index_select(0, inverse)
+    return PackedSequence(outputs, batch_sizes, order, inverse), state
+
+
+def _kernel_weights(cell: BasicRNNCell) -> list[Tensor]:
+    """weight_ih, weight_hh, and the kernel's two biases: the cell's own, and a zero that is not trained.
+
+    cuDNN wants them in one piece of memory (it warns, and copies them at every call, otherwise). As nn.RNN does in
+    flatten_parameters, their storage is moved there, here on first use, so that a copied or moved cell is served too.
+    """
+    weights = [cell.weight_ih, cell.weight_hh, cell.bias]
+    if not cell.bias.is_cuda or torch.compiler.is_compiling() or not torch.backends.cudnn.is_acceptable(cell.bias):
+        return [*weights, torch.zeros_like(cell.bias, requires_grad=False)]
+    zero = getattr(cell, "_cudnn_zero", None)
+    pieces = {weight.untyped_storage().data_ptr() for weight in weights}
+    if zero is None or zero.dtype != cell.bias.dtype or pieces != {zero.untyped_storage().data_ptr()}:
+        zero = torch.zeros_like(cell.bias, requires_grad=False)
+        if all(weight.is_leaf for weight in weights):
+            with torch.no_grad(), torch.cuda.device_of(zero):
+                torch._cudnn_rnn_flatten_weight(
+                    [*weights, zero], 4, cell.inputs, _CUDNN_MODES[cell.activation], cell.units, 0, 1, True, False
+                )
+        cell._cudnn_zero = zero  # not a buffer: no state_dict or device move need know of it
+    return [*weights, zero]
+
+
+class RNN(nn.Module):
+    """A BasicRNNCell over sequences, as a module: a padded tensor or a PackedSequence in, the same kind out.
+
+    A state_dict of a one-layer, one-direction `nn.RNN` loads too, its two biases folded to their sum.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        activation: str = "tanh",
+        batch_first: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """inputs: values per step. activation: "tanh" or "relu". batch_first: padded tensors are [batch, steps, ...]
+        (otherwise [steps, batch, ...])."""
+        super().__init__()
+        self.cell = BasicRNNCell(inputs, units, activation, device=device, dtype=dtype)
+        self.batch_first = batch_first
+
+    def forward(
+        self, inputs: Tensor | PackedSequence, lengths: Any = None, initial_state: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """inputs: [batch, steps, inputs], with lengths [batch] or None; or a PackedSequence, which has its own lengths.
+
+        Returns (outputs, state): outputs of the same kind and layout as inputs, with `units` values per step; state
+        [batch, units], the last valid one of each row. See dynamic_rnn for the rest, and for what it raises.
+        """
+        if isinstance(inputs, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths must be None with a PackedSequence, which holds its own lengths")
+            check_tensor("inputs.data", inputs.data, ("values", self.cell.inputs), self.cell.weight_ih)
+            return packed_rnn(self.cell, inputs, _first_state(self.cell, int(inputs.batch_sizes[0]), initial_state))
+        if self.batch_first:
+            return dynamic_rnn(self.cell, inputs, lengths, initial_state)
+        check_tensor("inputs", inputs, ("steps", "batch", self.cell.inputs), self.cell.weight_ih)
+        outputs, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state)
+        return outputs.transpose(0, 1), state
+
+    def nn_rnn_state_dict(self) -> dict[str, Tensor]:
+        """The weights as a state_dict for `nn.RNN(inputs, units, nonlinearity=activation)`; its second bias is zero."""
+        cell = self.cell
+        return {
+            "weight_ih_l0": cell.weight_ih.detach().clone(),
+            "weight_hh_l0": cell.weight_hh.detach().clone(),
+            "bias_ih_l0": cell.bias.detach().clone(),
+            "bias_hh_l0": torch.zeros_like(cell.bias, requires_grad=False),
+        }
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Rename nn.RNN's keys and fold its biases; whatever is not exactly one plain layer stays, and is reported."""
+        assert isinstance(state_dict, dict)  # load_state_dict passes its own copy
+        names = [prefix + name + "_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        if all(name in state_dict for name in names):
+            weight_ih, weight_hh, bias_ih, bias_hh = (state_dict.pop(name) for name in names)
+            state_dict[prefix + "cell.weight_ih"] = weight_ih
+            state_dict[prefix + "cell.weight_hh"] = weight_hh
+            state_dict[prefix + "cell.bias"] = bias_ih + bias_hh
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def extra_repr(self) -> str:
+        return f"batch_first={self.batch_first}"
