@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data.programs import Adam, Cell, Model
-from spec_tests.cases import TRAINING
-from spec_tests.cases import model_weights as initial_weights
 
 # All different, also inputs + units, so that no two axes can be confused.
 BATCH, STEPS, INPUTS, UNITS, OUTPUTS = 6, 5, 3, 4, 2
@@ -148,7 +146,24 @@ def small_training(form: str, dtype: str, iterations: int = 6, seed: int = 4) ->
     return Training(rows.model, rows.weights, Adam(), rows.inputs, rows.targets, batches)
 
 
-# The three training programs at their real shapes, with few rows, so that a step is quick: (rows, batch).
+def initial_weights(chosen: Model, dtype: str, seed: int) -> dict[str, np.ndarray]:
+    """TF1's initial values for a model, drawn here: U(-a, a) with a = sqrt(6 / (rows + columns)) for a kernel (Glorot and
+    Bengio 2010, equation 16), and zero biases. Drawn in float32, so that both dtypes start from the same values."""
+    random = np.random.RandomState(seed)
+    weights = {}
+    for name, shape in chosen.weight_shapes().items():
+        limit = np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else 0.0
+        weights[name] = random.uniform(-limit, limit, shape).astype(np.float32).astype(dtype)
+    return weights
+
+
+# The three training programs of the chapter: the classifier, and the regressor in both forms.
+TRAINING: dict[str, Program] = {
+    "mnist": MNIST,
+    "series-stacked": SERIES,
+    "series-wrapped": SERIES._replace(model=SERIES.model._replace(projection="wrapped")),
+}
+# The same at their real shapes, with few rows, so that a step is quick: (rows, batch).
 PROGRAM_ROWS = {"mnist": (20, 8), "series-stacked": (1, 1), "series-wrapped": (1, 1)}
 
 
