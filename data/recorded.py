@@ -1,14 +1,14 @@
 """Results recorded from genuine TensorFlow 1.15.5, and their reader.
 
-`spec_tests/record.py` makes the files. Each holds several cases; a case is the question as plain values (which behaviour,
-which cell or model, which dtype, ...) and its arrays: those that went in, and those that came out, by name.
+`spec_tests/record.py` makes the files. Each holds several cases: a question as plain values (which behaviour, which cell
+or model, which dtype, ...) and its arrays, those that went in and those that came out, by name.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,13 +19,13 @@ INDEX = "index"  # the entry of each file that holds its cases as JSON
 class Recorded(NamedTuple):
     """One recorded case: its question as plain values, the arrays given, and the arrays that TensorFlow answered."""
 
-    case: Dict[str, Any]
-    given: Dict[str, np.ndarray]
-    answer: Dict[str, np.ndarray]
+    case: dict[str, Any]
+    given: dict[str, np.ndarray]
+    answer: dict[str, np.ndarray]
 
 
-def save(path: Path, cases: Dict[str, Recorded]) -> None:
-    """Write cases to one .npz file; arrays are stored once per case as "<case>|given|<name>" or "<case>|answer|<name>"."""
+def save(path: Path, cases: dict[str, Recorded]) -> None:
+    """Write cases to one .npz file. An array is the entry "<case>|given|<name>" or "<case>|answer|<name>"."""
     arrays = {INDEX: np.array(json.dumps({name: recorded.case for name, recorded in cases.items()}))}
     for name, recorded in cases.items():
         for part in ("given", "answer"):
@@ -34,11 +34,11 @@ def save(path: Path, cases: Dict[str, Recorded]) -> None:
     np.savez_compressed(str(path), **arrays)
 
 
-def _read_index(archive: Any) -> Dict[str, Dict[str, Any]]:
+def _read_index(archive: Any) -> dict[str, dict[str, Any]]:
     return json.loads(str(archive[INDEX]))
 
 
-def files() -> List[Path]:
+def files() -> list[Path]:
     """The recorded files, in order of their names."""
     found = sorted(FOLDER.glob("*.npz"))
     if not found:
@@ -46,7 +46,7 @@ def files() -> List[Path]:
     return found
 
 
-def names() -> List[str]:
+def names() -> list[str]:
     """Every recorded case, as "<file>/<case>"."""
     listed = []
     for path in files():
@@ -61,7 +61,7 @@ def load(name: str) -> Recorded:
     path = FOLDER / (stem + ".npz")
     if not path.is_file():
         raise KeyError("no recorded case %r: there is no file %s" % (name, path))
-    parts: Dict[str, Dict[str, np.ndarray]] = {"given": {}, "answer": {}}
+    parts: dict[str, dict[str, np.ndarray]] = {"given": {}, "answer": {}}
     with np.load(str(path), allow_pickle=False) as archive:
         index = _read_index(archive)
         if case not in index:

@@ -6,7 +6,7 @@ the same ones to several backends. Python 3.7 syntax: the recorder runs beside T
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from spec_tests import makers
 
 # Other sizes than the makers' own, so that the recorded results add to what the suite asks elsewhere.
 BATCH, STEPS, INPUTS, UNITS = 4, 6, 3, 5
-LENGTHS: Dict[str, Optional[List[int]]] = {
+LENGTHS: dict[str, list[int] | None] = {
     "none": None,
     "mixed": [2, 6, 1, 4],
     "zero": [3, 0, 6, 0],
@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
     name: str
     method: str
-    arguments: Dict[str, Any]
+    arguments: dict[str, Any]
 
 
 def small_cases(dtype: str) -> Iterator[Case]:
@@ -49,8 +49,7 @@ def small_cases(dtype: str) -> Iterator[Case]:
         yield Case("two_step-" + activation, "two_step", two_steps)
         for lengths in LENGTHS:
             for with_state in (False, True):
-                for case in _rnn_cases(drawn, lengths, with_state):
-                    yield case
+                yield from _rnn_cases(drawn, lengths, with_state)
     nan, inf = float("nan"), float("inf")
     logits = [[1, 3, 3, 0], [1, 3, 3, 0], [2, 2, 2, 2], [nan, 1, 0, 0], [inf, 1, 0, 0], [0, 1, 2, 3]]
     top = {"logits": np.array(logits, "float32"), "targets": np.array([0, 2, 3, 1, 0, 3]), "k": 2}
@@ -74,7 +73,7 @@ def _rnn_cases(drawn: makers.Sequences, lengths: str, with_state: bool) -> Itera
         yield Case("%s_gradients-%s" % (unrolling, name), "rnn_gradients", asked)
 
 
-def program_rows(program: Program, dtype: str) -> Tuple[np.ndarray, np.ndarray]:
+def program_rows(program: Program, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """The program's own training data: (inputs [rows, steps, inputs], targets)."""
     if program.name == "mnist":
         train = mnist.load().train
@@ -83,13 +82,13 @@ def program_rows(program: Program, dtype: str) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def training_case(name: str, dtype: str, iterations: int, seed: int = 1) -> Case:
-    """`iterations` steps of one of `makers.PROGRAMS` on its real data and at its real size: the weights and the batch
+    """`iterations` steps of one of `makers.TRAINING` on its real data and at its real size: the weights and the batch
     stream are those of the seed, the same in every framework."""
-    program = makers.PROGRAMS[name]
+    program = makers.TRAINING[name]
     inputs, targets = program_rows(program, dtype)
     arguments = {
         "model": program.model,
-        "weights": makers.glorot_weights(program.model, dtype, seed),
+        "weights": makers.initial_weights(program.model, dtype, seed),
         "optimizer": program.optimizer,
         "inputs": inputs,
         "targets": targets,
@@ -98,7 +97,7 @@ def training_case(name: str, dtype: str, iterations: int, seed: int = 1) -> Case
     return Case("%s, %d steps" % (name, iterations), "train", arguments)
 
 
-def named_results(case: Case, result: Any) -> Dict[str, np.ndarray]:
+def named_results(case: Case, result: Any) -> dict[str, np.ndarray]:
     """A method's answer as arrays by name; the list of static_rnn's outputs becomes [batch, steps, units]."""
     if case.method == "train":
         losses, weights, slots = result

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.programs import Adam, Cell, Model
+from data.programs import MNIST, SERIES, Adam, Cell, Model, Program
 
 # All different, also inputs + units, so that no two axes can be confused.
 BATCH, STEPS, INPUTS, UNITS, OUTPUTS = 6, 5, 3, 4, 2

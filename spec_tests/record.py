@@ -3,7 +3,7 @@
     python3.7 -m venv tf1 && tf1/bin/pip install tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'
     tf1/bin/python -m spec_tests.record            # from the root of the repository
 
-It puts the questions of `spec_tests.cases` to tf_reference and writes the answers to data/files/recorded/*.npz. Any other
+It puts the questions of `spec_tests.cases` to tf_reference and writes the answers to data/files/recorded/*.npz. Another
 TensorFlow is refused, since the point of these files is where they come from.
 """
 
@@ -13,7 +13,7 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +27,10 @@ TRAINING_ITERATIONS = 60
 CURVE_EPOCHS = 3
 
 
-def split_arguments(arguments: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
+def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Arguments as plain values and as arrays by name ("weights/kernel", "inputs"), for a file."""
-    plain: Dict[str, Any] = {}
-    arrays: Dict[str, np.ndarray] = {}
+    plain: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
     for key, value in arguments.items():
         if isinstance(value, np.ndarray):
             arrays[key] = value
@@ -43,9 +43,9 @@ def split_arguments(arguments: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str
     return plain, arrays
 
 
-def join_arguments(method: str, plain: Dict[str, Any], arrays: Dict[str, np.ndarray]) -> Dict[str, Any]:
+def join_arguments(method: str, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The inverse of `split_arguments`, from what a recorded file holds."""
-    arguments: Dict[str, Any] = dict(plain)
+    arguments: dict[str, Any] = dict(plain)
     if "cell" in plain:
         arguments["cell"] = Cell(*plain["cell"])
     for key, array in arrays.items():
@@ -58,7 +58,7 @@ def join_arguments(method: str, plain: Dict[str, Any], arrays: Dict[str, np.ndar
     return arguments
 
 
-def record_small(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
+def record_small(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     """Every small case, with what was given, so that the file is enough to repeat it."""
     found = {}
     for case in cases.small_cases(dtype):
@@ -68,10 +68,10 @@ def record_small(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
     return found
 
 
-def record_training(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
+def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     """The first optimizer steps of each training program, whose arguments are `cases.training_case`."""
     found = {}
-    for name in makers.PROGRAMS:
+    for name in makers.TRAINING:
         case = cases.training_case(name, dtype, TRAINING_ITERATIONS)
         answer = cases.named_results(case, backend.train(**case.arguments))
         kept = {key: array for key, array in answer.items() if not key.startswith("slots/")}
@@ -80,7 +80,7 @@ def record_training(backend: Any, dtype: str) -> Dict[str, recorded.Recorded]:
     return found
 
 
-def record_curve(backend: Any) -> Dict[str, recorded.Recorded]:
+def record_curve(backend: Any) -> dict[str, recorded.Recorded]:
     """MNIST on the full data in float32, for as many epochs as the suite trains it."""
     epochs = list(mnist_epochs(backend, CURVE_EPOCHS))
     answer = {
@@ -92,12 +92,14 @@ def record_curve(backend: Any) -> Dict[str, recorded.Recorded]:
     return {"mnist-%d-epochs" % CURVE_EPOCHS: recorded.Recorded(question, {}, answer)}
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]) if arguments else recorded.FOLDER
     backend = backends.load("tf_reference")
     described = backend.describe()
     if TENSORFLOW not in described.values():
-        print("record: this is not TensorFlow %s but %s; nothing was written" % (TENSORFLOW, described), file=sys.stderr)
+        print(
+            "record: this is not TensorFlow %s but %s; nothing was written" % (TENSORFLOW, described), file=sys.stderr
+        )
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     started = time.time()

@@ -18,7 +18,7 @@ def _needs(name):
     method, dtype = case["method"], name.split("/")[0].rsplit("-", 1)[1]
     needs = {dtype}
     if method == "train":
-        model = makers.PROGRAMS[case["program"]].model
+        model = makers.TRAINING[case["program"]].model
         needs |= {"training", model.kind, model.cell.activation}
     else:
         needs.add("gradients" if method == "rnn_gradients" else method)

@@ -5,7 +5,7 @@ The recorder, the suite and the comparison all train through here, so that they 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from data import mnist
 from data.batches import BatchStream
 from data.programs import MNIST, MNIST_ITERATIONS_PER_EPOCH
 from spec_tests.cases import training_case
-from spec_tests.makers import glorot_weights
+from spec_tests.makers import initial_weights
 
 MNIST_CHUNK = 61  # iterations per call of `train`: a sixth of an epoch, so that progress can be shown
 SERIES_CHUNK = 100  # the chapter prints the MSE every 100 iterations
@@ -22,15 +22,15 @@ Progress = Optional[Callable[[int], Any]]
 
 
 class Epoch(NamedTuple):
-    """losses [366], each before its step; accuracies as shares, on the last training batch and the 10,000 test images."""
+    """losses [366], each before its step; accuracies from 0 to 1, on the last batch and on the 10,000 test images."""
 
     losses: np.ndarray
     train_accuracy: float
     test_accuracy: float
-    weights: Dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
 
 
-def accuracy(backend: Any, weights: Dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(backend: Any, weights: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
     """The chapter's measure: the mean of in_top_k(logits, labels, 1)."""
     return float(np.mean(backend.in_top_k(backend.forward(MNIST.model, weights, images), labels, 1)))
 
@@ -38,7 +38,7 @@ def accuracy(backend: Any, weights: Dict[str, np.ndarray], images: np.ndarray, l
 def mnist_epochs(
     backend: Any, epochs: int, dtype: str = "float32", seed: int = 1, progress: Progress = None
 ) -> Iterator[Epoch]:
-    """Program 7 on all 55,000 training images, from `glorot_weights` of the seed on the batch stream of the same seed.
+    """Program 7 on all 55,000 training images, from `initial_weights` of the seed on the batch stream of the same seed.
 
     progress is called with the number of iterations just done.
     """
@@ -46,7 +46,7 @@ def mnist_epochs(
     inputs, labels = images.train.images.astype(dtype), images.train.labels
     test = images.test.images.astype(dtype)
     stream = BatchStream(len(labels), MNIST.batch, seed)
-    weights, slots = glorot_weights(MNIST.model, dtype, seed), None
+    weights, slots = initial_weights(MNIST.model, dtype, seed), None
     for _ in range(epochs):
         batches, losses = stream.take(MNIST_ITERATIONS_PER_EPOCH), []
         for start in range(0, len(batches), MNIST_CHUNK):
@@ -70,7 +70,7 @@ def series_losses(
     backend: Any, projection: str, iterations: int, dtype: str = "float32", seed: int = 1, progress: Progress = None
 ) -> np.ndarray:
     """Program 8 in one of its two forms: the MSE before each iteration [iterations]."""
-    case = training_case("series " + projection, dtype, iterations, seed)
+    case = training_case("series-" + projection, dtype, iterations, seed)
     weights, slots, losses = case.arguments["weights"], None, []
     for start in range(0, iterations, SERIES_CHUNK):
         chunk = case.arguments["batches"][start : start + SERIES_CHUNK]
