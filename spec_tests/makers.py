@@ -147,8 +147,9 @@ def small_training(form: str, dtype: str, iterations: int = 6, seed: int = 4) ->
 
 
 def initial_weights(chosen: Model, dtype: str, seed: int) -> dict[str, np.ndarray]:
-    """TF1's initial values for a model, drawn here: U(-a, a) with a = sqrt(6 / (rows + columns)) for a kernel (Glorot and
-    Bengio 2010, equation 16), and zero biases. Drawn in float32, so that both dtypes start from the same values."""
+    """TF1's initial values for a model, drawn here: U(-a, a) with a = sqrt(6 / (rows + columns)) for a kernel (Glorot
+    and Bengio 2010, equation 16), and zero biases. Drawn in float32, so that both dtypes start from the same values.
+    """
     random = np.random.RandomState(seed)
     weights = {}
     for name, shape in chosen.weight_shapes().items():

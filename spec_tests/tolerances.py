@@ -152,3 +152,20 @@ def compare(
         assert difference.within, difference.sentence()
         differences.append(difference)
     return differences
+
+
+def exact(found: Any, expected: Any, tensor: str) -> None:
+    """The same shape and the same values, without any tolerance. Raises AssertionError with a sentence."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, "%s has shape %s, expected %s" % (
+        tensor,
+        list(found.shape),
+        list(expected.shape),
+    )
+    wrong = np.argwhere(found != expected)
+    if len(wrong):
+        where = tuple(int(i) for i in wrong[0])
+        raise AssertionError(
+            "%s must be exactly as expected, but differs in %d of %d values; first at index %s: found %r, expected %r"
+            % (tensor, len(wrong), found.size, list(where), found[where].item(), expected[where].item())
+        )
