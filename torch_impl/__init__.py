@@ -1,4 +1,4 @@
-"""Recurrent networks in PyTorch that compute what TensorFlow 1's do, from the same weights, to the last digits.
+"""Recurrent networks in PyTorch that compute what TensorFlow 1's do, from the same weights.
 
 import torch
 import torch_impl
@@ -12,10 +12,14 @@ optimizer.step()
 weights = model.canonical_weights()  # TF1's names and layouts, as NumPy arrays
 """
 
-from torch_impl.cells import BasicRNNCell, two_step
-from torch_impl.models import Classifier, Regressor, cross_entropy, in_top_k, mean_square
-from torch_impl.training import Adam, Trainer
-from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch_impl.cells import BasicRNNCell, two_step
+    from torch_impl.models import Classifier, Regressor, cross_entropy, in_top_k, mean_square
+    from torch_impl.training import Adam, Trainer
+    from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
 
 __all__ = [
     "RNN",
@@ -31,3 +35,22 @@ __all__ = [
     "static_rnn",
     "two_step",
 ]
+
+# Where each name lives. They are imported on first use, so that the command line's --help need not wait for PyTorch.
+_MODULES = {
+    "cells": ("BasicRNNCell", "two_step"),
+    "models": ("Classifier", "Regressor", "cross_entropy", "in_top_k", "mean_square"),
+    "training": ("Adam", "Trainer"),
+    "unrolling": ("RNN", "dynamic_rnn", "static_rnn"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -211,7 +211,7 @@ class TorchBackend:
         """One optimizer step per row of batches -> (losses [iterations], weights, slots)."""
         trainer = self.trainer(model, weights, optimizer, inputs, targets, lengths, slots)
         losses = trainer.run(batches)
-        return losses, trainer.weights, trainer.slots
+        return losses, trainer.weights(), trainer.slots()
 
     def trainer(
         self,
@@ -277,15 +277,13 @@ class NumpyTrainer:
         x = self._backend._sequences(self._trainer.model, inputs)
         return to_numpy(self._trainer.forward(x, optional_lengths(lengths)))
 
-    @property
     def weights(self) -> Arrays:
         """A copy of the weights, in canonical form."""
-        return self._trainer.weights
+        return self._trainer.weights()
 
-    @property
     def slots(self) -> Arrays:
         """A copy of the optimizer's state, under TF1's names."""
-        return self._trainer.slots
+        return self._trainer.slots()
 
 
 def _check_kind(cell: Any) -> None:

@@ -210,12 +210,10 @@ class Trainer:
             parts.append(self.model(inputs[part], None if lengths is None else lengths[part]))
         return torch.cat(parts)
 
-    @property
     def weights(self) -> dict[str, np.ndarray]:
         """A copy of the weights in canonical form."""
         return self.model.canonical_weights()
 
-    @property
     def slots(self) -> dict[str, np.ndarray]:
         """A copy of the optimizer's state under TF1's names.
 

@@ -1,0 +1,76 @@
+"""The command line: python -m torch_impl."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from torch_impl.datasets import DATASETS, DatasetError, fetch
+
+
+def _backend(device: str, threads: int | None) -> Any:
+    """The adapter; PyTorch is imported only here, when a command runs."""
+    from torch_impl import adapter
+
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return adapter.backend(device, threads)
+
+
+@click.command(name="fetch", short_help="Download Fashion-MNIST, KMNIST or MNIST.")
+@click.argument("name", type=click.Choice(list(DATASETS)))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def fetch_command(name: str, folder: Path) -> None:
+    """Download a data set in MNIST's format into FOLDER, and print the command that trains on it.
+
+    What FOLDER holds already is checked and kept.
+    """
+    try:
+        home = fetch(name, folder)
+    except DatasetError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise click.exceptions.Exit(130) from None
+    click.echo(f"{name} is in {home}. To train on it:\n")
+    click.echo(f"    python -m torch_impl train mnist --data {shlex.quote(str(home))}")
+
+
+def check_data() -> None:
+    """Exit with status 2 and one sentence unless the package `data` is Unrolled's own: the name is a common one."""
+    try:
+        import data
+    except ImportError as error:
+        sys.exit(_refused(f"Unrolled's package `data` cannot be imported ({error}); install unrolled again"))
+    if getattr(data, "DISTRIBUTION", None) != "unrolled":
+        place = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", [])))
+        sys.exit(
+            _refused(
+                f"another package named `data`, at {place}, hides Unrolled's own; run from another folder, or take "
+                "it off Python's path (python -P leaves the current folder out)"
+            )
+        )
+
+
+def _refused(sentence: str) -> int:
+    click.echo(f"Error: {sentence}.", err=True)
+    return 2
+
+
+def main() -> None:
+    check_data()
+    from data.doors import command_line
+
+    group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend)
+    group.add_command(fetch_command)
+    group(prog_name="python -m torch_impl")
+
+
+if __name__ == "__main__":
+    main()
