@@ -80,7 +80,7 @@ def read_idx(path: Path, rank: int, sha256: str | None = None) -> np.ndarray:
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
-def load(folder: Path | None = None, validation_size: int = VALIDATION_SIZE) -> Mnist:
+def load(folder: Path | str | None = None, validation_size: int = VALIDATION_SIZE) -> Mnist:
     """Read the data set: pixels times 1/255 in float32, the first validation_size training images as validation set.
 
     folder: None is the bundled MNIST, its SHA-256 verified. Any other folder holds the four files of `FILES`, each

@@ -42,7 +42,7 @@ class Vowels(NamedTuple):
     test: Utterances
 
 
-def load(folder: Path | None = None) -> Vowels:
+def load(folder: Path | str | None = None) -> Vowels:
     """Read both files, with or without .gz. folder: None is the bundled data set, its SHA-256 verified.
 
     Raises DataError for a file that is missing or altered, and for a malformed line, which it names by number.
@@ -100,7 +100,8 @@ def _utterance(path: Path, number: int, line: str) -> tuple[np.ndarray, int]:
     lengths = [len(channel) for channel in channels]
     if len(set(lengths)) != 1:
         raise malformed("channels of %d to %d frames" % (min(lengths), max(lengths)), "one length for all channels")
-    frames = np.array(channels, dtype=np.float32).T
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is named next
+        frames = np.array(channels, dtype=np.float32).T
     if not np.isfinite(frames).all():
         raise malformed("a value that is not finite in float32", "finite numbers")
     return frames, int(speaker) - 1

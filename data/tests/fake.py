@@ -94,6 +94,8 @@ class FakeBackend:
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
         return (logits > logits[np.arange(len(targets)), targets][:, None]).sum(axis=1) < k
 
-    def trainer(self, model: Any, weights: dict, optimizer: Any, inputs: np.ndarray, targets: np.ndarray) -> FakeTrainer:
+    def trainer(
+        self, model: Any, weights: dict, optimizer: Any, inputs: np.ndarray, targets: np.ndarray
+    ) -> FakeTrainer:
         self.trainers.append(FakeTrainer(model, weights, inputs, targets, self.trouble))
         return self.trainers[-1]
