@@ -181,4 +181,4 @@ def _plot(name: str, source: str, epochs: list[dict[str, Any]]) -> bytes | None:
     if not epochs:
         return None
     reached = (name, Path(source).name, 100 * epochs[-1]["test_accuracy"], len(epochs))
-    return learning_curve("%s, %s: %.2f%% of the test images after %d epochs" % reached, epochs)
+    return learning_curve("%s, %s: %.2f%% of the test images right after epoch %d" % reached, epochs)

@@ -14,7 +14,8 @@ class FakeTrainer:
     def __init__(self, model: Any, weights: dict, inputs: np.ndarray, targets: np.ndarray, trouble: dict) -> None:
         self.model, self.inputs, self.targets, self.trouble = model, inputs, targets, trouble
         self.seed_mark = float(weights["kernel"].ravel()[0])
-        self.matrix = np.zeros((self._features(inputs).shape[-1], model.outputs))
+        shape = (self._features(inputs).shape[-1], model.outputs)
+        self.matrix = np.zeros(shape) if model.kind == "regressor" else np.random.RandomState(0).standard_normal(shape)
         self.done = 0
         self.batches: list = []
 
@@ -46,7 +47,7 @@ class FakeTrainer:
         chances = exponentials / exponentials.sum(axis=1, keepdims=True)
         loss = -np.log(chances[np.arange(len(rows)), targets]).mean()
         chances[np.arange(len(rows)), targets] -= 1
-        self.matrix -= 2 * features.T @ chances / len(rows)
+        self.matrix -= features.T @ chances / len(rows)
         return float(loss)
 
 
