@@ -14,9 +14,11 @@ INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it: dtype and shape of a tensor, the type and value of anything else."""
+    """A value as an error message shows it: dtype and shape of an array, the type and value of anything else."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype)[6:]} {list(value.shape)}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{type(value).__name__} {value.dtype} {list(value.shape)}"
     return f"{type(value).__name__} {value!r:.60}"
 
 
@@ -34,23 +36,31 @@ def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tens
 
     Under autocast any floating dtype passes, since autocast casts where it needs to.
     """
-    wanted = f"{str(like.dtype)[6:]} [{', '.join(map(str, shape))}]"
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor {wanted}, got {shown(value)}")
+        raise TypeError(f"{name} must be a tensor {_wanted(shape, like)}, got {shown(value)}")
     if value.ndim != len(shape):
-        raise ValueError(f"{name} must have rank {len(shape)}, {wanted}, got {shown(value)}")
+        raise ValueError(f"{name} must have rank {len(shape)}, {_wanted(shape, like)}, got {shown(value)}")
     for found, size in zip(value.shape, shape, strict=True):
         if isinstance(size, str):
             if found < 1:
-                raise ValueError(f"{name} must be {wanted} with {size} at least 1, got {shown(value)}")
+                raise ValueError(f"{name} must be {_wanted(shape, like)}, {size} at least 1, got {shown(value)}")
         elif found != size:
-            raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
-    autocast = value.is_floating_point() and torch.is_autocast_enabled(like.device.type)
-    if value.dtype != like.dtype and not autocast:
-        raise TypeError(f"{name} must be {wanted}, the dtype of the weights, got {shown(value)}; cast one of the two")
+            raise ValueError(f"{name} must be {_wanted(shape, like)}, got {shown(value)}")
     if value.device != like.device:
         raise ValueError(f"{name} is on {value.device} and the weights are on {like.device}; move one of the two")
+    if value.dtype != like.dtype and not (value.is_floating_point() and _autocast(like.device.type)):
+        raise TypeError(
+            f"{name} must be {_wanted(shape, like)}, the dtype of the weights, got {shown(value)}; cast one of the two"
+        )
     return value
+
+
+def _wanted(shape: tuple[int | str, ...], like: Tensor) -> str:
+    return f"{str(like.dtype)[6:]} [{', '.join(map(str, shape))}]"
+
+
+def _autocast(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
 def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:

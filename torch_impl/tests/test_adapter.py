@@ -1,0 +1,134 @@
+"""The adapter is strict, copies what it takes, and leaves the process as it was."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from torch_impl.adapter import backend
+
+
+class Cell(NamedTuple):
+    kind: str = "basic_rnn"
+    units: int = 5
+    activation: str = "tanh"
+
+
+class Model(NamedTuple):
+    kind: str = "classifier"
+    cell: Cell = Cell()
+    inputs: int = 3
+    outputs: int = 4
+    projection: str = "stacked"
+
+
+BACKEND = backend()
+WEIGHTS = BACKEND.initial_weights(Model(), 1)
+CELL_WEIGHTS = {name: WEIGHTS[name] for name in ("kernel", "bias")}
+X = np.linspace(-1, 1, 4 * 6 * 3, dtype=np.float32).reshape(4, 6, 3)
+LABELS = np.array([0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": X.tolist()}, "inputs must be a NumPy array, got list"),
+        ({"inputs": X.astype(np.float64)}, "inputs must be float32"),
+        ({"inputs": X.astype(np.int64)}, "inputs must be a float32 or float64 array, got int64"),
+        ({"inputs": X[..., :2]}, r"inputs must be float32 \[batch, steps, 3\]"),
+        ({"lengths": np.ones(4)}, "lengths must be an array of integers, got float64"),
+        ({"lengths": np.array([6, 7, 0, 1])}, r"lengths\[1\] = 7"),
+        ({"targets": np.array([0, 1, 2, 4])}, r"targets\[3\] = 4"),
+        ({"targets": np.array([0, 1, 2, -100])}, r"targets\[3\] = -100"),
+        ({"targets": None}, "targets must be an array of integers"),
+        ({"weights": {**WEIGHTS, "bias": WEIGHTS["bias"].astype(np.float64)}}, "'bias' must be .* float32"),
+        ({"weights": CELL_WEIGHTS}, "missing: dense/kernel, dense/bias"),
+        ({"weights": {}}, "weight 'kernel' must be a float32 or float64 array, got none"),
+        ({"model": Model(kind="tagger")}, "model.kind must be 'classifier' or 'regressor', got 'tagger'"),
+        ({"model": Model(cell=Cell(kind="lstm"))}, "cell.kind must be 'basic_rnn', got 'lstm'"),
+        ({"model": Model(cell=Cell(activation="elu"))}, "activation must be 'tanh' or 'relu', got 'elu'"),
+    ],
+)
+def test_a_wrong_argument_is_a_value_error_that_names_it(change: dict[str, Any], words: str) -> None:
+    arguments = {"model": Model(), "weights": WEIGHTS, "inputs": X, "targets": LABELS, "lengths": None}
+    with pytest.raises(ValueError, match=words):
+        BACKEND.loss(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "one of output_gradients and state_gradient must be given"),
+        ({"state_gradient": np.ones((4, 4), np.float32)}, r"state_gradient must be float32 \[4, 5\]"),
+        ({"output_gradients": np.ones((4, 5, 5), np.float32)}, r"output_gradients must be float32 \[4, 6, 5\]"),
+        ({"state_gradient": np.ones((4, 5), np.float32), "unrolling": "both"}, "unrolling must be 'static' or 'dynam"),
+    ],
+)
+def test_gradients_check_their_arguments(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        BACKEND.rnn_gradients(Cell(), CELL_WEIGHTS, X, **change)
+
+
+def test_seeds_and_k_are_checked() -> None:
+    for seed in (-1, 1.5, None):
+        with pytest.raises(ValueError, match="seed must be an integer of at least 0"):
+            BACKEND.initial_weights(Model(), seed)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+        BACKEND.in_top_k(np.zeros((4, 3), np.float32), LABELS, 1.5)  # type: ignore[arg-type]
+
+
+def test_read_only_strided_arguments_are_taken_and_kept() -> None:
+    """PyTorch warns of the first and refuses the second; both are ordinary NumPy."""
+    flipped = X[::-1]
+    flipped.flags.writeable = False
+    outputs, _ = BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, flipped)
+    np.testing.assert_array_equal(outputs, BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, flipped.copy())[0])
+    kept = {name: array.copy() for name, array in WEIGHTS.items()}
+    BACKEND.train(Model(), WEIGHTS, Settings(), X, LABELS, np.zeros((3, 2), int))
+    assert all(np.array_equal(array, kept[name]) for name, array in WEIGHTS.items())
+
+
+class Settings(NamedTuple):
+    learning_rate: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+
+def test_the_global_random_state_stays() -> None:
+    state = torch.random.get_rng_state()
+    BACKEND.initial_weights(Model(), 3)
+    BACKEND.forward(Model(), WEIGHTS, X)
+    BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, X)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_the_trainer_is_train_in_parts() -> None:
+    batches = np.array([[0, 1], [2, 3], [1, 2], [3, 3]])
+    losses, weights, slots = BACKEND.train(Model(), WEIGHTS, Settings(), X, LABELS, batches)
+    trainer = BACKEND.trainer(Model(), WEIGHTS, Settings(), X, LABELS)
+    parts = [trainer.run(batches[:1]), trainer.run(batches[1:])]
+    np.testing.assert_array_equal(np.concatenate(parts), losses)
+    for got, expected in ((trainer.weights(), weights), (trainer.slots(), slots)):
+        assert got.keys() == expected.keys()
+        assert all(np.array_equal(got[name], expected[name]) for name in expected)
+    np.testing.assert_array_equal(trainer.forward(X), BACKEND.forward(Model(), weights, X))
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="device 'gpu7' cannot be used here"):
+        backend("gpu7")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device 'cuda' cannot be used here"):
+            backend("cuda")
+
+
+def test_threads_are_reported() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert backend("cpu", 1).describe()["threads"] == "1"
+    finally:
+        torch.set_num_threads(before)
