@@ -1,0 +1,16 @@
+"""The chapter's recurrent networks as TensorFlow 1 graph code: what the PyTorch port is held to.
+
+One source for TensorFlow 1.15.5 on Python 3.7 and for TensorFlow 2.x, through `tensorflow.compat.v1` and tf-keras. It
+is laid out as torch_impl is, file for file:
+
+    tf1.py         the one place that imports TensorFlow
+    cells.py       a step: by hand, and as BasicRNNCell
+    unrolling.py   static_rnn, dynamic_rnn, and the gradients of both
+    models.py      the classifier and the regressor, their losses, in_top_k
+    training.py    AdamOptimizer, and the loop with feed_dict
+    graphs.py      construction phase: the graph of each program; execution phase: its session
+    checks.py      what is wrong with an argument, in a sentence
+    adapter.py     NumPy in, NumPy out: the backend of the shared suite
+
+Importing this package imports no TensorFlow; its modules do.
+"""

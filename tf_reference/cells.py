@@ -1,0 +1,31 @@
+"""A recurrent step: two of them by hand (program 1), and TensorFlow's own cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tf_reference.tf1 import tf
+
+__all__ = ["ACTIVATIONS", "basic_rnn_cell", "two_step"]
+
+ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu}
+
+
+def two_step(x0: Any, x1: Any, wx: Any, wy: Any, b: Any, activation: str = "tanh") -> tuple[Any, Any]:
+    """Program 1: a layer of recurrent neurons over two steps, from a zero state.
+
+    x0, x1: [batch, inputs]; wx: [inputs, units]; wy: [units, units]; b: [units].
+    Returns (y0, y1), each [batch, units]: y0 = f(x0 @ wx + b), y1 = f(y0 @ wy + x1 @ wx + b).
+    """
+    f = ACTIVATIONS[activation]
+    y0 = f(tf.matmul(x0, wx) + b)
+    y1 = f(tf.matmul(y0, wy) + tf.matmul(x1, wx) + b)
+    return y0, y1
+
+
+def basic_rnn_cell(units: int, activation: str = "tanh", dtype: Any = tf.float32) -> Any:
+    """TF1's BasicRNNCell: h' = activation(concat(x, h) @ kernel + bias), both output and state.
+
+    Its variables are kernel [inputs + units, units], Glorot uniform, and bias [units], zeros.
+    """
+    return tf.nn.rnn_cell.BasicRNNCell(units, activation=ACTIVATIONS[activation], dtype=dtype)

@@ -1,0 +1,152 @@
+"""Arguments of the adapter: each failure is a ValueError of one sentence. NumPy alone; nothing is cast or reshaped.
+
+What TensorFlow takes without a word (a length out of range) passes here too: this is the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence, Tuple
+
+import numpy as np
+
+__all__ = ["POWERS", "check_batches", "check_cell", "check_model", "check_weights", "slot_shapes", "weight_shapes"]
+
+POWERS = ("beta1_power", "beta2_power")
+Shapes = Mapping[str, Tuple[int, ...]]
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: dtype and shape of an array, the start of anything else."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{value.dtype} {list(value.shape)}"
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def check_integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {shown(value)}")
+    return int(value)
+
+
+def check_cell(cell: Any) -> None:
+    if cell.kind != "basic_rnn":
+        raise ValueError(f"cell.kind must be 'basic_rnn', got {cell.kind!r}")
+    if cell.activation not in ("tanh", "relu"):
+        raise ValueError(f"cell.activation must be 'tanh' or 'relu', got {cell.activation!r}")
+    check_integer("cell.units", cell.units, 1)
+
+
+def check_model(model: Any) -> None:
+    check_cell(model.cell)
+    forms = {"classifier": ("stacked",), "regressor": ("stacked", "wrapped")}
+    if model.kind not in forms:
+        raise ValueError(f"model.kind must be 'classifier' or 'regressor', got {model.kind!r}")
+    if model.projection not in forms[model.kind]:
+        expected = " or ".join(map(repr, forms[model.kind]))
+        raise ValueError(f"model.projection of a {model.kind} must be {expected}, got {model.projection!r}")
+    check_integer("model.inputs", model.inputs, 1)
+    check_integer("model.outputs", model.outputs, 1)
+
+
+def cell_shapes(inputs: int, units: int) -> dict[str, tuple[int, ...]]:
+    return {"kernel": (inputs + units, units), "bias": (units,)}
+
+
+def weight_shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """The canonical weights of a model, in order."""
+    dense = {"dense/kernel": (model.cell.units, model.outputs), "dense/bias": (model.outputs,)}
+    return dict(cell_shapes(model.inputs, model.cell.units), **dense)
+
+
+def slot_shapes(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Adam's slots for weights of these shapes, in order."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, shape in shapes.items():
+        found[name + "/Adam"] = found[name + "/Adam_1"] = shape
+    return dict(found, **dict.fromkeys(POWERS, ()))
+
+
+def check_names(what: str, arrays: Any, shapes: Shapes) -> None:
+    if not isinstance(arrays, Mapping):
+        raise ValueError(f"{what}s must be arrays by name, got {shown(arrays)}")
+    expected = ", ".join(shapes)
+    for name in shapes:
+        if name not in arrays:
+            raise ValueError(f"{what} {name!r} is missing; expected are {expected}")
+    for name in arrays:
+        if name not in shapes:
+            raise ValueError(f"{what} {name!r} is unknown; expected are {expected}")
+
+
+def check_array(name: str, value: Any, dtype: np.dtype, shape: Sequence[int | str]) -> np.ndarray:
+    """An array of this dtype and shape, where a string names a size that is free but at least 1."""
+    fits = isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == len(shape)
+    if fits:
+        fits = all(found >= 1 if isinstance(size, str) else found == size for found, size in zip(value.shape, shape))
+    if not fits:
+        sizes = ", ".join(map(str, shape))
+        why = " (the dtype of the weights is that of the whole call)" if getattr(value, "dtype", dtype) != dtype else ""
+        raise ValueError(f"{name} must be a {dtype} array [{sizes}], got {shown(value)}{why}")
+    return value
+
+
+def check_weights(weights: Any, shapes: Shapes) -> np.dtype:
+    """The dtype of the call, float32 or float64, after a strict look at names, shapes and dtypes."""
+    check_names("weight", weights, shapes)
+    dtype = getattr(weights["kernel"], "dtype", None)
+    if dtype not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValueError("weight 'kernel' must be a float32 or float64 array, got {}".format(shown(weights["kernel"])))
+    for name, shape in shapes.items():
+        check_array(f"weight {name!r}", weights[name], dtype, shape)
+    return dtype
+
+
+def check_slots(slots: Any, shapes: Shapes, dtype: np.dtype) -> None:
+    """Adam's slots for weights of these shapes: moments in the dtype of the weights, powers in float32."""
+    expected = slot_shapes(shapes)
+    check_names("slot", slots, expected)
+    for name, shape in expected.items():
+        if name in POWERS:
+            check_array(f"slot {name!r}", np.asarray(slots[name]), np.dtype("float32"), shape)
+        else:
+            check_array(f"slot {name!r}", slots[name], dtype, shape)
+
+
+def check_inputs(inputs: Any, size: int, dtype: np.dtype) -> np.ndarray:
+    return check_array("inputs", inputs, dtype, ("batch", "steps", size))
+
+
+def check_integers(name: str, value: Any, shape: Sequence[int | str]) -> np.ndarray:
+    found = np.asarray(value)
+    if found.dtype.kind not in "iu":
+        raise ValueError("{} must be integers [{}], got {}".format(name, ", ".join(map(str, shape)), shown(value)))
+    return check_array(name, found, found.dtype, shape)
+
+
+def check_lengths(lengths: Any, batch: int) -> np.ndarray | None:
+    return None if lengths is None else check_integers("lengths", lengths, (batch,))
+
+
+def check_targets(model: Any, targets: Any, inputs: np.ndarray) -> np.ndarray:
+    """A classifier's labels, each a class; a regressor's values, in the dtype of the inputs."""
+    batch, steps, _ = inputs.shape
+    if model.kind == "regressor":
+        return check_array("targets", targets, inputs.dtype, (batch, steps, model.outputs))
+    labels = check_integers("targets", targets, (batch,))
+    wrong = np.flatnonzero((labels < 0) | (labels >= model.outputs))
+    if len(wrong):
+        # TensorFlow raises InvalidArgumentError on a CPU, and gives NaN on a GPU.
+        row = wrong[0]
+        raise ValueError(f"targets must be classes from 0 to {model.outputs - 1}, got targets[{row}] = {labels[row]}")
+    return labels
+
+
+def check_batches(batches: Any, rows: int) -> np.ndarray:
+    """Row numbers [iterations, batch]; no iterations at all is allowed."""
+    found = np.asarray(batches)
+    if found.dtype.kind not in "iu" or found.ndim != 2 or found.shape[1] < 1:
+        raise ValueError(f"batches must be integers [iterations, batch], got {shown(batches)}")
+    if found.size and (found.min() < 0 or found.max() >= rows):
+        wrong = found.min() if found.min() < 0 else found.max()
+        raise ValueError(f"batches must be row numbers from 0 to {rows - 1}, got {wrong}")
+    return found

@@ -1,0 +1,93 @@
+"""A dense layer on a cell: the classifier (program 7) and the regressor in two forms (program 8), losses, in_top_k.
+
+The chapter's `fully_connected(..., activation_fn=None)` is `tf.layers.dense` here, since tf.contrib is gone from
+TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tf_reference.tf1 import tf
+from tf_reference.unrolling import dynamic_rnn
+
+__all__ = ["OutputProjectionWrapper", "classifier", "cross_entropy", "in_top_k", "mean_square", "regressor"]
+
+
+def classifier(cell: Any, inputs: Any, classes: int, lengths: Any | None = None) -> Any:
+    """Program 7: one dense layer, without activation, on the final state.
+
+    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, classes].
+    """
+    _, state = dynamic_rnn(cell, inputs, lengths)
+    return tf.layers.dense(state, classes, name="dense")
+
+
+class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
+    """A cell with a dense layer, without activation, on its output; what it passes on is the inner cell's state.
+
+    As tf.contrib.rnn.OutputProjectionWrapper (TensorFlow 1.15, contrib/rnn/python/ops/core_rnn_cell.py), which 2.x no
+    longer has: the same variables under the same names, kernel [units, outputs], Glorot uniform, and bias [outputs],
+    zeros.
+    """
+
+    def __init__(self, cell: Any, output_size: int) -> None:
+        super().__init__(name="output_projection_wrapper")
+        self._cell = cell
+        self._output_size = output_size
+
+    @property
+    def state_size(self) -> Any:
+        return self._cell.state_size
+
+    @property
+    def output_size(self) -> int:
+        return self._output_size
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        return self._cell.zero_state(batch_size, dtype)
+
+    def call(self, inputs: Any, state: Any) -> Any:
+        output, new_state = self._cell(inputs, state)
+        kernel = tf.get_variable("kernel", [self._cell.output_size, self._output_size], output.dtype)
+        bias = tf.get_variable("bias", [self._output_size], output.dtype, initializer=tf.zeros_initializer())
+        return tf.nn.bias_add(tf.matmul(output, kernel), bias), new_state
+
+
+def regressor(cell: Any, inputs: Any, outputs: int, projection: str = "stacked", lengths: Any | None = None) -> Any:
+    """Program 8: one dense layer, without activation, on every output.
+
+    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the predictions [batch, steps, outputs].
+    projection: "wrapped" has the layer inside the loop, and zeros on padded steps; "stacked", which is faster, applies
+    it once to all outputs as [-1, units], and has the layer's bias on padded steps.
+    """
+    if projection == "wrapped":
+        predictions, _ = dynamic_rnn(OutputProjectionWrapper(cell, outputs), inputs, lengths)
+        return predictions
+    rnn_outputs, _ = dynamic_rnn(cell, inputs, lengths)
+    stacked_outputs = tf.reshape(rnn_outputs, [-1, cell.output_size])
+    stacked_predictions = tf.layers.dense(stacked_outputs, outputs, name="dense")
+    return tf.reshape(stacked_predictions, [-1, tf.shape(inputs)[1], outputs])
+
+
+def cross_entropy(logits: Any, targets: Any) -> Any:
+    """The mean over rows of sparse softmax cross-entropy. logits: [batch, classes]; targets: integers [batch]."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits))
+
+
+def mean_square(predictions: Any, targets: Any) -> Any:
+    """The mean over every entry of the squared error. predictions, targets: [batch, steps, outputs]."""
+    return tf.reduce_mean(tf.square(predictions - targets))
+
+
+def in_top_k(logits: Any, targets: Any, k: Any) -> Any:
+    """Whether fewer than k classes have a logit strictly above the target's; never in a row with a non-finite logit.
+
+    logits: [batch, classes]; targets: integers [batch]. Returns bool [batch]. TensorFlow's in_top_k takes float32,
+    and rounding could make ties: it is given the order of float64 logits instead of the logits.
+    """
+    if logits.dtype == tf.float64:
+        above = tf.expand_dims(logits, 1) > tf.expand_dims(logits, 2)  # [batch, class, classes above it]
+        order = -tf.reduce_sum(tf.cast(above, tf.float32), axis=2)
+        logits = tf.where(tf.is_finite(logits), order, tf.fill(tf.shape(order), float("nan")))
+    return tf.nn.in_top_k(logits, targets, k)

@@ -1,0 +1,50 @@
+"""A cell repeated over a sequence: statically (program 2), dynamically (3), with lengths (4), and backwards (6).
+
+The length law is TensorFlow's own, by `sequence_length`: outputs past a row's length are zero, its state is copied
+through. Two of its manners go without a word: a length above the number of steps counts as all of them, a negative one
+as 0; and where the padding holds NaN, outputs and state stay finite but gradients become NaN (the masked branch
+multiplies it by 0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tf_reference.tf1 import tf
+
+__all__ = ["dynamic_rnn", "gradients", "static_rnn"]
+
+
+def static_rnn(
+    cell: Any, inputs: list[Any], lengths: Any | None = None, initial_state: Any | None = None
+) -> tuple[list[Any], Any]:
+    """Program 2: a copy of the cell in the graph for each element of inputs, a list of `steps` tensors [batch, inputs].
+
+    lengths: integers [batch]. initial_state: [batch, units]. Returns (outputs, state): a list of `steps` tensors
+    [batch, units], and [batch, units].
+    """
+    return tf.nn.static_rnn(
+        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs[0].dtype, scope="rnn"
+    )
+
+
+def dynamic_rnn(
+    cell: Any, inputs: Any, lengths: Any | None = None, initial_state: Any | None = None
+) -> tuple[Any, Any]:
+    """Programs 3 and 4: a loop in the graph that runs the one cell over inputs [batch, steps, inputs].
+
+    lengths: integers [batch]. initial_state: [batch, units].
+    Returns (outputs [batch, steps, units], state [batch, units]).
+    """
+    return tf.nn.dynamic_rnn(
+        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs.dtype, scope="rnn"
+    )
+
+
+def gradients(outputs: Any, state: Any, output_gradients: Any, state_gradient: Any, sources: list[Any]) -> list[Any]:
+    """Program 6: back-propagation through time, for any cost on any of the outputs and the final state.
+
+    outputs and output_gradients (the cost's derivative by them): [batch, steps, units]; state and state_gradient:
+    [batch, units]. Returns the cost's gradient by each of the sources.
+    """
+    return tf.gradients([outputs, state], sources, grad_ys=[output_gradients, state_gradient])
