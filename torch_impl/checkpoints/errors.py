@@ -17,11 +17,14 @@ class CheckpointError(Exception):
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Put `path` before the message of a CheckpointError, and turn a failure of the file system into one."""
+def naming(path: str | os.PathLike[str], action: str = "read") -> Iterator[None]:
+    """Put `path` before the message of a CheckpointError, and turn a failure of the file system into one.
+
+    action: what was tried, "read" or "written".
+    """
     try:
         yield
     except CheckpointError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
     except OSError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {error.strerror or error}") from None
+        raise CheckpointError(f"{os.fspath(path)}: cannot be {action} ({error.strerror or error})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -10,10 +11,16 @@ from pathlib import Path
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 
-__all__ = ["TEMPORARY", "open_regular", "read_whole", "write_atomically"]
+__all__ = ["TEMPORARY", "exists", "open_regular", "read_start", "read_whole", "write_atomically"]
 
 # The suffix of a file that is being written; one left by a crash is nothing but waste.
 TEMPORARY = ".partial"
+
+
+def exists(path: Path, folder: bool = False) -> bool:
+    """Whether there is anything at `path`, or a folder; raises CheckpointError when that cannot be told."""
+    with naming(path):
+        return path.is_dir() if folder else path.exists()
 
 
 def open_regular(path: Path) -> int:
@@ -33,8 +40,14 @@ def read_whole(path: Path, most: int) -> bytes:
     with naming(path), os.fdopen(open_regular(path), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > most:
-            raise CheckpointError(f"{size} bytes, which is more than the {most} that such a file can have")
-        return stream.read(most + 1)[: most + 1]
+            raise CheckpointError(f"{size} bytes long, and such a file has at most {most}")
+        return stream.read(size)
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """Up to `count` bytes from the start of the file at `path`; raises CheckpointError."""
+    with naming(path), os.fdopen(open_regular(path), "rb") as stream:
+        return stream.read(count)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -42,7 +55,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises CheckpointError (a full disk, a read-only folder); a file that was at `path` is then still the old one.
     """
-    with naming(path):
+    with naming(path, "written"):
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
         try:
             with temporary.open("xb") as stream:
@@ -64,5 +77,8 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
     finally:
         os.close(descriptor)

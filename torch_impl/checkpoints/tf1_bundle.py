@@ -18,7 +18,7 @@ import numpy as np
 from torch_impl.checkpoints import wire
 from torch_impl.checkpoints.crc32c import crc32c, mask, unmask
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import open_regular, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, open_regular, read_whole, write_atomically
 from torch_impl.checkpoints.tf1_table import build_table, read_table
 
 __all__ = ["Bundle", "Entry", "data_path", "index_path", "write_bundle"]
@@ -67,7 +67,7 @@ class Bundle:
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
         self.prefix = Path(prefix)
         path = index_path(self.prefix)
-        if not path.exists() and self.prefix.is_file():
+        if not exists(path) and self.prefix.is_file():
             raise CheckpointError(
                 f"{self.prefix}: has no {path.name} beside it, so it may be a checkpoint of the old V1 format; "
                 "restore it in TensorFlow 1 and save it again with tf.train.Saver()"
@@ -136,7 +136,7 @@ class Bundle:
 
 def _slice(path: Path, name: str, entry: Entry) -> bytes:
     """The variable's bytes. Their number is held against the file's before any memory is asked for."""
-    if not path.exists():
+    if not exists(path):
         raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
     with os.fdopen(open_regular(path), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -238,7 +238,7 @@ def write_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np.ndarra
         content = array.astype(array.dtype.newbyteorder("<")).tobytes()
         table[name.encode()] = _entry_message(array, len(data), content)
         data += content
-    with naming(prefix.parent):
+    with naming(prefix.parent, "written"):
         prefix.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(data_path(prefix, 0, 1), bytes(data))
     write_atomically(index_path(prefix), build_table(table))

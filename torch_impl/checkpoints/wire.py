@@ -37,6 +37,8 @@ def varint(value: int) -> bytes:
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """The varint at `position`, from 0 to 2**64 - 1, and the position after it."""
+    if position < len(data) and data[position] < 0x80:  # nearly all of them
+        return data[position], position + 1
     value = 0
     for count in range(10):
         if position + count >= len(data):

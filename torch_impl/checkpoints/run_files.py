@@ -1,0 +1,206 @@
+"""A run's checkpoint: NAME.json beside NAME-DIGEST.safetensors, in the run's folder.
+
+The tensors are written first, under a name of their own, and then the JSON file that names them, with their length and
+SHA-256, replaces the one before: that single rename is the moment at which the new checkpoint counts. Until then, and
+after a crash or a full disk, the one before is whole. The JSON file carries a SHA-256 of its own contents. Loading
+verifies both, and runs no code: JSON and safetensors hold plain data only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.checkpoints.files import TEMPORARY, exists, read_start, read_whole, write_atomically
+
+__all__ = ["Checkpoint", "checkpoint_names", "load_checkpoint", "save_checkpoint"]
+
+_FORMAT, _VERSION = "unrolled checkpoint", 1
+_MOST_JSON_BYTES = 1 << 26
+_ATTEMPTS = 5
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+# NumPy's kinds of boolean, integer and floating-point numbers, of the sizes that safetensors knows.
+_KINDS, _MOST_ITEM_BYTES = "biuf", 8
+
+
+class Checkpoint(NamedTuple):
+    """tensors: arrays by name. state: plain values, as JSON gives them back (a tuple comes back as a list)."""
+
+    tensors: dict[str, np.ndarray]
+    state: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], name: str = "last"
+) -> Path:
+    """Save under `name` in `folder`, which is made if need be, and return the path of the JSON file.
+
+    A checkpoint of that name is replaced at one moment: whatever goes wrong before it leaves the old one as it was.
+    Raises CheckpointError when the folder cannot be written to (read-only, disk full), and ValueError or TypeError for
+    tensors and values that it cannot hold (a NaN or an infinity among the state's numbers, for one).
+    """
+    folder = Path(folder)
+    document = _document(name, _packed(tensors), state)
+    with naming(folder, "written"):
+        folder.mkdir(parents=True, exist_ok=True)
+    tensor_file = document.body["tensors"]["file"]
+    write_atomically(folder / tensor_file, document.tensors)
+    path = folder / f"{name}.json"
+    write_atomically(path, document.text)
+    _sweep(folder, name, tensor_file)
+    return path
+
+
+def load_checkpoint(folder: str | os.PathLike[str], name: str = "last") -> Checkpoint:
+    """The checkpoint `name` in `folder`, every byte of it verified.
+
+    Raises CheckpointError when it is missing, truncated, altered, or not a checkpoint of this library; the message
+    names the others in the folder.
+    """
+    folder = Path(folder)
+    path = folder / f"{_checked_name(name)}.json"
+    text = _json_bytes(path, folder, name)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _load(path, text)
+        except CheckpointError as error:
+            # A run that is still training may just have replaced it: then the file says something else now.
+            before, text = text, _json_bytes(path, folder, name)
+            if text != before and attempt + 1 < _ATTEMPTS:
+                continue
+            others = [other for other in checkpoint_names(folder) if other != name]
+            hint = f"; also in this folder: {', '.join(others)}" if others else ""
+            raise CheckpointError(f"{error}{hint}") from None
+    raise AssertionError("unreachable")
+
+
+def checkpoint_names(folder: str | os.PathLike[str]) -> list[str]:
+    """The names under which `folder` holds checkpoints, sorted. Other JSON files are left out; nothing is verified."""
+    names = []
+    with contextlib.suppress(OSError):
+        for path in Path(folder).glob("*.json"):
+            with contextlib.suppress(CheckpointError):
+                if _NAME.fullmatch(path.stem) and _FORMAT.encode() in read_start(path, 100):
+                    names.append(path.stem)
+    return sorted(names)
+
+
+class _Document(NamedTuple):
+    body: dict[str, Any]
+    text: bytes
+    tensors: bytes
+
+
+def _document(name: str, packed: bytes, state: Mapping[str, Any]) -> _Document:
+    digest = hashlib.sha256(packed).hexdigest()
+    body: dict[str, Any] = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "tensors": {"file": f"{_checked_name(name)}-{digest[:16]}.safetensors", "bytes": len(packed), "sha256": digest},
+        "state": dict(state),
+    }
+    # Through JSON once, so that what is summed is what will be read: text as keys, lists for tuples.
+    body = json.loads(json.dumps(body, allow_nan=False))
+    text = json.dumps({**body, "sha256": _digest(body)}, indent=1, allow_nan=False)
+    return _Document(body, text.encode() + b"\n", packed)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _packed(tensors: Mapping[str, np.ndarray]) -> bytes:
+    arrays = {}
+    for name, array in tensors.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in _KINDS or array.itemsize > _MOST_ITEM_BYTES:
+            found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise TypeError(f"tensor {name!r} must be a NumPy array of numbers or booleans, got {found}")
+        arrays[name] = array.astype(array.dtype.newbyteorder("="), order="C")
+    return safetensors.numpy.save(arrays)
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise CheckpointError(f"a checkpoint's name is letters, digits, '_', '.' and '-', got {name!r:.120}")
+    return name
+
+
+def _json_bytes(path: Path, folder: Path, name: str) -> bytes:
+    if not exists(path):
+        others = ", ".join(checkpoint_names(folder)) or "none"
+        raise CheckpointError(f"{folder}: has no checkpoint {name!r} ({path.name}); checkpoints there: {others}")
+    return read_whole(path, _MOST_JSON_BYTES)
+
+
+def _load(path: Path, text: bytes) -> Checkpoint:
+    with naming(path):
+        body = _body(text)
+        entry = body["tensors"]
+    tensor_path = path.with_name(entry["file"])
+    if not exists(tensor_path):
+        raise CheckpointError(f"{tensor_path}: missing; {path.name} needs it, so copy the two together")
+    packed = read_whole(tensor_path, entry["bytes"])
+    with naming(tensor_path):
+        if len(packed) != entry["bytes"]:
+            raise CheckpointError(f"truncated: {len(packed)} bytes, expected {entry['bytes']}")
+        if hashlib.sha256(packed).hexdigest() != entry["sha256"]:
+            raise CheckpointError("altered: its SHA-256 is not the one recorded; use another checkpoint")
+        try:
+            return Checkpoint(safetensors.numpy.load(packed), body["state"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"not a safetensors file that NumPy can hold ({error})") from None
+
+
+def _body(text: bytes) -> dict[str, Any]:
+    """The contents of the JSON file, verified."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise CheckpointError("truncated or altered: it is not valid JSON; use another checkpoint") from None
+    if not isinstance(body, dict) or body.get("format") != _FORMAT:
+        raise CheckpointError(f'not a checkpoint of this library: it lacks "format": "{_FORMAT}"')
+    if body.get("version") != _VERSION:
+        raise CheckpointError(f"version {body.get('version')!r:.40}, expected {_VERSION}; update this library")
+    digest = body.pop("sha256", None)
+    try:
+        found = _digest(body)
+    except (ValueError, RecursionError):
+        found = ""
+    if digest != found:
+        raise CheckpointError("altered: its SHA-256 is not the one recorded; use another checkpoint")
+    return _checked_body(body)
+
+
+def _checked_body(body: dict[str, Any]) -> dict[str, Any]:
+    """Types and values, for a file whose checksum somebody made to fit: nothing outside the folder may be named."""
+    entry, state = body.get("tensors"), body.get("state")
+    if not isinstance(entry, dict) or not isinstance(state, dict):
+        raise CheckpointError('"tensors" and "state" must be objects')
+    file, size = entry.get("file"), entry.get("bytes")
+    if not isinstance(file, str) or not _NAME.fullmatch(file.removesuffix(".safetensors")):
+        raise CheckpointError(f"names the file {file!r:.120}, expected one in the same folder")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(entry.get("sha256"), str):
+        raise CheckpointError('"tensors" must hold "bytes", an integer, and "sha256", text')
+    return body
+
+
+def _sweep(folder: Path, name: str, keep: str) -> None:
+    """Remove the tensors of replaced checkpoints of this name, and what a crash left half written."""
+    own = re.compile(rf"{re.escape(name)}(-[0-9a-f]{{16}}\.safetensors|\.json)")
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            partial = path.name.endswith(TEMPORARY) and own.match(path.name)
+            replaced = own.fullmatch(path.name) and path.suffix == ".safetensors" and path.name != keep
+            if partial or replaced:
+                path.unlink(missing_ok=True)
