@@ -1,8 +1,8 @@
 """Loading backends by name. Nothing of a framework is imported before its backend is asked for. Python 3.7 syntax.
 
-A name is one of `SHIPPED`, or "package.module:factory". The factory is called with device="cpu", or what was asked
-for; one without such a parameter runs on the CPU only. A name that cannot be loaded is an error with its reason,
-never a skip.
+A name is one of `SHIPPED`, or "package.module:factory"; with "@PYTHON" after it, the backend is served by that other
+interpreter (see `remote`). The factory is called with device="cpu", or what was asked for; one without such a
+parameter runs on the CPU only. A name that cannot be loaded is an error with its reason, never a skip.
 """
 
 from __future__ import annotations
@@ -61,13 +61,19 @@ def missing(name: str) -> str:
     return "%s not installed" % " and ".join(absent) if absent else ""
 
 
-def _factory(name: str) -> Any:
+def _module_and_factory(name: str) -> tuple[str, str]:
     path = SHIPPED[name].path if name in SHIPPED else name
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise BackendError(
-            "unknown backend %r: expected one of %s, or package.module:factory" % (name, ", ".join(SHIPPED))
+            "unknown backend %r: expected one of %s, or package.module:factory, with @PYTHON after it for another "
+            "interpreter" % (name, ", ".join(SHIPPED))
         )
+    return module_name, attribute
+
+
+def _factory(name: str) -> Any:
+    module_name, attribute = _module_and_factory(name)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -101,6 +107,8 @@ def _check(name: str, backend: Any) -> None:
 
 def load(name: str, device: str = "cpu") -> Any:
     """The backend of that name on that device. Raises BackendError with the reason when it cannot be had."""
+    if "@" in name:
+        return _load_remote(name, device)
     factory = _factory(name)
     try:
         takes_device = "device" in inspect.signature(factory).parameters
@@ -116,6 +124,30 @@ def load(name: str, device: str = "cpu") -> Any:
         ) from error
     _check(name, backend)
     return backend
+
+
+def _load_remote(name: str, device: str) -> Any:
+    """The backend of "NAME@PYTHON", in a worker process."""
+    from spec_tests import remote
+
+    served, _, python = name.partition("@")
+    module_name, _ = _module_and_factory(served)
+    package = module_name.partition(".")[0] if served in SHIPPED else None
+    methods = tuple(dict.fromkeys(method for several in METHODS.values() for method in several))
+    try:
+        backend = remote.RemoteBackend(served, python, device, methods, package)
+    except remote.WorkerError as error:
+        raise BackendError("backend %r cannot be loaded: %s" % (name, error)) from error
+    _check(name, backend)
+    return backend
+
+
+def _tell_apart(backends: Sequence[Any]) -> None:
+    """Give remote backends of one name, such as two of the same Python version, their interpreter as part of it."""
+    names = [backend.name for backend in backends]
+    for backend in backends:
+        if names.count(backend.name) > 1 and hasattr(backend, "python"):
+            backend.name = "%s@%s" % (backend.served, backend.python)
 
 
 def _defaults(device: str) -> Selection:
@@ -144,6 +176,7 @@ def select(names: Sequence[str], device: str = "cpu") -> Selection:
     if not backends:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
         raise BackendError("no backend to test%s: name one with --backend" % reasons)
+    _tell_apart(backends)
     shared = {backend.name for backend in backends if sum(b.name == backend.name for b in backends) > 1}
     if shared:
         raise BackendError("several backends call themselves %s: give each its own name" % ", ".join(sorted(shared)))

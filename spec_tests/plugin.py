@@ -26,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=None,
         metavar="NAME",
-        help="backend to hold to the spec: torch_impl, tf_reference, oracle, or package.module:factory (repeatable; "
+        help="backend to hold to the spec: torch_impl, tf_reference, oracle, or package.module:factory, each with "
+        "@PYTHON after it where another interpreter has it (repeatable; "
         "default: torch_impl and tf_reference, those whose framework is installed)",
     )
     group.addoption(

@@ -43,6 +43,7 @@ class Process:
     def __init__(self, command: Sequence[str], title: str, environment: dict[str, str]) -> None:
         self._title = title
         self._words = b""
+        self._asked = False
         self._owner = os.getpid()
         try:
             self._child = subprocess.Popen(
@@ -78,7 +79,9 @@ class Process:
         """
         deadline = time.monotonic() + limit_s
         try:
-            self._check_idle(what)
+            if self._asked:
+                self._check_idle(what)
+            self._asked = True
             for buffer in buffers:
                 self._transfer(self._in.write, memoryview(buffer), self._in, deadline)
             return wire.read(lambda buffer: self._transfer(self._out.readinto, buffer, self._out, deadline))

@@ -175,7 +175,7 @@ def _command(python: str, package: str | None) -> list[str]:
     put this Python's NumPy in the way of that one's."""
     found = shutil.which(Path(python).expanduser())
     if found is None:
-        raise WorkerError("there is no program %s: expected a Python interpreter, by path or by name" % python)
+        raise WorkerError("there is no program %r: expected a Python interpreter, by path or by name" % python)
     folders = {name: _folder(name) for name in dict.fromkeys([*SHARED, *([package] if package else [])])}
     worker = Path(folders["spec_tests"], "worker.py")
     return [str(Path(found).absolute()), "-u", "-c", BOOT, str(worker), json.dumps(folders)]
