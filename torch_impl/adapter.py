@@ -8,7 +8,10 @@ that breaks a rule raises ValueError.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +39,22 @@ def backend(device: str = "cpu", threads: int | None = None) -> TorchBackend:
 
     On a GPU, TF32 is switched off for the process. Raises ValueError for a device that is not there.
     """
+    _live_beside_tensorflow()
     return TorchBackend(device, threads)
+
+
+def _live_beside_tensorflow() -> None:
+    """Keep a process that holds both frameworks from aborting.
+
+    PyTorch's optimizers import Triton where it is installed. Triton and TensorFlow each bring an LLVM, and the process
+    ends with "LLVM ERROR: inconsistency in registered CommandLine options" when Triton's is loaded second. So it is
+    loaded here, before TensorFlow; where TensorFlow came first it is left out, which nothing here misses.
+    """
+    if "tensorflow" not in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("triton._C.libtriton")
+    elif "triton._C.libtriton" not in sys.modules:
+        sys.modules["triton"] = None  # type: ignore[assignment]  # Python's own mark of a module not to import
 
 
 class TorchBackend:
