@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,9 +131,13 @@ def test_a_parameter_without_a_gradient_stays_in_step() -> None:
 
 
 def test_hooks_and_closure_run_once() -> None:
-    torch.optim.Adam([parameter()])  # PyTorch wraps the step of each class it has seen
+    torch.optim.Adam([parameter()])  # PyTorch wraps the step of each class that it has seen
+    spec = importlib.util.spec_from_file_location("imported_later", inspect.getfile(Adam))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     p = parameter()
-    optimizer = Adam([p])
+    optimizer = module.Adam([p])
     calls: list[str] = []
     optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
     optimizer.register_step_post_hook(lambda *_: calls.append("after"))
