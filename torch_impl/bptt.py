@@ -156,7 +156,7 @@ def run_forward(
     lengths: Tensor | None,
     activation: str,
 ) -> Tensor:
-    """All states [steps + 1, batch, units], the initial one first, zero in the padding (and before a row of length 0)."""
+    """All states [steps + 1, batch, units], the initial one first; zero in the padding and before a row of length 0."""
     steps, batch, size = steps_first.shape
     units = weight_hh.shape[0]
     history = steps_first.new_empty(steps + 1, batch, units)
@@ -211,7 +211,7 @@ def run_backward(
 
 
 def first_gradient(grads: Tensor, weight_hh: Tensor, lengths: Tensor | None, grad_state: Tensor | None) -> Tensor:
-    """The gradient by the initial state [batch, units]: a row of length 0 hands the state's gradient straight through."""
+    """The gradient by the initial state [batch, units]; a row of length 0 hands the state's gradient through."""
     if not len(grads):
         return grads.new_zeros(grads.shape[1:]) if grad_state is None else grad_state.clone()
     gradient = grads[0] @ weight_hh
