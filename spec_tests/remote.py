@@ -104,13 +104,13 @@ class RemoteBackend:
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
+            if self._process.ended:
+                self._process, _ = self._start()
             try:
                 buffers = self._packed(method, list(args), kwargs)
             except wire.UnsupportedValue:
                 _name_unsupported(method, args, kwargs)
                 raise
-            if self._process.ended:
-                self._process, _ = self._start()
             return self._ask(self._process, buffers, method, self._limit_s)
 
     def _packed(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:

@@ -19,7 +19,7 @@ import time
 import traceback
 from typing import Any, Callable
 
-GRACE_S = 2.0  # for an orderly end once the parent has gone
+GRACE_S = 1.0  # for an orderly end once the parent has gone
 WATCH_S = 1.0  # between two looks at the parent
 
 
