@@ -40,7 +40,7 @@ def read_whole(path: Path, most: int) -> bytes:
     with naming(path), os.fdopen(open_regular(path), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > most:
-            raise CheckpointError(f"{size} bytes long, and such a file has at most {most}")
+            raise CheckpointError(f"{size} bytes long, expected at most {most}")
         return stream.read(size)
 
 
