@@ -50,8 +50,8 @@ def _explained(name: str, home: Path, error: Exception) -> str:
     if not missing:
         return f"{home / 'raw'}: its files are broken ({reason}); remove the folder and fetch {name} again"
     return (
-        f"{name} could not be downloaded into {home / 'raw'} ({reason}); check the network and the folder, or put "
-        f"{', '.join(file + '.gz' for file in missing)} there yourself"
+        f"{name} could not be downloaded into {home / 'raw'} ({reason}); check the network and the folder, or put the "
+        f"uncompressed {', '.join(missing)} there yourself"
     )
 
 

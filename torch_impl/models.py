@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from torch_impl.cells import glorot_uniform_
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_size, check_tensor, shown
@@ -61,12 +62,12 @@ class Classifier(_Model):
         """inputs: values per step. units: size of the state. activation: "tanh" or "relu"."""
         super().__init__(inputs, units, check_size("classes", classes), activation, device, dtype)
 
-    def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+    def forward(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
         """inputs [batch, steps, inputs] (or a PackedSequence), lengths [batch] or None -> logits [batch, classes]."""
         _, state = self.rnn(inputs, lengths)
         return self.dense(state)
 
-    def predict(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+    def predict(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
         """The class of the largest logit, int64 [batch]; the lowest class on a tie."""
         return self(inputs, lengths).argmax(1)
 
@@ -101,9 +102,14 @@ class Regressor(_Model):
         super().__init__(inputs, units, check_size("outputs", outputs), activation, device, dtype)
         self.projection = projection
 
-    def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
-        """inputs [batch, steps, inputs], lengths [batch] or None -> predictions [batch, steps, outputs]."""
+    def forward(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Any:
+        """inputs [batch, steps, inputs], lengths [batch] or None -> predictions [batch, steps, outputs].
+
+        A PackedSequence, which has no padding, gives a PackedSequence.
+        """
         outputs, _ = self.rnn(inputs, lengths)
+        if isinstance(outputs, PackedSequence):
+            return outputs._replace(data=self.dense(outputs.data))
         predictions = self.dense(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
         if self.projection == "stacked" or lengths is None:
             return predictions
@@ -112,7 +118,7 @@ class Regressor(_Model):
         padding = torch.arange(steps, device=outputs.device) >= limits[:, None]
         return predictions.masked_fill(padding[:, :, None], 0.0)
 
-    def predict(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+    def predict(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Any:
         """The predictions, as `forward` gives them."""
         return self(inputs, lengths)
 

@@ -95,7 +95,7 @@ def test_without_network(small: Path) -> None:
     assert done.exit_code == 1
     message = done.output.splitlines()[-1]
     assert "fashion-mnist could not be downloaded" in message and "no network" in message
-    assert "train-labels-idx1-ubyte.gz" in message and str(small / RAW) in message
+    assert "put the uncompressed train-labels-idx1-ubyte, " in message and str(small / RAW) in message
 
 
 def test_a_download_with_the_wrong_checksum_is_not_used(small: Path) -> None:

@@ -107,10 +107,10 @@ def test_weights_go_back_to_nn_rnn() -> None:
 
 def test_nn_rnn_inside_a_larger_state_dict() -> None:
     model = Classifier(3, 5, 4)
-    plain = nn.ModuleDict({"rnn": nn.RNN(3, 5), "dense": nn.Linear(5, 4)})
-    model.load_state_dict(plain.state_dict())
-    assert torch.equal(model.rnn.cell.weight_hh, plain["rnn"].weight_hh_l0)
-    assert torch.equal(model.dense.weight, plain["dense"].weight)
+    state = nn.ModuleDict({"rnn": nn.RNN(3, 5), "dense": nn.Linear(5, 4)}).state_dict()
+    model.load_state_dict(state)
+    assert torch.equal(model.rnn.cell.weight_hh, state["rnn.weight_hh_l0"])
+    assert torch.equal(model.dense.weight, state["dense.weight"])
 
 
 @pytest.mark.parametrize("other", [nn.RNN(3, 5, num_layers=2), nn.RNN(3, 5, bidirectional=True), nn.RNN(3, 4)])

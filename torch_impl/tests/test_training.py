@@ -56,12 +56,12 @@ def parameter(dtype: torch.dtype = torch.float64) -> nn.Parameter:
 
 @pytest.mark.parametrize("options", [{}, {"foreach": True}, {"foreach": False}, {"fused": True}])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_adam_is_tf1s_in_each_implementation_of_torch(options: dict[str, bool], dtype: torch.dtype) -> None:
+def test_adam_is_tf1s_in_each_implementation_of_torch(options: dict[str, Any], dtype: torch.dtype) -> None:
     p = parameter(dtype)
     start, grads = p.detach().double().numpy().copy(), gradients(60)
     got = run(Adam([p], 0.01, eps=1e-3, **options), p, grads)
-    tolerance = {"rtol": 1e-13, "atol": 1e-15} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-6}
-    np.testing.assert_allclose(got, expected(start, grads, [0.01] * 60), **tolerance)
+    rtol, atol = (1e-13, 1e-15) if dtype == torch.float64 else (1e-5, 1e-6)
+    np.testing.assert_allclose(got, expected(start, grads, [0.01] * 60), rtol, atol)
 
 
 def test_adam_is_not_torchs_own() -> None:
@@ -78,7 +78,7 @@ def test_a_scheduler_sets_the_learning_rate(fused: bool) -> None:
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
     got, rates = [], []
     for grad in grads:
-        rates.append(scheduler.get_last_lr()[0])
+        rates.append(float(scheduler.get_last_lr()[0]))
         got.append(run(optimizer, p, grad[None])[0])
         scheduler.step()
     assert rates == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
