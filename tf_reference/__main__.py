@@ -1,42 +1,46 @@
-"""`python -m tf_reference`: the chapter's programs in TensorFlow 1, by the same command line as torch_impl's."""
+"""The command line: python -m tf_reference."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-TITLE = "The recurrent-network chapter as TensorFlow 1 graph code, under TensorFlow 1.15 or 2.x."
+
+def _backend(device: str, threads: int | None) -> Any:
+    """The adapter; TensorFlow is imported only here, when a command runs."""
+    from tf_reference import adapter
+
+    return adapter.backend(device, threads)
 
 
-def check_data() -> str | None:
-    """What is wrong with the package `data`, a common name: None for Unrolled's own, else one sentence."""
+def check_data() -> None:
+    """Exit with status 2 and one sentence unless the package `data` is Unrolled's own: the name is a common one."""
     try:
         import data
     except ImportError as error:
-        return f"the package `data` of unrolled cannot be imported ({error}): reinstall unrolled"
-    if getattr(data, "DISTRIBUTION", None) == "unrolled":
-        return None
-    place = getattr(data, "__file__", None) or next(iter(getattr(data, "__path__", ["an unknown place"])))
-    return f"another package named `data` is in the way of unrolled's: {place}; rename it, or run from another folder"
+        sys.exit(_refused(f"Unrolled's package `data` cannot be imported ({error}); install unrolled again"))
+    if getattr(data, "DISTRIBUTION", None) != "unrolled":
+        place = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", [])))
+        sys.exit(
+            _refused(
+                f"another package named `data`, at {place}, hides Unrolled's own; run from another folder, or take "
+                "it off Python's path (from Python 3.11 on, python -P leaves the current folder out)"
+            )
+        )
 
 
-def make_backend(device: str, threads: int | None = None) -> Any:
-    """The adapter; only here is TensorFlow imported."""
-    from tf_reference.adapter import backend
-
-    return backend(device, threads)
+def _refused(sentence: str) -> int:
+    print(f"Error: {sentence}.", file=sys.stderr)
+    return 2
 
 
-def main() -> int:
-    wrong = check_data()
-    if wrong is not None:
-        print("tf_reference: " + wrong, file=sys.stderr)
-        return 2
+def main() -> None:
+    check_data()
     from data.doors import command_line
 
-    command_line("tf_reference", TITLE, make_backend)(prog_name="python -m tf_reference")
-    return 0
+    group = command_line("tf_reference", "TensorFlow 1's graph code: the chapter's programs.", _backend)
+    group(prog_name="python -m tf_reference")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -78,15 +78,19 @@ def check_names(what: str, arrays: Any, shapes: Shapes) -> None:
             raise ValueError(f"{what} {name!r} is unknown; expected are {expected}")
 
 
+def fits(shape: tuple[int, ...], expected: Sequence[int | str]) -> bool:
+    """Whether a shape is the expected one, where a string names a size that is free but at least 1."""
+    if len(shape) != len(expected):
+        return False
+    return all(found >= 1 if isinstance(size, str) else found == size for found, size in zip(shape, expected))
+
+
 def check_array(name: str, value: Any, dtype: np.dtype, shape: Sequence[int | str]) -> np.ndarray:
-    """An array of this dtype and shape, where a string names a size that is free but at least 1."""
-    fits = isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == len(shape)
-    if fits:
-        fits = all(found >= 1 if isinstance(size, str) else found == size for found, size in zip(value.shape, shape))
-    if not fits:
+    """An array of this dtype and shape (see `fits`)."""
+    if not isinstance(value, np.ndarray) or value.dtype != dtype or not fits(value.shape, shape):
         sizes = ", ".join(map(str, shape))
         why = " (the dtype of the weights is that of the whole call)" if getattr(value, "dtype", dtype) != dtype else ""
-        raise ValueError(f"{name} must be a {dtype} array [{sizes}], got {shown(value)}{why}")
+        raise ValueError(f"{name} must be {dtype} [{sizes}], got {shown(value)}{why}")
     return value
 
 
@@ -118,9 +122,10 @@ def check_inputs(inputs: Any, size: int, dtype: np.dtype) -> np.ndarray:
 
 def check_integers(name: str, value: Any, shape: Sequence[int | str]) -> np.ndarray:
     found = np.asarray(value)
-    if found.dtype.kind not in "iu":
-        raise ValueError("{} must be integers [{}], got {}".format(name, ", ".join(map(str, shape)), shown(value)))
-    return check_array(name, found, found.dtype, shape)
+    if found.dtype.kind not in "iu" or not fits(found.shape, shape):
+        sizes = ", ".join(map(str, shape))
+        raise ValueError(f"{name} must be integers [{sizes}], got {shown(value)}")
+    return found
 
 
 def check_lengths(lengths: Any, batch: int) -> np.ndarray | None:

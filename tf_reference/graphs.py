@@ -6,6 +6,7 @@ reshaped); each construction has its table of canonical name -> name of the vari
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
@@ -150,23 +151,29 @@ class Graph:
         )
 
     def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """Copies of variables by canonical name: what a session hands out may share the memory of the variable."""
+        """Variables by canonical name."""
         values = self._session.run({name: self.variables[name] for name in names})
-        return {name: np.array(value) for name, value in values.items()}
+        return {name: np.asarray(value) for name, value in values.items()}  # of [], a session gives a scalar
 
     def run(self, fetches: Iterable[str], feeds: Mapping[str, np.ndarray | None]) -> list[Any]:
         """The values of tensors by name; a feed that is None stands for "not given".
 
-        Raises ValueError, with TensorFlow's first line, for values that the graph refuses.
+        Raises ValueError, with TensorFlow's own reason, for values that the graph refuses.
         """
         feed_dict = {self.tensors[name]: value for name, value in feeds.items() if value is not None}
         try:
             return self._session.run([self.tensors[name] for name in fetches], feed_dict=feed_dict)
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"TensorFlow refused the values: {error.message.splitlines()[0]}") from None
+            raise ValueError(f"TensorFlow refused the values: {_reason(error.message)}") from None
 
     def close(self) -> None:
         self._session.close()
+
+
+def _reason(message: str) -> str:
+    """The line of an error's message that says why: the one before the node, "[[...]]"; 2.x puts a stack before it."""
+    found = re.search(r"([^\n]+)\n\s*\[\[", message)
+    return found.group(1) if found else message.splitlines()[0]
 
 
 class GraphCache:

@@ -35,13 +35,13 @@ def adam(optimizer: Any, loss: Any, variables: Mapping[str, Any]) -> tuple[Any, 
     return training_op, slots
 
 
-def forward(graph: Any, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """Logits or predictions of any number of rows, some hundreds at a time."""
+def forward(graph: Any, inputs: np.ndarray, lengths: np.ndarray | None = None, fetch: str = "forward") -> np.ndarray:
+    """Logits or predictions, or the classes predicted, of any number of rows, some hundreds at a time."""
     parts = []
     for start in range(0, len(inputs), FORWARD_ROWS):
         rows = slice(start, start + FORWARD_ROWS)
         feeds = {"inputs": inputs[rows], "lengths": None if lengths is None else lengths[rows]}
-        parts += graph.run(["forward"], feeds)
+        parts += graph.run([fetch], feeds)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
