@@ -81,9 +81,16 @@ def program_rows(program: Program, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     return series.training_pair(dtype)
 
 
-def training_case(name: str, dtype: str, iterations: int, seed: int = 1) -> Case:
+# Seeds of the initial weights. In float32 a ReLU unit of the series that comes within a rounding of its corner, followed
+# by Adam, which steps as far for a tiny gradient as for a large one, turns 1e-7 into 1e-4 within 60 steps: TensorFlow
+# 1.15.5 and 2.21 then differ as much as any two backends. With seed 8 no unit comes so close: a difference is a fault.
+SEEDS = {"mnist": 1, "series-stacked": 8, "series-wrapped": 8}
+
+
+def training_case(name: str, dtype: str, iterations: int, seed: int | None = None) -> Case:
     """`iterations` steps of one of `makers.TRAINING` on its real data and at its real size: the weights and the batch
-    stream are those of the seed, the same in every framework."""
+    stream are those of the seed (by default SEEDS), the same in every framework."""
+    seed = SEEDS[name] if seed is None else seed
     program = makers.TRAINING[name]
     inputs, targets = program_rows(program, dtype)
     arguments = {

@@ -55,7 +55,7 @@ def test_a_small_case_answers_as_tensorflow_1_15_5_did(backend, name, dtype, com
 @pytest.mark.parametrize(("name", "dtype"), _parameters("training"))
 def test_sixty_adam_steps_follow_tensorflow_1_15_5(backend, name, dtype, compare):
     case, _, answer = recorded.load(name)
-    asked = cases.training_case(case["program"], dtype, case["iterations"])
+    asked = cases.training_case(case["program"], dtype, case["iterations"], case["seed"])
     found = cases.named_results(asked, backend.train(**asked.arguments))
     compare("losses over 60 steps", found["losses"], answer["losses"], dtype)
     for key in [key for key in answer if key.startswith("weights/")]:
