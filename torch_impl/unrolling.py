@@ -8,6 +8,7 @@ the padding, whatever the padding holds: NaN there reaches neither a result nor 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from torch_impl.cells import BasicRNNCell
 from torch_impl.checks import check_lengths, check_tensor, shown
+from torch_impl.paths import chosen_path, run_path
 
 _KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 _CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
@@ -89,12 +91,20 @@ def dynamic_rnn(
         lengths = check_lengths(lengths, batch, steps)
         if int(lengths.min()) == steps:
             lengths = None
-    return choose_path(cell, inputs, lengths)(cell, inputs, lengths, state)
+    return choose_path(cell, inputs, state)(cell, inputs, lengths, state)
 
 
-def choose_path(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None) -> Path:
-    """The one place that decides how whole sequences are computed."""
-    return kernel_path
+def choose_path(cell: BasicRNNCell, inputs: Tensor, state: Tensor) -> Path:
+    """The one place that decides how whole sequences are computed: see torch_impl.paths."""
+    name = chosen_path(cell.weight_hh, inputs, state, cell.weight_ih, cell.bias)
+    return kernel_path if name == "native" else partial(_fast_path, name)
+
+
+def _fast_path(
+    name: str, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The paths for the CPU: "compiled" or "bptt"."""
+    return run_path(name, cell.activation, inputs, cell.weight_ih, cell.weight_hh, cell.bias, state, lengths)
 
 
 def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:

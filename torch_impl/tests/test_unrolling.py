@@ -35,8 +35,8 @@ def test_packed_sequences_give_what_padded_ones_give(activation: str, enforce_so
     outputs, expected = rnn(x, lengths, state)
     assert isinstance(got, nn.utils.rnn.PackedSequence)
     padded, got_lengths = pad_packed_sequence(got, batch_first=True, total_length=6)
-    assert torch.equal(padded, outputs)
-    assert torch.equal(last, expected)
+    torch.testing.assert_close(padded, outputs)  # not bit for bit: packed sequences run in PyTorch's own kernel
+    torch.testing.assert_close(last, expected)
     assert got_lengths.tolist() == lengths
     assert [len(row) for row in unpack_sequence(got)] == lengths
     classifier = Classifier(3, 5, 2, dtype=torch.float64)
