@@ -9,8 +9,13 @@ import numpy as np
 
 from data.programs import Adam, Cell, Model
 from spec_tests import oracle
-from spec_tests.contract import CAPABILITIES, Slots, Weights
+from spec_tests.contract import Slots, Weights
 
+# What this page has formulas for.
+CAPABILITIES = frozenset(
+    ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
+    + ["classifier", "regressor", "training", "tanh", "relu", "float32", "float64"]
+)
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -41,8 +46,9 @@ def _check_weights(weights: Weights, shapes: dict[str, tuple[int, ...]]) -> np.d
         _need(name in weights, "weights", "no %r" % name, "exactly %s" % ", ".join(shapes))
     for name in weights:
         _need(name in shapes, "weights", "an unknown %r" % name, "exactly %s" % ", ".join(shapes))
-    dtype = np.asarray(weights["kernel"]).dtype
-    _need(dtype in DTYPES, "weight kernel", dtype, "float32 or float64")
+    first = next(iter(shapes))
+    dtype = np.asarray(weights[first]).dtype
+    _need(dtype in DTYPES, "weight " + first, dtype, "float32 or float64")
     for name, shape in shapes.items():
         _check_array("weight " + name, weights[name], shape, dtype)
     return dtype
@@ -55,7 +61,10 @@ def _check_cell(cell: Cell) -> None:
 
 def _check_model(model: Model) -> None:
     _check_cell(model.cell)
-    _need(model.kind in ("classifier", "regressor"), "model.kind", repr(model.kind), "'classifier' or 'regressor'")
+    kinds = ("classifier", "regressor", "speller")
+    _need(model.kind in kinds, "model.kind", repr(model.kind), " or ".join(map(repr, kinds)))
+    fewest = 1 if model.kind == "speller" else 0
+    _need(model.max_steps >= fewest, "model.max_steps", model.max_steps, "at least %d" % fewest)
     forms = ("stacked", "wrapped") if model.kind == "regressor" else ("stacked",)
     _need(model.projection in forms, "model.projection", repr(model.projection), " or ".join(map(repr, forms)))
 
@@ -86,12 +95,39 @@ def _check_rows(
     _check_model(model)
     dtype = _check_weights(weights, model.weight_shapes())
     _check_array("inputs", inputs, ("batch", "steps", model.inputs), dtype)
-    cell_weights = {name: weights[name] for name in ("kernel", "bias")}
+    prefix = "encoder/" if model.kind == "speller" else ""
+    cell_weights = {name: weights[prefix + name] for name in ("kernel", "bias")}
     _check_sequences(model.cell, cell_weights, inputs, lengths)
-    if targets is not None and model.kind == "classifier":
+    if targets is not None and model.kind == "speller":
+        _check_tokens("targets", targets, len(inputs), model.outputs)
+    elif targets is not None and model.kind == "classifier":
         _check_integers("targets", targets, len(inputs), 0, model.outputs - 1)
     elif targets is not None:
         _check_array("targets", targets, inputs.shape[:2] + (model.outputs,), dtype)
+    return dtype
+
+
+def _check_tokens(argument: str, tokens: np.ndarray, batch: int, vocabulary: int) -> None:
+    shape = np.shape(tokens)
+    _need(len(shape) == 2 and shape[0] == batch and shape[1], argument, "shape %s" % list(shape), "[%d, steps]" % batch)
+    _check_integers(argument, np.ravel(tokens), np.size(tokens), 0, vocabulary - 1)
+
+
+def _check_decoding(cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int) -> np.dtype:
+    _check_cell(cell)
+    vocabulary = np.size(weights.get("dense/bias", ()))
+    embedding = np.shape(weights.get("embedding", (0,) * 2))
+    _need(len(embedding) == 2, "weight embedding", "shape %s" % list(embedding), "[vocabulary, inputs]")
+    inputs = embedding[1] if "embedding" in weights else vocabulary
+    shapes = {"kernel": (inputs + cell.units, cell.units), "bias": (cell.units,)}
+    shapes.update({"dense/kernel": (cell.units, vocabulary), "dense/bias": (vocabulary,)})
+    if "embedding" in weights:
+        shapes["embedding"] = (vocabulary, inputs)
+    dtype = _check_weights(weights, shapes)
+    _need(np.size(initial_state), "initial_state", "shape %s" % list(np.shape(initial_state)), "at least one row")
+    _check_array("initial_state", initial_state, ("batch", cell.units), dtype)
+    for name, token in (("start", start), ("end", end)):
+        _check_integers(name, np.array([token]), 1, 0, vocabulary - 1)
     return dtype
 
 
@@ -113,7 +149,7 @@ class OracleBackend:
     """The contract's methods; their docstrings are the contract's."""
 
     name = "oracle"
-    capabilities = frozenset(CAPABILITIES)
+    capabilities = CAPABILITIES
 
     def __init__(self, device: str = "cpu") -> None:
         self.expected_failures: dict[str, str] = {}
@@ -176,6 +212,22 @@ class OracleBackend:
         gradients = oracle.bptt(cell, weights, inputs, output_gradients, state_gradient, lengths, initial_state)
         return _cast(gradients, dtype)
 
+    def decode(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        dtype = _check_decoding(cell, weights, initial_state, start, end)
+        _need(max_steps >= 1, "max_steps", max_steps, "at least 1")
+        found = oracle.decode(cell, weights, initial_state, start, end, max_steps)
+        return (*found[:3], found[3].astype(dtype), found[4].astype(dtype))
+
+    def decode_gradients(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+    ) -> tuple[float, Weights]:
+        dtype = _check_decoding(cell, weights, initial_state, start, end)
+        _check_tokens("tokens", tokens, len(initial_state), np.size(weights["dense/bias"]))
+        value, gradients = oracle.decode_gradients(cell, weights, initial_state, start, end, tokens)
+        return value, _cast(gradients, dtype)
+
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
         _need(np.ndim(logits) == 2, "logits", "shape %s" % list(np.shape(logits)), "[batch, classes]")
         _need(k >= 1, "k", k, "at least 1")
@@ -202,7 +254,7 @@ class OracleBackend:
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
         y = self.forward(model, weights, inputs, lengths)
-        return y.argmax(axis=1).astype(np.int64) if model.kind == "classifier" else y
+        return y if model.kind == "regressor" else y.argmax(axis=-1).astype(np.int64)
 
     def loss(
         self,
