@@ -1,7 +1,7 @@
 """Results recorded from genuine TensorFlow 1.15.5, and their reader.
 
-`spec_tests/record.py` makes the files. Each holds several cases: a question as plain values (which behaviour, which cell
-or model, which dtype, ...) and its arrays, those that went in and those that came out, by name.
+`spec_tests/record.py` makes the files. Each holds several cases: a question as plain values (which behaviour, which
+cell or model, which dtype, ...) and its arrays, those that went in and those that came out, by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def save(path: Path, cases: dict[str, Recorded]) -> None:
         for part in ("given", "answer"):
             for key, array in getattr(recorded, part).items():
                 arrays["|".join((name, part, key))] = array
-    np.savez_compressed(str(path), **arrays)
+    np.savez_compressed(str(path), **arrays)  # type: ignore[arg-type]  # no entry is called allow_pickle
 
 
 def _read_index(archive: Any) -> dict[str, dict[str, Any]]:

@@ -81,8 +81,8 @@ def program_rows(program: Program, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     return series.training_pair(dtype)
 
 
-# Seeds of the initial weights. In float32 a ReLU unit of the series that comes within a rounding of its corner, followed
-# by Adam, which steps as far for a tiny gradient as for a large one, turns 1e-7 into 1e-4 within 60 steps: TensorFlow
+# Seeds of the initial weights. In float32 a ReLU unit of the series that comes within a rounding of its corner, then
+# Adam, which steps as far for a tiny gradient as for a large one, turns 1e-7 into 1e-4 within 60 steps: TensorFlow
 # 1.15.5 and 2.21 then differ as much as any two backends. With seed 8 no unit comes so close: a difference is a fault.
 SEEDS = {"mnist": 1, "series-stacked": 8, "series-wrapped": 8}
 

@@ -75,7 +75,7 @@ def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
         case = cases.training_case(name, dtype, TRAINING_ITERATIONS)
         answer = cases.named_results(case, backend.train(**case.arguments))
         kept = {key: array for key, array in answer.items() if not key.startswith("slots/")}
-        question = {"method": "train", "program": name, "dtype": dtype}
+        question: dict[str, Any] = {"method": "train", "program": name, "dtype": dtype}
         question.update(iterations=TRAINING_ITERATIONS, seed=cases.SEEDS[name])
         found[case.name] = recorded.Recorded(question, {}, kept)
     return found
