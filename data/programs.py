@@ -21,16 +21,24 @@ class Cell(NamedTuple):
     activation: str = "tanh"
 
 
+# A speller's start token and its end-of-sequence token (EOS), one and the same: a word ends where the next would begin.
+# As token 0 it is also what zero padding means, and what all-zero logits give.
+START = END = 0
+
+
 class Model(NamedTuple):
     """A cell with a dense layer on it.
 
     kind: "classifier" puts the dense layer on the final state (logits [batch, outputs], loss: mean sparse softmax
     cross-entropy); "regressor" puts it on every output (predictions [batch, steps, outputs], loss: mean square over
-    every entry).
-    inputs: values per step. outputs: classes, or values per step.
+    every entry); "speller" has two cells of the same kind, units and activation: the encoder reads the inputs, and from
+    its final state the decoder writes one token per step, the dense layer on its outputs giving the logits. Its tokens
+    go in one-hot, it starts with START, and a row ends with its first END.
+    inputs: values per step. outputs: classes, or values per step, or the size of a speller's vocabulary.
     projection: for a regressor, "stacked" (one dense layer over all outputs as [-1, units]) or "wrapped" (TF1's
     OutputProjectionWrapper, inside the loop). They differ only where lengths are given: on a padded step "wrapped"
-    gives zeros, "stacked" the dense bias. A classifier always has "stacked".
+    gives zeros, "stacked" the dense bias. A classifier or speller always has "stacked".
+    max_steps: for a speller, at least 1: the most tokens that it writes for a row, END included. 0 for the others.
     """
 
     kind: str
@@ -38,16 +46,17 @@ class Model(NamedTuple):
     inputs: int
     outputs: int
     projection: str = "stacked"
+    max_steps: int = 0
 
     def weight_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """The canonical weights by name: TF1's names and layouts."""
         units = self.cell.units
-        return {
-            "kernel": (self.inputs + units, units),
-            "bias": (units,),
-            "dense/kernel": (units, self.outputs),
-            "dense/bias": (self.outputs,),
-        }
+        dense = {"dense/kernel": (units, self.outputs), "dense/bias": (self.outputs,)}
+        if self.kind != "speller":
+            return dict({"kernel": (self.inputs + units, units), "bias": (units,)}, **dense)
+        encoder = {"encoder/kernel": (self.inputs + units, units), "encoder/bias": (units,)}
+        decoder = {"decoder/kernel": (self.outputs + units, units), "decoder/bias": (units,)}
+        return dict(encoder, **dict(decoder, **dense))
 
 
 class Adam(NamedTuple):
@@ -91,4 +100,25 @@ SERIES = Program(
     iterations=10_000,
 )
 
-PROGRAMS = {program.name: program for program in (MNIST, SERIES)}
+SPELLER_EPOCHS = 10
+SPELLER = Program(
+    name="speller",
+    # 16 tokens: END and the 15 letters of the English names of the digits; the longest is "three" and END.
+    model=Model("speller", Cell("basic_rnn", 150, "tanh"), inputs=28, outputs=16, max_steps=6),
+    optimizer=Adam(),
+    batch=50,
+    steps=28,
+    iterations=SPELLER_EPOCHS * 1100,  # 55,000 // 50 an epoch
+)
+
+VOWELS_EPOCHS = 100
+VOWELS = Program(
+    name="vowels",
+    model=Model("classifier", Cell("basic_rnn", 100, "tanh"), inputs=12, outputs=9),
+    optimizer=Adam(),
+    batch=30,
+    steps=29,
+    iterations=VOWELS_EPOCHS * 9,  # 270 // 30 an epoch
+)
+
+PROGRAMS = {program.name: program for program in (MNIST, SERIES, SPELLER, VOWELS)}

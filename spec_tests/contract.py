@@ -11,6 +11,9 @@ Weights have one canonical form, TensorFlow 1's names and layouts:
     bias          [units]
     dense/kernel  [units, outputs]          models only
     dense/bias    [outputs]                 models only
+    embedding     [vocabulary, inputs]      decoding only, where tokens are not one-hot
+
+A speller has two cells: "encoder/" and "decoder/" stand before the names of their kernel and bias.
 
 A backend maps them by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an error
 that names it. It never reshapes.
@@ -55,6 +58,8 @@ CAPABILITIES: Dict[str, str] = {
     "initial_weights": "freshly drawn weights for a model",
     "classifier": "a dense layer on the final state: forward, loss, prediction",
     "regressor": "a dense layer on every output, stacked or wrapped: forward, loss, prediction",
+    "speller": "an encoder and a decoder that writes tokens until the end of sequence: forward, loss, prediction",
+    "decoding": "greedy decoding to the end-of-sequence token, and the teacher-forced loss with its gradients",
     "training": "optimizer steps on given batches",
     "tanh": "the tanh activation",
     "relu": "the ReLU activation",
@@ -132,6 +137,38 @@ class Backend(Protocol):
         Nothing flows into the padding: there the gradient by the inputs is exactly zero.
         """
 
+    def decode(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Greedy decoding: each row's own token goes back in, from `start`, until the row has emitted `end`.
+
+        weights: of the cell, "dense/kernel" [units, vocabulary], "dense/bias" [vocabulary], and "embedding"
+        [vocabulary, inputs], whose row is what a token puts into the cell; without it tokens are one-hot, and inputs is
+        the vocabulary. initial_state [batch, units]. start, end: tokens, from 0 to vocabulary - 1, which may be the
+        same one. max_steps: at least 1. A step: h = cell(embedding[token], h); token = argmax(h @ dense/kernel +
+        dense/bias), the lowest token on a tie.
+
+        Returns (tokens, lengths, finished, outputs, state):
+        tokens    int64 [batch, steps]: as many steps as it took until every row had ended, at most max_steps; `end`
+                  after a row's end
+        lengths   int64 [batch]: the tokens of each row, its `end` counted
+        finished  bool [batch]: whether the row emitted `end`; False: it was stopped at max_steps
+        outputs   [batch, steps, units]: the cell's outputs, exactly zero past the row's length
+        state     [batch, units]: frozen at the row's end, so the output of its last step
+        """
+
+    def decode_gradients(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+    ) -> Tuple[float, Dict[str, np.ndarray]]:
+        """Teacher forcing: what goes in is `start` and then tokens[:, :-1], whatever the cell would have said.
+
+        tokens: integers [batch, steps], steps at least 1, each from 0 to vocabulary - 1. A row's valid steps are those
+        up to and with its first `end`, all of them where there is none; the tokens after it change nothing.
+        Returns (loss, gradients): the sum of softmax cross-entropy over the valid steps, divided by their number in the
+        whole batch; and its gradients by the name of every weight given, and "initial_state" [batch, units].
+        The rest as in `decode`.
+        """
+
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
         """Whether fewer than k classes have a logit strictly above the target's: ties are hits.
 
@@ -148,13 +185,15 @@ class Backend(Protocol):
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
     ) -> np.ndarray:
         """inputs [batch, steps, inputs] -> logits [batch, outputs] of a classifier, or predictions
-        [batch, steps, outputs] of a regressor."""
+        [batch, steps, outputs] of a regressor, or the logits [batch, max_steps, outputs] that a speller decodes its
+        tokens from: greedily, fed with its own, exactly zero past a row's end (also where every row ends sooner)."""
 
     def predict(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
     ) -> np.ndarray:
         """A classifier's class of the largest logit, int64 [batch] (the lowest class on a tie); a regressor's
-        predictions, as forward gives them."""
+        predictions, as forward gives them; a speller's tokens, int64 [batch, max_steps], END after a row's end: those
+        of `decode` from the encoder's final state."""
 
     def loss(
         self,
@@ -166,7 +205,8 @@ class Backend(Protocol):
     ) -> float:
         """A classifier's mean over rows of sparse softmax cross-entropy, targets integers [batch] (one outside the
         classes raises ValueError); a regressor's mean over every entry of the squared error, targets
-        [batch, steps, outputs], padded steps included."""
+        [batch, steps, outputs], padded steps included; a speller's teacher-forced loss as `decode_gradients` defines
+        it, targets integers [batch, any steps] (one outside the vocabulary raises ValueError)."""
 
     def loss_gradients(
         self,

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict
 
 import numpy as np
 
-from data.programs import Adam, Cell, Model
+from data.programs import END, START, Adam, Cell, Model
 
 Arrays = Dict[str, np.ndarray]
 Function = Callable[[np.ndarray], np.ndarray]
@@ -109,6 +109,8 @@ def in_top_k(logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
 
 def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
     """h K + c, on the final state (classifier) or on every output (regressor; "wrapped": 0 past the length)."""
+    if model.kind == "speller":
+        return spell(model, weights, inputs, lengths)[1]
     w = float64(weights)
     outputs, state = unroll(model.cell, w, inputs, lengths)
     y = (state if model.kind == "classifier" else outputs) @ w["dense/kernel"] + w["dense/bias"]
@@ -116,14 +118,16 @@ def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarr
 
 
 def _cost(model: Model, y: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
-    """The loss and its gradient by y = forward(...).
+    """The loss and its gradient by y = forward(...). regressor: mean over entries of (y - target)^2; gradient
+    2 (y - target) / entries."""
+    if model.kind == "classifier":
+        return _cross_entropy(y, targets)
+    error = y - np.asarray(targets, np.float64)
+    return float(np.mean(error**2)), 2.0 * error / error.size
 
-    classifier: mean over rows of log(sum(exp(y))) - y[target]; gradient (softmax(y) - onehot) / batch.
-    regressor: mean over entries of (y - target)^2; gradient 2 (y - target) / entries.
-    """
-    if model.kind == "regressor":
-        error = y - np.asarray(targets, np.float64)
-        return float(np.mean(error**2)), 2.0 * error / error.size
+
+def _cross_entropy(y: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean over rows of log(sum(exp(y))) - y[target]; gradient (softmax(y) - onehot) / rows."""
     rows = np.arange(len(y))
     shifted = y - y.max(axis=1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -135,6 +139,8 @@ def _cost(model: Model, y: np.ndarray, targets: np.ndarray) -> tuple[float, np.n
 def loss(
     model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
 ) -> float:
+    if model.kind == "speller":
+        return _speller_gradients(model, weights, inputs, targets, lengths)[0]
     return _cost(model, forward(model, weights, inputs, lengths), targets)[0]
 
 
@@ -142,6 +148,8 @@ def loss_gradients(
     model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
 ) -> tuple[float, Arrays]:
     """(loss, gradients by weight): dK = h^T dy; dc = sum of dy; dh = dy K^T, and from there `bptt`."""
+    if model.kind == "speller":
+        return _speller_gradients(model, weights, inputs, targets, lengths)
     w = float64(weights)
     value, dy = _cost(model, forward(model, w, inputs, lengths), targets)
     if model.projection == "wrapped":
@@ -158,6 +166,96 @@ def loss_gradients(
         "dense/kernel": dense_kernel,
         "dense/bias": dense_bias,
     }
+
+
+def _embedding(weights: Arrays) -> np.ndarray:
+    """What each token puts into the cell: [vocabulary, inputs], by default one-hot."""
+    return weights["embedding"] if "embedding" in weights else np.eye(weights["dense/bias"].size)
+
+
+def decode(
+    cell: Cell, weights: Arrays, initial_state: np.ndarray, start: int, end: int, max_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """h = f(concat(E[token], h) kernel + b); token = argmax(h K + c); frozen once a row's token is `end`.
+
+    Returns (tokens [batch, steps], lengths, finished, outputs [batch, steps, units], state).
+    """
+    w, f, h = float64(weights), ACTIVATIONS[cell.activation], np.asarray(initial_state, np.float64)
+    token, lengths = np.full(len(h), start), np.zeros(len(h), np.int64)
+    finished, tokens, outputs = np.zeros(len(h), bool), [], []
+    while len(tokens) < max_steps and not finished.all():
+        going = ~finished
+        h_new = f(np.concatenate([_embedding(w)[token], h], axis=1) @ w["kernel"] + w["bias"])
+        h = np.where(going[:, None], h_new, h)
+        token = np.where(going, (h @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
+        tokens.append(token)
+        outputs.append(np.where(going[:, None], h, 0.0))
+        lengths += going
+        finished = finished | (token == end)
+    return np.stack(tokens, axis=1), lengths, finished, np.stack(outputs, axis=1), h
+
+
+def token_lengths(tokens: np.ndarray, end: int) -> np.ndarray:
+    """The valid steps of each row: up to and with its first `end`, all of them where there is none."""
+    ends = np.asarray(tokens) == end
+    return np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, tokens.shape[1])
+
+
+def decode_gradients(
+    cell: Cell, weights: Arrays, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+) -> tuple[float, Arrays]:
+    """Teacher forcing: x_t = E[token_t-1], token_-1 = start; n = number of valid steps in the batch;
+
+    loss = 1/n sum over valid steps of log(sum(exp(y_t))) - y_t[token_t], with y_t = h_t K + c;
+    dy_t = (softmax(y_t) - onehot(token_t)) / n on valid steps, then `bptt`; dE[token] = sum of dx over where it was fed.
+    """
+    w, lengths = float64(weights), token_lengths(tokens, end)
+    fed = np.concatenate([np.full((len(tokens), 1), start), tokens[:, :-1]], axis=1)
+    x = _embedding(w)[fed]
+    outputs, _ = unroll(cell, w, x, lengths, initial_state)
+    valid = valid_steps(x, lengths)[:, :, 0]
+    value, dy_valid = _cross_entropy(outputs[valid] @ w["dense/kernel"] + w["dense/bias"], np.asarray(tokens)[valid])
+    dy = np.zeros(fed.shape + w["dense/bias"].shape)
+    dy[valid] = dy_valid
+    gradients = bptt(cell, w, x, dy @ w["dense/kernel"].T, lengths=lengths, initial_state=initial_state)
+    dx = gradients.pop("inputs")
+    gradients["dense/kernel"] = np.einsum("btu,btv->uv", outputs, dy)
+    gradients["dense/bias"] = dy.sum(axis=(0, 1))
+    if "embedding" in w:
+        gradients["embedding"] = np.zeros_like(w["embedding"])
+        np.add.at(gradients["embedding"], fed, dx)
+    return value, gradients
+
+
+def part_of(weights: Arrays, part: str) -> Arrays:
+    """The weights of a speller's "encoder", or of its "decoder" with the dense layer, without the prefix."""
+    own = {name[len(part) + 1 :]: array for name, array in weights.items() if name.startswith(part + "/")}
+    dense = {name: array for name, array in weights.items() if name.startswith("dense/")}
+    return own if part == "encoder" else dict(own, **dense)
+
+
+def spell(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> Any:
+    """`decode` from the encoder's final state: (tokens, logits) padded to max_steps, with END and with zeros."""
+    w = float64(weights)
+    _, state = unroll(model.cell, part_of(w, "encoder"), inputs, lengths)
+    tokens, ends, _, outputs, _ = decode(model.cell, part_of(w, "decoder"), state, START, END, model.max_steps)
+    logits = np.where(valid_steps(outputs, ends), outputs @ w["dense/kernel"] + w["dense/bias"], 0.0)
+    rest = model.max_steps - tokens.shape[1]
+    padding = ((0, 0), (0, rest), (0, 0))
+    return np.pad(tokens, padding[:2], "constant", constant_values=END), np.pad(logits, padding, "constant")
+
+
+def _speller_gradients(
+    model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None
+) -> tuple[float, Arrays]:
+    """`decode_gradients` from the encoder's final state, whose gradient goes back through the encoder."""
+    encoder, decoder = part_of(weights, "encoder"), part_of(weights, "decoder")
+    _, state = unroll(model.cell, encoder, inputs, lengths)
+    value, found = decode_gradients(model.cell, decoder, state, START, END, targets)
+    back = bptt(model.cell, encoder, inputs, state_gradient=found.pop("initial_state"), lengths=lengths)
+    gradients = {"encoder/" + name: back[name] for name in ("kernel", "bias")}
+    gradients.update({name if "/" in name else "decoder/" + name: array for name, array in found.items()})
+    return value, gradients
 
 
 def fresh_slots(weights: Arrays, optimizer: Adam) -> Arrays:
