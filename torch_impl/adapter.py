@@ -92,7 +92,7 @@ class TorchBackend:
 
     def two_step(self, cell: Any, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x0, x1 [batch, inputs] -> (y0, y1), each [batch, units]."""
-        module = self._cell(cell, weights)
+        module = self._cell(cell, weights, x0)
         first = floats_like("x0", x0, module.bias, ("batch", module.inputs))
         second = floats_like("x1", x1, module.bias, (len(x0), module.inputs))
         with torch.no_grad():
@@ -108,9 +108,10 @@ class TorchBackend:
         initial_state: np.ndarray | None = None,
     ) -> tuple[list[np.ndarray], np.ndarray]:
         """inputs: a list of `steps` arrays [batch, inputs] -> (list of [batch, units], state [batch, units])."""
-        module = self._cell(cell, weights)
-        if not isinstance(inputs, (list, tuple)):
-            raise ValueError(f"inputs must be a list of arrays [batch, inputs], got {type(inputs).__name__}")
+        if not isinstance(inputs, (list, tuple)) or not inputs:
+            found = "an empty one" if isinstance(inputs, (list, tuple)) else type(inputs).__name__
+            raise ValueError(f"inputs must be a list of arrays [batch, inputs], one per step, got {found}")
+        module = self._cell(cell, weights, inputs[0])
         steps = [floats_like(f"inputs[{i}]", x, module.bias, ("batch", module.inputs)) for i, x in enumerate(inputs)]
         state = self._state(module, initial_state)
         with torch.no_grad():
@@ -126,7 +127,7 @@ class TorchBackend:
         initial_state: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """inputs [batch, steps, inputs] -> (outputs [batch, steps, units], state [batch, units])."""
-        module = self._cell(cell, weights)
+        module = self._cell(cell, weights, inputs)
         x = floats_like("inputs", inputs, module.bias, ("batch", "steps", module.inputs))
         state = self._state(module, initial_state)
         with torch.no_grad():
@@ -149,7 +150,7 @@ class TorchBackend:
             raise ValueError("one of output_gradients and state_gradient must be given, got neither")
         if unrolling not in ("static", "dynamic"):
             raise ValueError(f"unrolling must be 'static' or 'dynamic', got {unrolling!r}")
-        module = self._cell(cell, weights)
+        module = self._cell(cell, weights, inputs)
         x = floats_like("inputs", inputs, module.bias, ("batch", "steps", module.inputs)).requires_grad_()
         batch, steps, _ = x.shape
         state = self._state(module, initial_state)
@@ -246,15 +247,20 @@ class TorchBackend:
         values = self._sequences(module, inputs), self._targets(module, targets), optional_lengths(lengths)
         return NumpyTrainer(self, Trainer(module, optimizer, *values, slots=slots))
 
-    def _cell(self, cell: Any, weights: Mapping[str, Any]) -> BasicRNNCell:
+    def _cell(self, cell: Any, weights: Mapping[str, Any], inputs: Any) -> BasicRNNCell:
+        """The cell of these weights, for an array of inputs [..., inputs], of which only that size is used."""
         _check_kind(cell)
-        kernel = weights.get("kernel")
-        if not isinstance(kernel, np.ndarray) or kernel.ndim != 2 or kernel.shape[0] <= cell.units:
-            found = f"{kernel.dtype} {list(kernel.shape)}" if isinstance(kernel, np.ndarray) else repr(kernel)
-            raise ValueError(f"weight 'kernel' must be an array [inputs + {cell.units}, {cell.units}], got {found:.60}")
-        inputs = kernel.shape[0] - cell.units
-        settings = {"device": self.device, "dtype": dtype_of(weights)}
-        module = skip_init(BasicRNNCell, inputs, cell.units, cell.activation, **settings)
+        kernel, dtype = weights.get("kernel"), dtype_of(weights)
+        assert isinstance(kernel, np.ndarray)
+        size = inputs.shape[-1] if isinstance(inputs, np.ndarray) and inputs.ndim else "inputs"
+        rows = size + cell.units if isinstance(size, int) else len(kernel) if kernel.ndim else 0
+        if kernel.shape != (rows, cell.units) or rows <= cell.units:
+            raise ValueError(
+                f"weight 'kernel' must be [inputs + units, units] = [{size} + {cell.units}, {cell.units}] for inputs "
+                f"of {size} values per step, got {list(kernel.shape)}"
+            )
+        settings = {"device": self.device, "dtype": dtype}
+        module = skip_init(BasicRNNCell, rows - cell.units, cell.units, cell.activation, **settings)
         module.load_canonical(weights)
         return module
 

@@ -16,10 +16,11 @@ _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.floa
 
 def dtype_of(weights: Mapping[str, Any]) -> torch.dtype:
     """The dtype of a call: that of the weight "kernel", float32 or float64."""
-    found = getattr(weights.get("kernel"), "dtype", None)
-    if found not in _DTYPES:
-        raise ValueError(f"weight 'kernel' must be a float32 or float64 array, got {found or 'none'}")
-    return _DTYPES[found]
+    kernel = weights.get("kernel")
+    if not isinstance(kernel, np.ndarray) or kernel.dtype not in _DTYPES:
+        found = kernel.dtype if isinstance(kernel, np.ndarray) else "none" if kernel is None else type(kernel).__name__
+        raise ValueError(f"weight 'kernel' must be a float32 or float64 array, got {found}")
+    return _DTYPES[kernel.dtype]
 
 
 def floats(name: str, array: Any, device: torch.device) -> Tensor:

@@ -132,3 +132,24 @@ def test_threads_are_reported() -> None:
         assert backend("cpu", 1).describe()["threads"] == "1"
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (X[..., :2], r"'kernel' must be .* \[2 \+ 5, 5\] .* inputs of 2 values per step, got \[8, 5\]"),
+        (X[0, 0, 0], "'kernel' must be|inputs must"),
+        (X.tolist(), "inputs must be a NumPy array, got list"),
+        (X[0], "inputs must have rank 3"),
+        (X[..., :0], "inputs of 0 values"),
+    ],
+)
+def test_inputs_and_kernel_must_fit(inputs: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, inputs)
+
+
+@pytest.mark.parametrize("inputs", [[], X, None])
+def test_static_inputs_are_a_list(inputs: Any) -> None:
+    with pytest.raises(ValueError, match="inputs must be a list of arrays"):
+        BACKEND.static_rnn(Cell(), CELL_WEIGHTS, inputs)
