@@ -22,7 +22,8 @@ from spec_tests import wire
 __all__ = ["Process", "WorkerError"]
 
 LAST_WORDS = 4096  # bytes kept of standard error
-END_S = 1.0  # for a process to end by itself once its pipes are closed
+END_S = 1.0  # for an idle process to end by itself once its pipes are closed, before it is killed
+FATE_S = 10.0  # for one that closed its pipe to end, before it is said that it did not
 PIPE_BYTES = 2**20  # Linux gives 64 KiB, which costs large arrays twice the time
 F_SETPIPE_SZ = 1031  # fcntl.h; Python names it from 3.10 on
 
@@ -173,7 +174,7 @@ class Process:
 
     def _fate(self) -> str:
         """How a process that closed its pipe ended."""
-        self._wait(END_S)
+        self._wait(FATE_S)
         status = self._child.returncode
         if status is None:
             return "closed its pipe without ending"

@@ -1,5 +1,6 @@
 """A backend in another process answers as in this one."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -147,8 +148,14 @@ def test_a_wrong_limit_is_an_error(monkeypatch):
 def test_a_third_party_backend_is_found_in_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("from spec_tests.tests.served import Served\nbackend = Served\n", "utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", "/of/this/python")
     assert backends.load("mine:backend@" + sys.executable).two_step(1) == ((1,), {})
+
+
+def test_packages_of_this_python_are_not_in_the_way_of_that_one(tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise ImportError('of this Python')\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert backends.load(HERE).describe()["numpy"] == np.__version__
+    assert set(json.loads(backends.load(HERE)._command[-1])) == {"spec_tests", "data"}
 
 
 def test_two_interpreters_of_one_version_are_told_apart(tmp_path):
