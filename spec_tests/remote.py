@@ -57,7 +57,7 @@ class RemoteBackend:
         limit_s: float | None = None,
     ) -> None:
         self.served, self.python = name, python
-        self.name = "%s@%s" % (name, Path(python).name)
+        self.name = "%s@%s" % (name, python)  # until the worker says what it serves
         self._device = device
         self._contract = methods
         self._limit_s = _limit() if limit_s is None else limit_s
@@ -120,7 +120,7 @@ class RemoteBackend:
     def _start(self) -> tuple[Process, Any]:
         """A fresh worker with the backend loaded, and what it says of that."""
         environment = {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
-        process = Process(self._command, "the worker of %s (%s)" % (self.name, self.python), environment)
+        process = Process(self._command, "the worker %s@%s" % (self.served, self.python), environment)
         if self._finalizer is not None:
             self._finalizer.detach()
         self._finalizer = weakref.finalize(self, process.end)  # also when this interpreter exits
