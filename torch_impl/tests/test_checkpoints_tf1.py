@@ -71,7 +71,7 @@ def test_the_files_written_are_those_that_tensorflow_writes(name: str, tmp_path:
 
 def test_what_is_written_is_read_back_whatever_its_layout(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "fortran": np.asfortranarray(random.normal(size=(3, 4))),
         "strided": random.normal(size=(8, 3)).astype(np.float32)[::2],
         "big_endian": np.arange(5, dtype=">i8"),
