@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
 
 
@@ -69,6 +70,7 @@ def main() -> None:
 
     group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend)
     group.add_command(fetch_command)
+    group.add_command(convert)
     group(prog_name="python -m torch_impl")
 
 
