@@ -58,8 +58,8 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any]) -> None:
 
     work: multiply-adds in all.
     """
-    parts = min(torch.get_num_threads(), count, int(work / WORTH_A_THREAD))
-    if parts <= 1:
+    parts = parts_of(count, work)
+    if parts == 1:
         piece(0, count)
         return
     bounds = [count * i // parts for i in range(parts + 1)]
@@ -69,6 +69,11 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any]) -> None:
     finally:
         for future in futures:
             future.result()
+
+
+def parts_of(count: int, work: float) -> int:
+    """How many threads `shared` would use."""
+    return max(1, min(torch.get_num_threads(), count, int(work / WORTH_A_THREAD)))
 
 
 def _executor() -> ThreadPoolExecutor:
@@ -130,7 +135,7 @@ class Compiled(torch.autograd.Function):
         shared(
             batch,
             batch * steps * row * units,
-            lambda begin, end: kernels.forward(flat, x, first, limits, packed, units, relu, begin, end),
+            lambda begin, end: kernels.forward(flat, x, _NO_LENGTHS, first, limits, packed, units, relu, begin, end),
         )
         outputs = history[1:, :, :units].transpose(0, 1)
         if lengths is None:

@@ -57,18 +57,17 @@ def pack(weight_ih, weight_hh, bias, forward, backward):
     """
     units, inputs = weight_ih.shape
     width = padded(units)
+    for block in range(0, units, PADDING):  # a block of columns at a time: a transposition by cache lines
+        for j in range(units):
+            for k in range(block, min(block + PADDING, units)):
+                forward[k * width + j] = weight_hh[j, k]
+    copy(forward[units * width :], bias)
+    for k in range(inputs):
+        row = forward[(units + 1 + k) * width : (units + 2 + k) * width]
+        for j in range(units):
+            row[j] = weight_ih[j, k]
     for k in range(units + 1 + inputs):
-        row = forward[k * width : (k + 1) * width]
-        if k < units:
-            for j in range(units):
-                row[j] = weight_hh[j, k]
-        elif k == units:
-            for j in range(units):
-                row[j] = bias[j]
-        else:
-            for j in range(units):
-                row[j] = weight_ih[j, k - units - 1]
-        fill(row[units:], 0)
+        fill(forward[k * width + units : (k + 1) * width], 0)
     if backward.size:
         for j in range(units):
             row = backward[j * width : (j + 1) * width]
@@ -88,12 +87,15 @@ def _last_step(lengths, steps, begin, end):
 
 
 @njit(nogil=True, error_model="numpy")
-def over_time(history, inputs, initial_state, lengths, weights, units, relu, begin, end):
-    """Fill history from inputs [batch, steps, inputs], initial_state [batch, units] or [0, units], and packed weights.
+def over_time(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
+    """Fill history from inputs [any, steps, inputs], initial_state [batch, units] or [0, units], and packed weights.
 
+    rows [batch]: which of the inputs the batch is; [0] for all, in order.
     The padding of history is zero: steps past a row's length, and the state before a row of length 0.
     """
     batch, steps, size = inputs.shape
+    if rows.size:
+        batch = rows.size
     width = padded(units)
     row = width + padded(1 + size)
     last = _last_step(lengths, steps, begin, end)
@@ -111,7 +113,7 @@ def over_time(history, inputs, initial_state, lengths, weights, units, relu, beg
                 fill(history[at : at + 1 + size], 0)
             else:
                 history[at] = 1
-                copy(history[at + 1 : at + 1 + size], inputs[b, t])
+                copy(history[at + 1 : at + 1 + size], inputs[rows[b] if rows.size else b, t])
         if t < last:
             multiply(
                 history, following, row, 0, history, here, row, 1, units, here + width, 1 + size,
@@ -123,9 +125,9 @@ def over_time(history, inputs, initial_state, lengths, weights, units, relu, beg
             if t >= last or (lengths.size and t >= lengths[b]):
                 fill(state, 0)
             elif relu:
+                zero = state.dtype.type(0)
                 for j in range(width):
-                    value = state[j]
-                    state[j] = 0 if value < 0 else value
+                    state[j] = zero if state[j] < zero else state[j]
             else:
                 for j in range(width):
                     state[j] = tanh(state[j])
@@ -134,20 +136,36 @@ def over_time(history, inputs, initial_state, lengths, weights, units, relu, beg
 @njit(nogil=True, error_model="numpy")
 def _activation_gradient(grad, state, relu):
     """grad times the activation's derivative, in place; state is the activation's result."""
+    zero, one = grad.dtype.type(0), grad.dtype.type(1)  # plain 0 and 1 would make it a sum in float64
     if relu:
         for j in range(grad.size):
-            grad[j] = 0 if state[j] <= 0 else grad[j]
+            grad[j] = zero if state[j] <= zero else grad[j]
     else:
         for j in range(grad.size):
-            grad[j] = grad[j] * (1 - state[j] * state[j])
+            grad[j] = grad[j] * (one - state[j] * state[j])
 
 
 @njit(nogil=True, error_model="numpy")
 def through_time(
-    history, grads, grad_outputs, grad_state, lengths, weights, first, batch, steps, units, size, relu, begin, end
+    history,
+    grads,
+    ready,
+    grad_outputs,
+    grad_state,
+    lengths,
+    weights,
+    first,
+    batch,
+    steps,
+    units,
+    size,
+    relu,
+    begin,
+    end,
 ):
     """Fill grads, zero in the padding, and first [batch, padded(units)], the initial state's gradient, if not empty.
 
+    ready: whether grads already holds the cost's gradient by the outputs, rather than grad_outputs.
     grad_outputs [batch, steps, units] and grad_state [batch, units] have a batch of 0 where the cost does not use them.
     weights: weight_hh, packed for this direction. size: inputs per step.
     """
@@ -159,6 +177,8 @@ def through_time(
         for b in range(begin, end):
             at = (t * batch + b) * width
             grad = grads[at : at + units]
+            if ready:
+                continue
             if used and t < last and not (lengths.size and t >= lengths[b]):
                 copy(grad, grad_outputs[b, t])
             else:
@@ -223,10 +243,10 @@ def unpack_gradients(sums, weight_ih, weight_hh, bias):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def forward(history, inputs, initial_state, lengths, weights, units, relu, begin, end):
+def forward(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
     """`over_time`, with denormal numbers as zero."""
     before = flush_denormals()
-    over_time(history, inputs, initial_state, lengths, weights, units, relu, begin, end)
+    over_time(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end)
     restore_denormals(before)
 
 
@@ -261,7 +281,7 @@ def backward(
     before = flush_denormals()
     if part == THROUGH_TIME:
         through_time(
-            history, grads, grad_outputs, grad_state, lengths, weights, result,
+            history, grads, False, grad_outputs, grad_state, lengths, weights, result,
             batch, steps, units, size, relu, begin, end,
         )  # fmt: skip
     elif part == WEIGHTS:

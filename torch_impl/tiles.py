@@ -134,6 +134,17 @@ def _make_column(width: int) -> Any:
     return column
 
 
+@intrinsic
+def keep_apart(typingctx):
+    """Keep the function it stands in from being copied into its callers, each of which would compile it anew."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 _widest, _double, _simple = (_make_column(min(width, MAX_WIDTH)) for width in (4, 2, 1))
 
 
@@ -145,6 +156,7 @@ def multiply(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, 
     written. A [rows, depth + depth2] has element (r, k) at a_at + r a_row + k a_step for k < depth (at least 1), and at
     a2_at + r a_row + (k - depth) a_step after that. B [depth + depth2, columns] begins at b_at, its rows b_row apart.
     """
+    keep_apart()
     lanes = VECTOR_BYTES // c.itemsize
     vectors = columns // lanes
     done = 0
