@@ -67,7 +67,12 @@ def mnist_epochs(
 
 
 def series_losses(
-    backend: Any, projection: str, iterations: int, dtype: str = "float32", seed: int = 1, progress: Progress = None
+    backend: Any,
+    projection: str,
+    iterations: int,
+    dtype: str = "float32",
+    seed: int | None = None,
+    progress: Progress = None,
 ) -> np.ndarray:
     """Program 8 in one of its two forms: the MSE before each iteration [iterations]."""
     case = training_case("series-" + projection, dtype, iterations, seed)
