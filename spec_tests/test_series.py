@@ -1,4 +1,4 @@
-"""Program 8, the time series: both forms of the projection through 500 iterations, beside the oracle's own trajectory."""
+"""Program 8, the time series: 500 iterations of both forms of the projection, beside the oracle's own trajectory."""
 
 import functools
 

@@ -99,17 +99,17 @@ def test_optimizer_settings_are_all_used(backend, form, compare):
 
 @each_model
 @needs("float64")
-def test_one_bias_is_trained_not_two(backend, form, compare):
+def test_one_bias_is_trained_not_two(backend, form):
     """Two biases trained together move their sum twice as fast."""
     case = makers.small_training(form, "float64", iterations=1)
     _, weights, _ = backend.train(*case.arguments())
     _, expected, _ = oracle.train(*case.arguments())
-    moved = weights["bias"] - case.weights["bias"]
-    assert (np.abs(moved) <= 1.001 * case.optimizer.learning_rate).all(), (
-        "the first step of Adam moves a weight by at most the learning rate %g, but the bias moved by %g"
-        % (case.optimizer.learning_rate, np.abs(moved).max())
+    moved, expected_move = (after["bias"] - case.weights["bias"] for after in (weights, expected))
+    rate = case.optimizer.learning_rate
+    # Adam's first step moves every weight by about the learning rate, whatever its gradient.
+    assert np.abs(moved - expected_move).max() < 0.02 * rate, (
+        "the first step of learning rate %g moves the bias by %s, expected %s" % (rate, moved, expected_move)
     )
-    compare("weights after 1 step", weights["bias"], expected["bias"], "float64", "the bias after one step")
 
 
 @needs("classifier", "tanh")
