@@ -20,17 +20,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils import skip_init
 
+from torch_impl.adapter_decoding import DecodingMethods
 from torch_impl.arrays import dtype_of, floats, floats_like, integers, optional_lengths, to_numpy
 from torch_impl.cells import BasicRNNCell, two_step
-from torch_impl.models import Classifier, Regressor, in_top_k
+from torch_impl.models import Classifier, Regressor, Speller, in_top_k
 from torch_impl.training import Trainer
 from torch_impl.unrolling import dynamic_rnn, static_rnn
 
 Arrays = dict[str, np.ndarray]
+AnyModel = Classifier | Regressor | Speller
+START = END = 0  # of the contract's spellers
 
 CAPABILITIES = frozenset(
     ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
-    + ["classifier", "regressor", "training", "tanh", "relu", "float32", "float64"]
+    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
 )
 
 
@@ -57,7 +60,7 @@ def _live_beside_tensorflow() -> None:
         sys.modules["triton"] = None  # type: ignore[assignment]  # Python's own mark of a module not to import
 
 
-class TorchBackend:
+class TorchBackend(DecodingMethods):
     """See `backend`. No method depends on an earlier call, or touches the global random state."""
 
     name = "torch_impl"
@@ -189,13 +192,14 @@ class TorchBackend:
         return module.canonical_weights()
 
     def forward(self, model: Any, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-        """inputs [batch, steps, inputs] -> logits [batch, outputs] or predictions [batch, steps, outputs]."""
+        """inputs [batch, steps, inputs] -> logits [batch, outputs], predictions [batch, steps, outputs], or the
+        logits [batch, max_steps, outputs] of a speller's own decoding."""
         module = self._loaded(model, weights)
         with torch.no_grad():
             return to_numpy(module(self._sequences(module, inputs), optional_lengths(lengths)))
 
     def predict(self, model: Any, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-        """A classifier's classes, int64 [batch]; a regressor's predictions."""
+        """A classifier's classes, int64 [batch]; a regressor's predictions; a speller's tokens [batch, max_steps]."""
         module = self._loaded(model, weights)
         with torch.no_grad():
             return to_numpy(module.predict(self._sequences(module, inputs), optional_lengths(lengths)))
@@ -264,19 +268,21 @@ class TorchBackend:
         module.load_canonical(weights)
         return module
 
-    def _loaded(self, model: Any, weights: Mapping[str, Any]) -> Classifier | Regressor:
-        module = _model(model, dtype_of(weights), self.device)
+    def _loaded(self, model: Any, weights: Mapping[str, Any]) -> AnyModel:
+        first = "encoder/kernel" if model.kind == "speller" else "kernel"
+        module = _model(model, dtype_of(weights, first), self.device)
         module.load_canonical(weights)
         return module
 
-    def _loss(self, module: Classifier | Regressor, inputs: Any, targets: Any, lengths: Any) -> Tensor:
-        predictions = module(self._sequences(module, inputs), optional_lengths(lengths))
-        return module.loss(predictions, self._targets(module, targets))
+    def _loss(self, module: AnyModel, inputs: Any, targets: Any, lengths: Any) -> Tensor:
+        x, y = self._sequences(module, inputs), self._targets(module, targets)
+        module.check_targets(y, module.prediction_shape(*x.shape[:2]))
+        return module.training_loss(x, y, optional_lengths(lengths))
 
-    def _sequences(self, module: Classifier | Regressor, inputs: Any) -> Tensor:
-        return floats_like("inputs", inputs, module.dense.bias, ("batch", "steps", module.rnn.cell.inputs))
+    def _sequences(self, module: AnyModel, inputs: Any) -> Tensor:
+        return floats_like("inputs", inputs, module.input_cell.bias, ("batch", "steps", module.input_cell.inputs))
 
-    def _targets(self, module: Classifier | Regressor, targets: Any) -> Tensor:
+    def _targets(self, module: AnyModel, targets: Any) -> Tensor:
         if isinstance(module, Regressor):
             return floats_like("targets", targets, module.dense.bias, ("batch", "steps", module.dense.out_features))
         return integers("targets", targets).to(self.device)
@@ -315,7 +321,7 @@ def _check_kind(cell: Any) -> None:
         raise ValueError(f"cell.kind must be 'basic_rnn', got {cell.kind!r}")
 
 
-def _model(model: Any, dtype: torch.dtype, device: torch.device) -> Classifier | Regressor:
+def _model(model: Any, dtype: torch.dtype, device: torch.device) -> AnyModel:
     """The module for a model, its parameters not yet set."""
     _check_kind(model.cell)
     sizes = (model.inputs, model.cell.units, model.outputs, model.cell.activation)
@@ -323,4 +329,7 @@ def _model(model: Any, dtype: torch.dtype, device: torch.device) -> Classifier |
         return skip_init(Classifier, *sizes, device=device, dtype=dtype)
     if model.kind == "regressor":
         return skip_init(Regressor, *sizes, model.projection, device=device, dtype=dtype)
-    raise ValueError(f"model.kind must be 'classifier' or 'regressor', got {model.kind!r}")
+    if model.kind == "speller":
+        tokens = (model.inputs, model.cell.units, model.outputs, model.max_steps, model.cell.activation, START, END)
+        return skip_init(Speller, *tokens, device=device, dtype=dtype)
+    raise ValueError(f"model.kind must be 'classifier', 'regressor' or 'speller', got {model.kind!r}")

@@ -14,12 +14,12 @@ from torch_impl.checks import check_tensor
 _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
-def dtype_of(weights: Mapping[str, Any]) -> torch.dtype:
-    """The dtype of a call: that of the weight "kernel", float32 or float64."""
-    kernel = weights.get("kernel")
+def dtype_of(weights: Mapping[str, Any], name: str = "kernel") -> torch.dtype:
+    """The dtype of a call: that of the weight "kernel", or of another, float32 or float64."""
+    kernel = weights.get(name)
     if not isinstance(kernel, np.ndarray) or kernel.dtype not in _DTYPES:
         found = kernel.dtype if isinstance(kernel, np.ndarray) else "none" if kernel is None else type(kernel).__name__
-        raise ValueError(f"weight 'kernel' must be a float32 or float64 array, got {found}")
+        raise ValueError(f"weight {name!r} must be a float32 or float64 array, got {found}")
     return _DTYPES[kernel.dtype]
 
 

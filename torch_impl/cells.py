@@ -1,4 +1,4 @@
-"""Recurrent cells: two steps written out by hand, and TensorFlow 1's BasicRNNCell as a module."""
+"""Recurrent cells: two steps written out by hand, and TensorFlow 1's BasicRNNCell as a module; and the dense layer."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def glorot_uniform_(tensor: Tensor, fan_in: int, fan_out: int, generator: torch.
     """
     limit = math.sqrt(6.0 / (fan_in + fan_out))
     return tensor.uniform_(-limit, limit, generator=generator)
+
+
+class Dense(nn.Linear):
+    """nn.Linear with TF1's initial values: Glorot uniform weight, zero bias."""
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        glorot_uniform_(self.weight, self.in_features, self.out_features, generator)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class BasicRNNCell(Canonical):

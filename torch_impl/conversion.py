@@ -4,6 +4,7 @@
     bias          [units]
     dense/kernel  [units, outputs]          the dense layer's weight, transposed
     dense/bias    [outputs]
+    embedding     [vocabulary, inputs]
 
 The mapping is a table of name, parameters and transpose. Everything is checked against it and nothing is ever reshaped.
 Whatever has one entry per parameter (weights, gradients, moments of an optimizer) converts by the same table.
@@ -37,10 +38,14 @@ Table = tuple[Entry, ...]
 CELL: Table = (Entry("kernel", ("weight_ih", "weight_hh"), True), Entry("bias", ("bias",), False))
 DENSE: Table = (Entry("dense/kernel", ("dense.weight",), True), Entry("dense/bias", ("dense.bias",), False))
 
+EMBEDDING: Table = (Entry("embedding", ("embedding",), False),)
 
-def prefixed(prefix: str, table: Table) -> Table:
-    """The table for a module that holds the table's own module under `prefix`."""
-    return tuple(entry._replace(parameters=tuple(prefix + name for name in entry.parameters)) for entry in table)
+
+def prefixed(prefix: str, table: Table, name: str = "") -> Table:
+    """The table for a module that holds the table's own module under `prefix`; name: put before the canonical names."""
+    return tuple(
+        Entry(name + entry.name, tuple(prefix + own for own in entry.parameters), entry.transposed) for entry in table
+    )
 
 
 def to_canonical(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The chapter's two models: a classifier on the final state and a regressor on every output, with their losses."""
+"""The models: a classifier on the final state, a regressor on every output, a speller of tokens; and their losses."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from torch_impl.cells import glorot_uniform_
+from torch_impl.cells import BasicRNNCell, Dense
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_size, check_tensor, shown
 from torch_impl.conversion import CELL, DENSE, Canonical, prefixed
+from torch_impl.decoding import Decoder
 from torch_impl.unrolling import RNN
-
-
-class Dense(nn.Linear):
-    """nn.Linear with TF1's initial values: Glorot uniform weight, zero bias."""
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        glorot_uniform_(self.weight, self.in_features, self.out_features, generator)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
 
 
 class _Model(Canonical):
@@ -39,8 +31,17 @@ class _Model(Canonical):
         self.rnn.cell.reset_parameters(generator)
         self.dense.reset_parameters(generator)
 
+    @property
+    def input_cell(self) -> BasicRNNCell:
+        """The cell that reads the inputs."""
+        return self.rnn.cell
+
     def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
         """Raise TypeError or ValueError unless targets fit predictions of `shape`."""
+        raise NotImplementedError
+
+    def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
+        """The shape of what `forward` gives for inputs [rows, steps, inputs]."""
         raise NotImplementedError
 
     def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
@@ -51,6 +52,10 @@ class _Model(Canonical):
         """The mean loss, a scalar, of what `forward` gave. Raises TypeError or ValueError for unfit targets."""
         self.check_targets(targets, tuple(predictions.shape))
         return self.criterion(predictions, targets)
+
+    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
+        """The loss to train with, of targets already checked."""
+        return self.criterion(self(inputs, lengths), targets)
 
 
 class Classifier(_Model):
@@ -73,6 +78,9 @@ class Classifier(_Model):
 
     def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
         check_labels(targets, shape)
+
+    def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
+        return rows, self.dense.out_features
 
     def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(predictions, targets.long())
@@ -122,14 +130,95 @@ class Regressor(_Model):
         """The predictions, as `forward` gives them."""
         return self(inputs, lengths)
 
+    def loss(self, predictions: Any, targets: Any) -> Tensor:
+        """The mean square error, a scalar; for PackedSequences over the values that they hold: see `mean_square`."""
+        return super().loss(*_unpacked(predictions, targets))
+
     def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:
         check_tensor("targets", targets, shape, self.dense.weight)
+
+    def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
+        return rows, steps, self.dense.out_features
 
     def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(predictions, targets)
 
     def extra_repr(self) -> str:
         return f"projection={self.projection!r}"
+
+
+class Speller(Canonical):
+    """An encoder reads a sequence, and from its final state a decoder writes tokens until it writes `end`."""
+
+    table = (
+        prefixed("encoder.cell.", CELL, "encoder/")
+        + prefixed("decoder.rnn.cell.", CELL, "decoder/")
+        + prefixed("decoder.", DENSE)
+    )
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        vocabulary: int,
+        max_steps: int,
+        activation: str = "tanh",
+        start: int = 0,
+        end: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        """inputs: values per step. units: size of either state. max_steps: the most tokens written for a row, `end`
+        included. activation: "tanh" or "relu". start, end: the first token to go in, and the last to come out."""
+        super().__init__()
+        self.encoder = RNN(inputs, units, activation, device=device, dtype=dtype)
+        self.decoder = Decoder(vocabulary, units, activation, start, end, device=device, dtype=dtype)
+        self.max_steps = check_size("max_steps", max_steps)
+
+    @property
+    def input_cell(self) -> BasicRNNCell:
+        """The cell that reads the inputs."""
+        return self.encoder.cell
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """TF1's initial values for every parameter."""
+        self.encoder.cell.reset_parameters(generator)
+        self.decoder.reset_parameters(generator)
+
+    def forward(self, inputs: Tensor | PackedSequence, lengths: Any = None, tokens: Tensor | None = None) -> Tensor:
+        """inputs: [batch, steps, inputs] with lengths [batch] or None, or packed. tokens: integers [batch, n].
+
+        Returns logits [batch, n, vocabulary]: with tokens those of teacher forcing, to train with; without, those that
+        greedy decoding chose from, n = max_steps, exactly zero past a row's end.
+        """
+        _, state = self.encoder(inputs, lengths)
+        if tokens is not None:
+            return self.decoder(state, tokens)
+        logits = self.decoder.decode(state, self.max_steps).logits
+        return F.pad(logits, (0, 0, 0, self.max_steps - logits.shape[1]))
+
+    def predict(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
+        """The tokens, int64 [batch, max_steps], `end` after a row's end."""
+        _, state = self.encoder(inputs, lengths)
+        tokens = self.decoder.decode(state, self.max_steps).tokens
+        return F.pad(tokens, (0, self.max_steps - tokens.shape[1]), value=self.decoder.end)
+
+    def loss(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Cross-entropy, a scalar, of teacher-forced logits: the mean over all valid steps of the batch."""
+        return self.decoder.loss(logits, tokens)
+
+    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
+        """The loss to train with, of targets already checked."""
+        _, state = self.encoder(inputs, lengths)
+        return self.decoder.criterion(self.decoder.teach(state, targets), targets)
+
+    def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
+        """The shape of what `forward` gives without tokens."""
+        return rows, self.max_steps, self.decoder.vocabulary
+
+    def check_targets(self, targets: Any, shape: tuple[int, ...]) -> None:
+        """Raise TypeError or ValueError unless targets are tokens [rows, any steps]."""
+        self.decoder.check_tokens(targets, shape[0], "targets")
 
 
 def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
@@ -166,10 +255,27 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets.long())
 
 
-def mean_square(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean over every entry of the squared error, padded steps included; both of one shape and dtype -> a scalar."""
-    check_tensor("targets", targets, tuple(predictions.shape), predictions)
-    return F.mse_loss(predictions, targets)
+def mean_square(predictions: Tensor | PackedSequence, targets: Tensor | PackedSequence) -> Tensor:
+    """Mean over every entry of the squared error, padded steps included; both of one shape and dtype -> a scalar.
+
+    Of two PackedSequences, packed alike, over the values that they hold: they have no padding.
+    """
+    values, wanted = _unpacked(predictions, targets)
+    check_tensor("targets", wanted, tuple(values.shape), values)
+    return F.mse_loss(values, wanted)
+
+
+def _unpacked(predictions: Any, targets: Any) -> tuple[Any, Any]:
+    """The values of two PackedSequences that are packed alike; anything but a PackedSequence stays."""
+    if not isinstance(predictions, PackedSequence):
+        return predictions, targets
+    if not isinstance(targets, PackedSequence):
+        raise TypeError(f"targets must be a PackedSequence, as the predictions are, got {shown(targets)}")
+    for name in ("batch_sizes", "sorted_indices"):
+        one, other = getattr(predictions, name), getattr(targets, name)
+        if (one is None) != (other is None) or (one is not None and not torch.equal(one, other)):
+            raise ValueError(f"targets must be packed as the predictions are, but their {name} differ; pack both alike")
+    return predictions.data, targets.data
 
 
 def in_top_k(logits: Tensor, targets: Tensor, k: int = 1) -> Tensor:

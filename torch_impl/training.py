@@ -12,7 +12,8 @@ from torch import Tensor
 
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_tensor, shown
 from torch_impl.conversion import Table, check_names, from_canonical, to_canonical
-from torch_impl.models import Classifier, Regressor
+from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.paths import chosen_path
 
 # The step itself, without the wrapper that PyTorch puts around an optimizer's own `step`: that would run hooks twice.
 _step = torch.optim.Adam.step
@@ -149,7 +150,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Classifier | Regressor,
+        model: Classifier | Regressor | Speller,
         optimizer: Any,
         inputs: Tensor,
         targets: Tensor,
@@ -158,18 +159,18 @@ class Trainer:
     ) -> None:
         """optimizer: settings with the attributes learning_rate, beta1, beta2 and epsilon.
 
-        inputs [rows, steps, inputs], targets (labels [rows] or values [rows, steps, outputs]) and lengths [rows], on
-        the model's device; all are checked here, once. slots: as `slots` gives them, to go on from there.
+        inputs [rows, steps, inputs], targets (labels [rows], values [rows, steps, outputs] or tokens [rows, any steps])
+        and lengths [rows], on the model's device; all are checked here, once. slots: as `slots` gives them, to go on
+        from there.
         Raises TypeError or ValueError that names the argument.
         """
-        cell = model.rnn.cell
+        cell = model.input_cell
         check_tensor("inputs", inputs, ("rows", "steps", cell.inputs), cell.weight_ih)
         rows, steps, _ = inputs.shape
-        outputs = model.dense.out_features
-        model.check_targets(targets, (rows, outputs) if isinstance(model, Classifier) else (rows, steps, outputs))
+        model.check_targets(targets, model.prediction_shape(rows, steps))
         self.model = model
         self.inputs = inputs
-        self.targets = targets.long() if isinstance(model, Classifier) else targets
+        self.targets = targets if targets.is_floating_point() else targets.long()
         self.lengths = None if lengths is None else check_lengths(lengths, rows, steps)
         betas = (optimizer.beta1, optimizer.beta2)
         fused = cell.weight_ih.device.type in ("cpu", "cuda")
@@ -184,23 +185,34 @@ class Trainer:
         """
         batches = self._checked(batches)
         model, optimizer, lengths = self.model, self.optimizer, self.lengths
+        compiled = self._whole_steps(batches.shape[1])
+        if compiled is not None:
+            return compiled(batches)
         losses = self.inputs.new_empty(len(batches))
         chosen = None
         for i, (rows, here) in enumerate(zip(batches, batches.to(self.inputs.device), strict=True)):
             if lengths is not None:
                 chosen = lengths.index_select(0, rows)
-            predictions = model(self.inputs.index_select(0, here), chosen)
-            loss = model.criterion(predictions, self.targets.index_select(0, here))
+            loss = model.training_loss(self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses[i] = loss.detach()
         return losses.cpu().numpy()
 
+    def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
+        """Whole steps in compiled code, where that is the path and nothing asks for autograd."""
+        weights = list(self.model.parameters())
+        if self.lengths is not None or chosen_path(weights[1], self.inputs[:batch], *weights) != "compiled":
+            return None
+        from torch_impl.steps import whole_steps  # imports Numba
+
+        return whole_steps(self.model, self.optimizer, self.inputs, self.targets, batch)
+
     @torch.no_grad()
     def forward(self, inputs: Tensor, lengths: Any = None, rows: int = 5000) -> Tensor:
         """The model's logits or predictions for any inputs, `rows` at a time and without a graph."""
-        cell = self.model.rnn.cell
+        cell = self.model.input_cell
         check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
         if lengths is not None:
             lengths = check_lengths(lengths, *inputs.shape[:2])

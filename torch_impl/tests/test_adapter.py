@@ -47,7 +47,7 @@ LABELS = np.array([0, 1, 2, 3])
         ({"weights": {**WEIGHTS, "bias": WEIGHTS["bias"].astype(np.float64)}}, "'bias' must be .* float32"),
         ({"weights": CELL_WEIGHTS}, "missing: dense/kernel, dense/bias"),
         ({"weights": {}}, "weight 'kernel' must be a float32 or float64 array, got none"),
-        ({"model": Model(kind="tagger")}, "model.kind must be 'classifier' or 'regressor', got 'tagger'"),
+        ({"model": Model(kind="tagger")}, "model.kind must be 'classifier', 'regressor' or 'speller', got 'tagger'"),
         ({"model": Model(cell=Cell(kind="lstm"))}, "cell.kind must be 'basic_rnn', got 'lstm'"),
         ({"model": Model(cell=Cell(activation="elu"))}, "activation must be 'tanh' or 'relu', got 'elu'"),
     ],

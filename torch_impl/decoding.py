@@ -1,0 +1,165 @@
+"""Output of variable length: a cell that writes tokens until it writes the end-of-sequence token.
+
+Greedy decoding feeds each row's own token back; teacher forcing feeds given tokens, and gives the loss to train with. A
+row's valid steps end with its first `end`; what stands after it, in tokens or in outputs, changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
+from torch import Tensor, nn
+
+from torch_impl.cells import Dense
+from torch_impl.checks import INTEGER_DTYPES, check_size, check_tensor, shown
+from torch_impl.conversion import CELL, DENSE, EMBEDDING, Canonical, prefixed
+from torch_impl.unrolling import RNN
+
+
+class Decoded(NamedTuple):
+    """What `Decoder.decode` gives, for `steps` steps: as many as it took until every row had ended.
+
+    tokens: int64 [batch, steps], `end` after a row's end. lengths: int64 [batch], `end` counted. finished: bool
+    [batch], False for a row stopped at the maximum. outputs [batch, steps, units] and logits [batch, steps,
+    vocabulary]: exactly zero past the length. state: [batch, units], frozen at the row's end.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    finished: Tensor
+    outputs: Tensor
+    state: Tensor
+    logits: Tensor
+
+
+class Decoder(Canonical):
+    """A BasicRNNCell that reads the token before and, through a dense layer, writes the next.
+
+    Tokens are one-hot, or with `embedding` the rows of a trained [vocabulary, embedding]. Initial values are TF1's:
+    Glorot uniform, zero biases.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        units: int,
+        activation: str = "tanh",
+        start: int = 0,
+        end: int = 0,
+        embedding: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        """start: the token that goes in first. end: the end-of-sequence token; the two may be the same."""
+        super().__init__()
+        self.vocabulary = check_size("vocabulary", vocabulary)
+        self.start, self.end = (
+            _check_token(name, token, vocabulary) for name, token in (("start", start), ("end", end))
+        )
+        inputs = vocabulary if embedding is None else check_size("embedding", embedding)
+        self.rnn = RNN(inputs, units, activation, device=device, dtype=dtype)
+        self.dense = Dense(units, vocabulary, device=device, dtype=dtype)
+        self.embedding: nn.Parameter | None = None
+        if embedding is not None:
+            self.embedding = nn.Parameter(torch.empty(vocabulary, embedding, device=device, dtype=dtype))
+        self.table = prefixed("rnn.cell.", CELL) + DENSE + (() if embedding is None else EMBEDDING)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """TF1's initial values for every parameter."""
+        self.rnn.cell.reset_parameters(generator)
+        self.dense.reset_parameters(generator)
+        if self.embedding is not None:
+            limit = (6.0 / sum(self.embedding.shape)) ** 0.5
+            nn.init.uniform_(self.embedding, -limit, limit, generator=generator)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """What tokens (int64, any shape) put into the cell: [..., inputs]."""
+        if self.embedding is not None:
+            return F.embedding(tokens, self.embedding)
+        return F.one_hot(tokens, self.vocabulary).to(self.dense.weight.dtype)
+
+    def forward(self, initial_state: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing: the logits [batch, steps, vocabulary] when `start` and then tokens[:, :-1] go in.
+
+        initial_state: [batch, units]. tokens: integers [batch, steps]. Logits past a row's first `end` have no meaning.
+        Raises TypeError or ValueError that names the argument.
+        """
+        cell = self.rnn.cell
+        check_tensor("initial_state", initial_state, ("batch", cell.units), cell.bias)
+        self.check_tokens(tokens, len(initial_state))
+        return self.teach(initial_state, tokens.long())
+
+    def teach(self, initial_state: Tensor, tokens: Tensor) -> Tensor:
+        """`forward` of int64 tokens already checked."""
+        # What follows the end is replaced: it must not reach a gradient, not even times zero.
+        kept = torch.where(valid_steps(tokens, self.end), tokens, self.end)
+        fed = torch.cat([kept.new_full((len(kept), 1), self.start), kept[:, :-1]], 1)
+        outputs, _ = self.rnn(self.embed(fed), None, initial_state)
+        return self.dense(outputs)
+
+    def loss(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Cross-entropy [a scalar] of teacher-forced logits: the sum over the valid steps divided by their number."""
+        self.check_tokens(tokens, len(logits))
+        return self.criterion(logits, tokens.long())
+
+    def criterion(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """`loss` of int64 tokens already checked."""
+        valid = valid_steps(tokens, self.end)
+        every = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(valid)
+        return torch.where(valid, every, 0.0).sum() / valid.sum()
+
+    @torch.no_grad()
+    def decode(self, initial_state: Tensor, max_steps: int) -> Decoded:
+        """Greedy decoding from `start`: each row's likeliest token, the lowest on a tie, goes back in, until its `end`.
+
+        initial_state: [batch, units]. max_steps: at least 1. Ends as soon as every row has; without a graph.
+        Raises TypeError or ValueError that names the argument.
+        """
+        cell = self.rnn.cell
+        state = check_tensor("initial_state", initial_state, ("batch", cell.units), cell.bias)
+        check_size("max_steps", max_steps)
+        token = torch.full((len(state),), self.start, device=state.device)
+        going = torch.ones_like(token, dtype=torch.bool)
+        steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        while len(steps) < max_steps and (not steps or bool(going.any())):
+            valid = going[:, None]
+            state = torch.where(valid, cell(self.embed(token), state), state)
+            logits = self.dense(state)
+            token = torch.where(going, logits.argmax(1), self.end)
+            steps.append((token, going, state.masked_fill(~valid, 0.0), logits.masked_fill(~valid, 0.0)))
+            going = going & (token != self.end)
+        tokens, valid, outputs, logits = (torch.stack(part, 1) for part in zip(*steps, strict=True))
+        return Decoded(tokens, valid.sum(1), ~going, outputs, state, logits)
+
+    def check_tokens(self, tokens: Any, batch: int, name: str = "tokens") -> None:
+        """Raise TypeError or ValueError unless tokens are integers [batch, steps] of the vocabulary."""
+        wanted = f"{name} must be integers [batch, steps] = [{batch}, steps], each from 0 to {self.vocabulary - 1}"
+        if not isinstance(tokens, Tensor) or tokens.dtype not in INTEGER_DTYPES:
+            raise TypeError(f"{wanted}, got {shown(tokens)}")
+        if tokens.ndim != 2 or len(tokens) != batch or tokens.shape[1] == 0:
+            raise ValueError(f"{wanted}, got {shown(tokens)}")
+        low, high = torch.stack(torch.aminmax(tokens)).tolist()
+        if low < 0 or high >= self.vocabulary:
+            found = low if low < 0 else high
+            row, step = (tokens == found).nonzero()[0].tolist()
+            raise ValueError(f"{wanted}, got {name}[{row}, {step}] = {found}")
+
+    def extra_repr(self) -> str:
+        return f"vocabulary={self.vocabulary}, start={self.start}, end={self.end}"
+
+
+def valid_steps(tokens: Tensor, end: int) -> Tensor:
+    """Which steps of tokens [batch, steps] are valid: those up to and with a row's first `end`; bool [batch, steps]."""
+    ends = (tokens == end).long()
+    return ends.cumsum(1) == ends
+
+
+def _check_token(name: str, value: Any, vocabulary: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a token, an integer from 0 to {vocabulary - 1}, got {shown(value)}")
+    if not 0 <= value < vocabulary:
+        raise ValueError(f"{name} must be a token, from 0 to {vocabulary - 1}, got {value}")
+    return value
