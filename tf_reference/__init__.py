@@ -6,7 +6,8 @@ is laid out as torch_impl is, file for file:
     tf1.py         the one place that imports TensorFlow
     cells.py       a step: by hand, and as BasicRNNCell
     unrolling.py   static_rnn, dynamic_rnn, and the gradients of both
-    models.py      the classifier and the regressor, their losses, in_top_k
+    decoding.py    a cell that writes tokens until the end of sequence: greedily, and taught
+    models.py      the classifier, the regressor and the speller, their losses, in_top_k
     training.py    AdamOptimizer, and the loop with feed_dict
     graphs.py      construction phase: the graph of each program; execution phase: its session
     checks.py      what is wrong with an argument, in a sentence

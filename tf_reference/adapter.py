@@ -14,6 +14,7 @@ from typing import Any, Dict, Mapping
 import numpy as np
 
 from tf_reference import checks, training
+from tf_reference.adapter_decoding import DecodingMethods
 from tf_reference.graphs import Graph, GraphCache, in_top_k_graph, model_graph, rnn_graph, two_step_graph
 from tf_reference.tf1 import resolve_device, session_config, tf
 
@@ -21,7 +22,7 @@ Arrays = Dict[str, np.ndarray]
 
 CAPABILITIES = frozenset(
     ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
-    + ["classifier", "regressor", "training", "tanh", "relu", "float32", "float64"]
+    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
 )
 # Where TF1's own semantics differ from the contract they are kept, for this is the reference.
 _CLIPPED = "TF1 takes a length above the number of steps as all of them, and a negative one as 0, without a word"
@@ -43,7 +44,7 @@ def backend(device: str = "cpu", threads: int | None = None) -> TensorFlowBacken
     return TensorFlowBackend(device, threads)
 
 
-class TensorFlowBackend:
+class TensorFlowBackend(DecodingMethods):
     """See `backend`. No result depends on an earlier call: what is kept between calls is graphs, not values."""
 
     name = "tf_reference"
@@ -152,12 +153,13 @@ class TensorFlowBackend:
             graph.close()
 
     def forward(self, model: Any, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-        """inputs [batch, steps, inputs] -> logits [batch, outputs] or predictions [batch, steps, outputs]."""
+        """inputs [batch, steps, inputs] -> logits [batch, outputs], predictions [batch, steps, outputs], or the
+        logits [batch, max_steps, outputs] of a speller's own decoding."""
         graph, feeds = self._loaded(model, weights, inputs, lengths)
         return training.forward(graph, feeds["inputs"], feeds["lengths"])
 
     def predict(self, model: Any, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-        """A classifier's classes, int64 [batch]; a regressor's predictions."""
+        """A classifier's classes, int64 [batch]; a regressor's predictions; a speller's tokens [batch, max_steps]."""
         graph, feeds = self._loaded(model, weights, inputs, lengths)
         return training.forward(graph, feeds["inputs"], feeds["lengths"], fetch="predict")
 

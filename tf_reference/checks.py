@@ -38,24 +38,54 @@ def check_cell(cell: Any) -> None:
 
 def check_model(model: Any) -> None:
     check_cell(model.cell)
-    forms = {"classifier": ("stacked",), "regressor": ("stacked", "wrapped")}
+    forms = {"classifier": ("stacked",), "regressor": ("stacked", "wrapped"), "speller": ("stacked",)}
     if model.kind not in forms:
-        raise ValueError(f"model.kind must be 'classifier' or 'regressor', got {model.kind!r}")
+        raise ValueError(f"model.kind must be 'classifier', 'regressor' or 'speller', got {model.kind!r}")
     if model.projection not in forms[model.kind]:
         expected = " or ".join(map(repr, forms[model.kind]))
         raise ValueError(f"model.projection of a {model.kind} must be {expected}, got {model.projection!r}")
     check_integer("model.inputs", model.inputs, 1)
     check_integer("model.outputs", model.outputs, 1)
+    if model.kind == "speller":
+        check_integer("model.max_steps", model.max_steps, 1)
 
 
 def cell_shapes(inputs: int, units: int) -> dict[str, tuple[int, ...]]:
     return {"kernel": (inputs + units, units), "bias": (units,)}
 
 
+def dense_shapes(units: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {"dense/kernel": (units, outputs), "dense/bias": (outputs,)}
+
+
 def weight_shapes(model: Any) -> dict[str, tuple[int, ...]]:
     """The canonical weights of a model, in order."""
-    dense = {"dense/kernel": (model.cell.units, model.outputs), "dense/bias": (model.outputs,)}
-    return dict(cell_shapes(model.inputs, model.cell.units), **dense)
+    units = model.cell.units
+    if model.kind != "speller":
+        return dict(cell_shapes(model.inputs, units), **dense_shapes(units, model.outputs))
+    shapes = {"encoder/" + name: shape for name, shape in cell_shapes(model.inputs, units).items()}
+    shapes.update(("decoder/" + name, shape) for name, shape in cell_shapes(model.outputs, units).items())
+    return dict(shapes, **dense_shapes(units, model.outputs))
+
+
+def decoding_sizes(weights: Any) -> tuple[int, int | None]:
+    """The vocabulary and the values per token that weights for decoding have; None: one-hot."""
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"weights must be arrays by name, got {shown(weights)}")
+    for name, rank in (("dense/bias", 1), ("embedding", 2)):
+        found = weights.get(name)
+        if name == "embedding" and found is None:
+            return len(weights["dense/bias"]), None
+        if not isinstance(found, np.ndarray) or found.ndim != rank or found.size == 0:
+            raise ValueError(f"weight {name!r} must be an array of rank {rank}, not empty, got {shown(found)}")
+    return len(weights["dense/bias"]), weights["embedding"].shape[1]
+
+
+def decoding_shapes(units: int, vocabulary: int, embedding: int | None) -> dict[str, tuple[int, ...]]:
+    """The canonical weights of a decoder, in order."""
+    shapes = cell_shapes(embedding or vocabulary, units)
+    shapes.update(dense_shapes(units, vocabulary))
+    return dict(shapes, embedding=(vocabulary, embedding)) if embedding else shapes
 
 
 def slot_shapes(shapes: Shapes) -> dict[str, tuple[int, ...]]:
@@ -97,9 +127,10 @@ def check_array(name: str, value: Any, dtype: np.dtype, shape: Sequence[int | st
 def check_weights(weights: Any, shapes: Shapes) -> np.dtype:
     """The dtype of the call, float32 or float64, after a strict look at names, shapes and dtypes."""
     check_names("weight", weights, shapes)
-    dtype = getattr(weights["kernel"], "dtype", None)
+    first = next(iter(shapes))
+    dtype = getattr(weights[first], "dtype", None)
     if dtype not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValueError("weight 'kernel' must be a float32 or float64 array, got {}".format(shown(weights["kernel"])))
+        raise ValueError(f"weight {first!r} must be a float32 or float64 array, got {shown(weights[first])}")
     for name, shape in shapes.items():
         check_array(f"weight {name!r}", weights[name], dtype, shape)
     return dtype
@@ -133,10 +164,12 @@ def check_lengths(lengths: Any, batch: int) -> np.ndarray | None:
 
 
 def check_targets(model: Any, targets: Any, inputs: np.ndarray) -> np.ndarray:
-    """A classifier's labels, each a class; a regressor's values, in the dtype of the inputs."""
+    """A classifier's labels, each a class; a regressor's values, in the dtype of the inputs; a speller's tokens."""
     batch, steps, _ = inputs.shape
     if model.kind == "regressor":
         return check_array("targets", targets, inputs.dtype, (batch, steps, model.outputs))
+    if model.kind == "speller":
+        return check_tokens("targets", targets, batch, model.outputs)
     labels = check_integers("targets", targets, (batch,))
     wrong = np.flatnonzero((labels < 0) | (labels >= model.outputs))
     if len(wrong):
@@ -144,6 +177,24 @@ def check_targets(model: Any, targets: Any, inputs: np.ndarray) -> np.ndarray:
         row = wrong[0]
         raise ValueError(f"targets must be classes from 0 to {model.outputs - 1}, got targets[{row}] = {labels[row]}")
     return labels
+
+
+def check_token(name: str, value: Any, vocabulary: int) -> int:
+    if check_integer(name, value, 0) >= vocabulary:
+        raise ValueError(f"{name} must be a token from 0 to {vocabulary - 1}, got {value}")
+    return int(value)
+
+
+def check_tokens(name: str, tokens: Any, batch: int, vocabulary: int) -> np.ndarray:
+    """Tokens [batch, steps], each of the vocabulary. TensorFlow's one_hot takes others as zeros, without a word."""
+    found = check_integers(name, tokens, (batch, "steps"))
+    wrong = np.argwhere((found < 0) | (found >= vocabulary))
+    if len(wrong):
+        row, step = wrong[0]
+        raise ValueError(
+            f"{name} must be tokens from 0 to {vocabulary - 1}, got {name}[{row}, {step}] = {found[row, step]}"
+        )
+    return found
 
 
 def check_batches(batches: Any, rows: int) -> np.ndarray:

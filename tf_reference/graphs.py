@@ -12,10 +12,19 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 import numpy as np
 
-from tf_reference import cells, models, training, unrolling
+from tf_reference import cells, decoding, models, training, unrolling
 from tf_reference.tf1 import quiet_warnings, tf
 
-__all__ = ["Construction", "Graph", "GraphCache", "in_top_k_graph", "model_graph", "rnn_graph", "two_step_graph"]
+__all__ = [
+    "Construction",
+    "Graph",
+    "GraphCache",
+    "decoding_graph",
+    "in_top_k_graph",
+    "model_graph",
+    "rnn_graph",
+    "two_step_graph",
+]
 
 CELL_TABLE = {"kernel": "rnn/basic_rnn_cell/kernel", "bias": "rnn/basic_rnn_cell/bias"}
 STACKED_TABLE = dict(CELL_TABLE, **{"dense/kernel": "dense/kernel", "dense/bias": "dense/bias"})
@@ -25,6 +34,21 @@ WRAPPED_TABLE = {
     "dense/kernel": "rnn/output_projection_wrapper/kernel",
     "dense/bias": "rnn/output_projection_wrapper/bias",
 }
+DECODER_TABLE = {
+    "kernel": "decoder/basic_rnn_cell/kernel",
+    "bias": "decoder/basic_rnn_cell/bias",
+    "dense/kernel": "dense/kernel",
+    "dense/bias": "dense/bias",
+}
+SPELLER_TABLE = {
+    "encoder/kernel": "encoder/basic_rnn_cell/kernel",
+    "encoder/bias": "encoder/basic_rnn_cell/bias",
+    "decoder/kernel": "decoder/basic_rnn_cell/kernel",
+    "decoder/bias": "decoder/basic_rnn_cell/bias",
+    "dense/kernel": "dense/kernel",
+    "dense/bias": "dense/bias",
+}
+START = END = 0  # of the contract's spellers
 
 
 class Construction(NamedTuple):
@@ -91,8 +115,28 @@ def in_top_k_graph(classes: int, dtype: str) -> Construction:
     return Construction({"logits": logits, "targets": targets, "k": k, "hits": models.in_top_k(logits, targets, k)}, {})
 
 
+def decoding_graph(cell: Any, vocabulary: int, embedding: int | None, dtype: str) -> Construction:
+    """Greedy decoding, and teacher forcing with its gradients. embedding: values per token; None is one-hot.
+
+    The gradient by the embedding, IndexedSlices of the rows that were fed, is asked for whole.
+    """
+    initial_state = tf.placeholder(dtype, [None, cell.units], name="initial_state")
+    tokens = tf.placeholder(tf.int64, [None, None], name="tokens")
+    given = {name: tf.placeholder(tf.int64, [], name=name) for name in ("start", "end", "max_steps")}
+    settings = (vocabulary, cell.units, cell.activation, given["start"], given["end"], embedding, dtype)
+    decoder = decoding.Decoder(*settings)
+    loss = decoder.loss(decoder.teach(initial_state, tokens), tokens)
+    decoded = decoder.decode(initial_state, given["max_steps"])
+    variables = _variables(DECODER_TABLE if embedding is None else dict(DECODER_TABLE, embedding="embedding"))
+    sources = OrderedDict(variables, initial_state=initial_state)
+    gradients = tf.gradients(loss, list(sources.values()))
+    tensors = dict(given, initial_state=initial_state, loss=loss, taught=tokens, **decoded._asdict())
+    tensors.update({"gradients/" + name: tf.convert_to_tensor(g) for name, g in zip(sources, gradients)})
+    return Construction(tensors, variables)
+
+
 def model_graph(model: Any, dtype: str, with_lengths: bool, optimizer: Any | None = None) -> Construction:
-    """Programs 7 and 8: a model and its loss; without an optimizer the loss's gradients, with one its training step.
+    """Programs 7 and 8, and the speller: a model and its loss, and the loss's gradients, or the step of an optimizer.
 
     The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam", "<weight>/Adam_1",
     "beta1_power", "beta2_power".
@@ -106,12 +150,18 @@ def model_graph(model: Any, dtype: str, with_lengths: bool, optimizer: Any | Non
         logits = models.classifier(rnn_cell, x, model.outputs, lengths)
         loss = models.cross_entropy(logits, y)
         tensors.update(forward=logits, predict=tf.argmax(logits, axis=1))
+    elif model.kind == "speller":
+        y = tf.placeholder(tf.int64, [None, None], name="targets")
+        decoder = decoding.Decoder(model.outputs, model.cell.units, model.cell.activation, START, END, dtype=dtype)
+        loss, logits, tokens = models.speller(rnn_cell, decoder, x, y, model.max_steps, lengths)
+        tensors.update(forward=logits, predict=tokens)
     else:
         y = tf.placeholder(dtype, [None, None, model.outputs], name="targets")
         predictions = models.regressor(rnn_cell, x, model.outputs, model.projection, lengths)
         loss = models.mean_square(predictions, y)
         tensors.update(forward=predictions, predict=predictions)
-    variables = _variables(WRAPPED_TABLE if model.projection == "wrapped" else STACKED_TABLE)
+    tables = {"speller": SPELLER_TABLE, "regressor": WRAPPED_TABLE if model.projection == "wrapped" else STACKED_TABLE}
+    variables = _variables(tables.get(model.kind, STACKED_TABLE))
     tensors.update(targets=y, loss=loss)
     if optimizer is None:
         gradients = tf.gradients(loss, list(variables.values()))

@@ -1,4 +1,4 @@
-"""A dense layer on a cell: the classifier (program 7) and the regressor in two forms (program 8), losses, in_top_k.
+"""A dense layer on a cell: classifier (program 7), regressor in two forms (program 8), speller; losses, in_top_k.
 
 The chapter's `fully_connected(..., activation_fn=None)` is `tf.layers.dense` here, since tf.contrib is gone from
 TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias.
@@ -11,7 +11,7 @@ from typing import Any
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
 
-__all__ = ["OutputProjectionWrapper", "classifier", "cross_entropy", "in_top_k", "mean_square", "regressor"]
+__all__ = ["OutputProjectionWrapper", "classifier", "cross_entropy", "in_top_k", "mean_square", "regressor", "speller"]
 
 
 def classifier(cell: Any, inputs: Any, classes: int, lengths: Any | None = None) -> Any:
@@ -68,6 +68,24 @@ def regressor(cell: Any, inputs: Any, outputs: int, projection: str = "stacked",
     stacked_outputs = tf.reshape(rnn_outputs, [-1, cell.output_size])
     stacked_predictions = tf.layers.dense(stacked_outputs, outputs, name="dense")
     return tf.reshape(stacked_predictions, [-1, tf.shape(inputs)[1], outputs])
+
+
+def speller(
+    cell: Any, decoder: Any, inputs: Any, tokens: Any, max_steps: int, lengths: Any | None = None
+) -> tuple[Any, Any, Any]:
+    """An encoder reads a sequence, and from its final state a decoder writes tokens until it writes its `end`.
+
+    cell: the encoder's. inputs: [batch, steps, inputs]; lengths: integers [batch]; tokens: int64 [batch, any steps].
+    Returns (loss, logits, predictions): the teacher-forced loss of the tokens; the logits [batch, max_steps,
+    vocabulary] of greedy decoding, zero past a row's end, and its tokens [batch, max_steps], `end` past it.
+    """
+    _, state = dynamic_rnn(cell, inputs, lengths, scope="encoder")
+    loss = decoder.loss(decoder.teach(state, tokens), tokens)
+    decoded = decoder.decode(state, max_steps)
+    rest = [0, max_steps - tf.shape(decoded.tokens)[1]]
+    logits = tf.pad(decoded.logits, [[0, 0], rest, [0, 0]])
+    past = tf.fill([tf.shape(inputs)[0], rest[1]], decoder.end)
+    return loss, logits, tf.concat([decoded.tokens, past], axis=1)
 
 
 def cross_entropy(logits: Any, targets: Any) -> Any:

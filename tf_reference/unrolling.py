@@ -29,15 +29,15 @@ def static_rnn(
 
 
 def dynamic_rnn(
-    cell: Any, inputs: Any, lengths: Any | None = None, initial_state: Any | None = None
+    cell: Any, inputs: Any, lengths: Any | None = None, initial_state: Any | None = None, scope: str = "rnn"
 ) -> tuple[Any, Any]:
     """Programs 3 and 4: a loop in the graph that runs the one cell over inputs [batch, steps, inputs].
 
-    lengths: integers [batch]. initial_state: [batch, units].
+    lengths: integers [batch]. initial_state: [batch, units]. scope: goes before the names of the cell's variables.
     Returns (outputs [batch, steps, units], state [batch, units]).
     """
     return tf.nn.dynamic_rnn(
-        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs.dtype, scope="rnn"
+        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs.dtype, scope=scope
     )
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch_impl.cells import BasicRNNCell, two_step
-    from torch_impl.models import Classifier, Regressor, cross_entropy, in_top_k, mean_square
+    from torch_impl.decoding import Decoder
+    from torch_impl.models import Classifier, Regressor, Speller, cross_entropy, in_top_k, mean_square
     from torch_impl.training import Adam, Trainer
     from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
 
@@ -26,7 +27,9 @@ __all__ = [
     "Adam",
     "BasicRNNCell",
     "Classifier",
+    "Decoder",
     "Regressor",
+    "Speller",
     "Trainer",
     "cross_entropy",
     "dynamic_rnn",
@@ -39,7 +42,8 @@ __all__ = [
 # Where each name lives. They are imported on first use, so that the command line's --help need not wait for PyTorch.
 _MODULES = {
     "cells": ("BasicRNNCell", "two_step"),
-    "models": ("Classifier", "Regressor", "cross_entropy", "in_top_k", "mean_square"),
+    "decoding": ("Decoder",),
+    "models": ("Classifier", "Regressor", "Speller", "cross_entropy", "in_top_k", "mean_square"),
     "training": ("Adam", "Trainer"),
     "unrolling": ("RNN", "dynamic_rnn", "static_rnn"),
 }
