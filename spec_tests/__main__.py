@@ -9,26 +9,14 @@ import time
 from pathlib import Path
 from typing import Any, Sequence
 
+from spec_tests.distribution import of_another_project
 
-def _check_data() -> None:
-    """End with one sentence when another package named `data` is found before Unrolled's."""
-    try:
-        import data
-    except ImportError:
-        sys.exit("spec_tests: Unrolled's package `data` is not installed beside this one; reinstall unrolled")
-    if getattr(data, "DISTRIBUTION", None) != "unrolled":
-        where = getattr(data, "__file__", None) or next(iter(getattr(data, "__path__", ["an unknown place"])))
-        sys.exit(
-            "spec_tests: another package named `data`, at %s, is in the way of Unrolled's; "
-            "run from a folder without it, or rename it" % where
-        )
+if of_another_project():
+    sys.exit("spec_tests: " + of_another_project())
 
-
-_check_data()
-
-import click  # noqa: E402
-from tabulate import tabulate  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import click
+from tabulate import tabulate
+from tqdm import tqdm
 
 SCHEMA = "unrolled.compare/1"
 

@@ -1,6 +1,7 @@
 """Loading backends by name. Nothing of a framework is imported before its backend is asked for. Python 3.7 syntax.
 
-A name is one of `SHIPPED`, or "package.module:factory"; with "@PYTHON" after it, the backend is served by that other
+A name is one of `SHIPPED`, or one that an installed package registers as an entry point in the group
+`unrolled.backends`, or "package.module:factory"; with "@PYTHON" after it, the backend is served by that other
 interpreter (see `remote`). The factory is called with device="cpu", or what was asked for; one without such a
 parameter runs on the CPU only. A name that cannot be loaded is an error with its reason, never a skip.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
+import sys
 from typing import Any, NamedTuple, Sequence
 
 from spec_tests.contract import check_capabilities
@@ -46,6 +49,10 @@ METHODS: dict[str, tuple[str, ...]] = {
 }
 
 
+GROUP = "unrolled.backends"  # entry points: NAME = "package.module:factory"
+ENVIRONMENT = "UNROLLED_BACKENDS"  # environment variable: names, separated by commas
+
+
 class BackendError(ValueError):
     """A backend that was asked for cannot be used; the message says which, and why."""
 
@@ -63,19 +70,60 @@ def missing(name: str) -> str:
     return "%s not installed" % " and ".join(absent) if absent else ""
 
 
+def asked_for(given: Sequence[str]) -> tuple[list[str], str]:
+    """The names given or, when there is none, those in the environment; and where they come from ("" for neither)."""
+    if given:
+        return list(given), "--backend"
+    names = os.environ.get(ENVIRONMENT, "")
+    return ([name.strip() for name in names.split(",")], ENVIRONMENT) if names.strip() else ([], "")
+
+
+def registered() -> dict[str, set[str]]:
+    """What installed packages register under `GROUP`: name -> its factories, several only where two packages clash."""
+    try:
+        from importlib.metadata import entry_points
+    except ImportError:  # Python 3.7
+        return {}
+    found: Any = entry_points()
+    # Python 3.8 and 3.9 give a dict.
+    found = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, [])
+    factories: dict[str, set[str]] = {}
+    for point in found:
+        factories.setdefault(point.name, set()).add(point.value.partition("[")[0].strip())
+    return factories
+
+
 def _module_and_factory(name: str) -> tuple[str, str]:
-    path = SHIPPED[name].path if name in SHIPPED else name
+    """Where a name leads: a shipped backend, then a registered one, then the name itself."""
+    others = {} if name in SHIPPED or ":" in name else registered()
+    found = sorted(others.get(name, ()))
+    if len(found) > 1:
+        raise BackendError("backend %r is registered twice, as %s: name one of them" % (name, " and ".join(found)))
+    path = SHIPPED[name].path if name in SHIPPED else (found or [name])[0]
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
+        known = [*SHIPPED, *sorted(set(others) - set(SHIPPED))]
         raise BackendError(
             "unknown backend %r: expected one of %s, or package.module:factory, with @PYTHON after it for another "
-            "interpreter" % (name, ", ".join(SHIPPED))
+            "interpreter" % (name, ", ".join(known))
         )
     return module_name, attribute
 
 
+def _import_from_here_too() -> None:
+    """Let the current folder be imported from, as `python -m` does and the command `pytest` does not.
+
+    Last, so that nothing that is installed changes its meaning.
+    """
+    here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
 def _factory(name: str) -> Any:
     module_name, attribute = _module_and_factory(name)
+    if name not in SHIPPED:
+        _import_from_here_too()
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -133,8 +181,7 @@ def _load_remote(name: str, device: str) -> Any:
     from spec_tests import remote
 
     served, _, python = name.partition("@")
-    module_name, _ = _module_and_factory(served)
-    package = module_name.partition(".")[0] if served in SHIPPED else None
+    package = SHIPPED[served].path.partition(".")[0] if served in SHIPPED else None
     methods = tuple(dict.fromkeys(method for several in METHODS.values() for method in several))
     try:
         backend = remote.RemoteBackend(served, python, device, methods, package)
@@ -177,7 +224,7 @@ def select(names: Sequence[str], device: str = "cpu") -> Selection:
     backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names) if n], {})
     if not backends:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
-        raise BackendError("no backend to test%s: name one with --backend" % reasons)
+        raise BackendError("no backend to test%s: name one with --backend or in %s" % (reasons, ENVIRONMENT))
     _tell_apart(backends)
     shared = {backend.name for backend in backends if sum(b.name == backend.name for b in backends) > 1}
     if shared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -20,6 +21,12 @@ def _need_plugin(config: pytest.Config) -> None:
             "the suite's pytest plugin is not loaded: install the project (pip install -e '.[test]'), "
             "or run: python -m pytest -p spec_tests.plugin"
         )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The suite's own tests belong to its project: elsewhere, `--pyargs spec_tests` is the suite alone."""
+    own = plugin.HERE / "tests"
+    return True if collection_path == own and config.rootpath != plugin.HERE.parent else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

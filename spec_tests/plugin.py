@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from spec_tests.distribution import of_another_project, version
 from spec_tests.results import PROPERTY, Results, new_record
 
 HERE = Path(__file__).resolve().parent
@@ -26,9 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=None,
         metavar="NAME",
-        help="backend to hold to the spec: torch_impl, tf_reference, oracle, or package.module:factory, each with "
-        "@PYTHON after it where another interpreter has it (repeatable; "
-        "default: torch_impl and tf_reference, those whose framework is installed)",
+        help="backend to hold to the spec: torch_impl, tf_reference, oracle, one that an installed package registers, "
+        "or package.module:factory, each with @PYTHON after it where another interpreter has it (repeatable; default: "
+        "the environment variable UNROLLED_BACKENDS, names with commas between them, or else torch_impl and "
+        "tf_reference, those whose framework is installed)",
     )
     group.addoption(
         "--device", default="cpu", metavar="DEVICE", help="device given to each backend: cpu, cuda, ... (default: cpu)"
@@ -48,14 +50,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def selection(config: pytest.Config) -> Any:
     """The backends of this run, loaded at the first call. A wrong --backend or --device is a usage error."""
     if SELECTION not in config.stash:
+        in_the_way = of_another_project()
+        if in_the_way:
+            raise pytest.UsageError(in_the_way)
         from spec_tests import backends
 
+        names, source = backends.asked_for(config.option.backend or [])
         try:
-            config.stash[SELECTION] = backends.select(config.option.backend or [], config.option.device)
+            config.stash[SELECTION] = backends.select(names, config.option.device)
         except backends.BackendError as error:
-            if config.option.backend is None:
-                raise pytest.UsageError(str(error)) from error
-            raise pytest.UsageError("--backend: %s" % error) from error
+            raise pytest.UsageError("%s: %s" % (source, error) if source else str(error)) from error
     return config.stash[SELECTION]
 
 
@@ -73,12 +77,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.option.backend is None and not _runs_suite(config):
         return []
     chosen = selection(config)
-    lines = ["spec: device %s" % config.option.device]
+    lines = ["spec: unrolled %s, device %s" % (version(), config.option.device)]
     for backend in chosen.backends:
-        facts = ", ".join("%s %s" % fact for fact in backend.describe().items())
-        lines.append("spec: backend %s (%s), %d capabilities" % (backend.name, facts, len(backend.capabilities)))
-        lines += ["spec:   known to fail %s: %s" % known for known in backend.expected_failures.items()]
+        lines += ["spec: " + line for line in description(backend)]
     return lines + ["spec: left out %s: %s" % pair for pair in chosen.left_out.items()]
+
+
+def description(backend: Any) -> list[str]:
+    """What a run says of a backend: its versions, Python and device; what it offers, lacks, and is known to fail."""
+    from spec_tests.contract import CAPABILITIES
+
+    offered = [name for name in CAPABILITIES if name in backend.capabilities]
+    lacking = [name for name in CAPABILITIES if name not in backend.capabilities]
+    lines = ["backend %s (%s)" % (backend.name, ", ".join("%s %s" % fact for fact in backend.describe().items()))]
+    lines.append("  offers %s" % ", ".join(offered))
+    lines += ["  does not offer %s" % ", ".join(lacking)] if lacking else []
+    return lines + ["  known to fail %s: %s" % known for known in backend.expected_failures.items()]
 
 
 def backend_of(item: pytest.Item) -> Any:
