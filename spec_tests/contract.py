@@ -30,7 +30,7 @@ Python 3.7 syntax: the worker that serves TensorFlow 1.15.5 imports this module 
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
@@ -47,7 +47,7 @@ Weights = Dict[str, np.ndarray]
 Slots = Dict[str, np.ndarray]
 
 # What a backend can declare. A test that needs an undeclared one is skipped, by name, and counted.
-CAPABILITIES: Dict[str, str] = {
+CAPABILITIES: dict[str, str] = {
     "two_step": "the two-step cell by hand",
     "static_rnn": "unrolling step by step over a list of inputs",
     "dynamic_rnn": "unrolling over a batch of sequences",
@@ -73,14 +73,14 @@ class Backend(Protocol):
 
     name: str
     # Names from CAPABILITIES.
-    capabilities: FrozenSet[str]
+    capabilities: frozenset[str]
     # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing is reported as a failure.
     expected_failures: Mapping[str, str]
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """Plain facts for the header of a run: framework, its version, Python, device, threads."""
 
-    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Two steps written out by hand, from a zero state.
 
         x0, x1: [batch, inputs]. Returns (y0, y1), each [batch, units]:
@@ -91,10 +91,10 @@ class Backend(Protocol):
         self,
         cell: Cell,
         weights: Weights,
-        inputs: List[np.ndarray],
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
-    ) -> Tuple[List[np.ndarray], np.ndarray]:
+        inputs: list[np.ndarray],
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[list[np.ndarray], np.ndarray]:
         """The cell repeated once per element of inputs, a list of `steps` arrays [batch, inputs].
 
         Returns (outputs, state): a list of `steps` arrays [batch, units], and [batch, units].
@@ -107,9 +107,9 @@ class Backend(Protocol):
         cell: Cell,
         weights: Weights,
         inputs: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
-    ) -> Tuple[np.ndarray, np.ndarray]:
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The cell over inputs [batch, steps, inputs]; initial_state [batch, units].
 
         Returns (outputs [batch, steps, units], state [batch, units]) under the length law. All steps are kept, also
@@ -121,12 +121,12 @@ class Backend(Protocol):
         cell: Cell,
         weights: Weights,
         inputs: np.ndarray,
-        output_gradients: Optional[np.ndarray] = None,
-        state_gradient: Optional[np.ndarray] = None,
-        lengths: Optional[np.ndarray] = None,
-        initial_state: Optional[np.ndarray] = None,
+        output_gradients: np.ndarray | None = None,
+        state_gradient: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
         unrolling: str = "dynamic",
-    ) -> Dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray]:
         """Back-propagation through time, for any cost on any of the outputs and the final state.
 
         inputs: [batch, steps, inputs], also when unrolling is "static" (the other value is "dynamic").
@@ -139,7 +139,7 @@ class Backend(Protocol):
 
     def decode(
         self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
-    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Greedy decoding: each row's own token goes back in, from `start`, until the row has emitted `end`.
 
         weights: of the cell, "dense/kernel" [units, vocabulary], "dense/bias" [vocabulary], and "embedding"
@@ -159,7 +159,7 @@ class Backend(Protocol):
 
     def decode_gradients(
         self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
-    ) -> Tuple[float, Dict[str, np.ndarray]]:
+    ) -> tuple[float, dict[str, np.ndarray]]:
         """Teacher forcing: what goes in is `start` and then tokens[:, :-1], whatever the cell would have said.
 
         tokens: integers [batch, steps], steps at least 1, each from 0 to vocabulary - 1. A row's valid steps are those
@@ -182,14 +182,14 @@ class Backend(Protocol):
         numbers in two backends; within one, the same seed gives the same weights and another seed others."""
 
     def forward(
-        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
         """inputs [batch, steps, inputs] -> logits [batch, outputs] of a classifier, or predictions
         [batch, steps, outputs] of a regressor, or the logits [batch, max_steps, outputs] that a speller decodes its
         tokens from: greedily, fed with its own, exactly zero past a row's end (also where every row ends sooner)."""
 
     def predict(
-        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Optional[np.ndarray] = None
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
         """A classifier's class of the largest logit, int64 [batch] (the lowest class on a tie); a regressor's
         predictions, as forward gives them; a speller's tokens, int64 [batch, max_steps], END after a row's end: those
@@ -201,7 +201,7 @@ class Backend(Protocol):
         weights: Weights,
         inputs: np.ndarray,
         targets: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
+        lengths: np.ndarray | None = None,
     ) -> float:
         """A classifier's mean over rows of sparse softmax cross-entropy, targets integers [batch] (one outside the
         classes raises ValueError); a regressor's mean over every entry of the squared error, targets
@@ -214,8 +214,8 @@ class Backend(Protocol):
         weights: Weights,
         inputs: np.ndarray,
         targets: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-    ) -> Tuple[float, Weights]:
+        lengths: np.ndarray | None = None,
+    ) -> tuple[float, Weights]:
         """The loss, and its gradient by each weight, under the weights' names."""
 
     def train(
@@ -226,9 +226,9 @@ class Backend(Protocol):
         inputs: np.ndarray,
         targets: np.ndarray,
         batches: np.ndarray,
-        lengths: Optional[np.ndarray] = None,
-        slots: Optional[Slots] = None,
-    ) -> Tuple[np.ndarray, Weights, Slots]:
+        lengths: np.ndarray | None = None,
+        slots: Slots | None = None,
+    ) -> tuple[np.ndarray, Weights, Slots]:
         """One optimizer step per row of batches, in order.
 
         inputs [rows, steps, inputs], targets and lengths of the same rows; batches: integer row numbers
