@@ -237,9 +237,8 @@ def differentiable_gradients(
     results = native_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)
     pairs = [(r, g) for r, g in zip(results, (grad_outputs, grad_state), strict=True) if g is not None]
     wanted = [a for a, need in zip(arguments, needed, strict=False) if need and a is not None]
-    if pairs:
-        roots, grads = zip(*pairs, strict=True)
-        found = iter(torch.autograd.grad(roots, wanted, grads, create_graph=True, allow_unused=True))
-    else:
-        found = iter([None] * len(wanted))
+    if not pairs:
+        return (None,) * len(needed)
+    roots, grads = zip(*pairs, strict=True)
+    found = iter(torch.autograd.grad(roots, wanted, grads, create_graph=True, allow_unused=True))
     return tuple(next(found) if need else None for need in needed)

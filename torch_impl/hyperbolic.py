@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic, overload
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import overload
+
+from torch_impl.tiles import cached, intrinsic
 
 # x + ROUND rounds x to an integer, which the sum's lowest bits then hold: 1.5 * 2**(bits of the fraction).
 # LN2_HIGH has zeros at its end, so that n * LN2_HIGH is exact; LN2_LOW is the rest of ln 2.
@@ -93,7 +95,7 @@ def tanh64(x):
     return with_sign(-e / (2.0 + e), x)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def tanh_(values):
     """tanh of a contiguous vector, in place."""
     for i in range(values.size):

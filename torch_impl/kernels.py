@@ -17,15 +17,13 @@ product over those is up to a hundred times slower. The error is below the small
 
 from __future__ import annotations
 
-from numba import njit
-
 from torch_impl.hyperbolic import tanh
-from torch_impl.tiles import PADDING, flush_denormals, multiply, restore_denormals
+from torch_impl.tiles import ONE, PADDING, ZERO, cached, compiled, flush_denormals, multiply, restore_denormals
 
 DEPTH = 96  # rows of history multiplied at a time into the weights' gradients: what the first-level cache holds
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@compiled
 def padded(size):
     """size rounded up to whole vectors."""
     return (size + PADDING - 1) // PADDING * PADDING
@@ -34,21 +32,21 @@ def padded(size):
 # Numba's own slice assignment handles overlap and broadcasting, and takes a second to compile at every place.
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def fill(vector, value):
     """Set every element."""
     for i in range(vector.size):
         vector[i] = value
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def copy(vector, values):
     """Copy values to the beginning of vector."""
     for i in range(values.size):
         vector[i] = values[i]
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def pack(weight_ih, weight_hh, bias, forward, backward):
     """Lay out the weights for both directions.
 
@@ -75,7 +73,7 @@ def pack(weight_ih, weight_hh, bias, forward, backward):
             fill(row[units:], 0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _last_step(lengths, steps, begin, end):
     """The number of steps that some row needs. lengths may be empty: all of them."""
     if lengths.size == 0:
@@ -86,7 +84,7 @@ def _last_step(lengths, steps, begin, end):
     return longest
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def over_time(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
     """Fill history from inputs [any, steps, inputs], initial_state [batch, units] or [0, units], and packed weights.
 
@@ -116,8 +114,8 @@ def over_time(history, inputs, rows, initial_state, lengths, weights, units, rel
                 copy(history[at + 1 : at + 1 + size], inputs[rows[b] if rows.size else b, t])
         if t < last:
             multiply(
-                history, following, row, 0, history, here, row, 1, units, here + width, 1 + size,
-                weights, 0, width, end - begin, width,
+                history, following, row, ZERO, history, here, row, ONE, units, here + width, 1 + size,
+                weights, ZERO, width, end - begin, width,
             )  # fmt: skip
         for b in range(begin, end):
             at = ((t + 1) * batch + b) * row
@@ -133,7 +131,7 @@ def over_time(history, inputs, rows, initial_state, lengths, weights, units, rel
                     state[j] = tanh(state[j])
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _activation_gradient(grad, state, relu):
     """grad times the activation's derivative, in place; state is the activation's result."""
     zero, one = grad.dtype.type(0), grad.dtype.type(1)  # plain 0 and 1 would make it a sum in float64
@@ -145,7 +143,7 @@ def _activation_gradient(grad, state, relu):
             grad[j] = grad[j] * (one - state[j] * state[j])
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def through_time(
     history,
     grads,
@@ -186,8 +184,8 @@ def through_time(
         if t + 1 < last:
             at = (t * batch + begin) * width
             multiply(
-                grads, at, width, 1, grads, at + batch * width, width, 1, units, 0, 0,
-                weights, 0, width, end - begin, width,
+                grads, at, width, ONE, grads, at + batch * width, width, ONE, units, ZERO, ZERO,
+                weights, ZERO, width, end - begin, width,
             )  # fmt: skip
         for b in range(begin, end):
             length = lengths[b] if lengths.size else steps
@@ -203,8 +201,8 @@ def through_time(
             _activation_gradient(grad, state, relu)
     if first.size:
         multiply(
-            first, begin * width, width, 0, grads, begin * width, width, 1, units, 0, 0,
-            weights, 0, width, end - begin, width,
+            first, begin * width, width, ZERO, grads, begin * width, width, ONE, units, ZERO, ZERO,
+            weights, ZERO, width, end - begin, width,
         )  # fmt: skip
         for b in range(begin, end):
             if lengths.size and lengths[b] == 0:
@@ -215,7 +213,7 @@ def through_time(
                     fill(row_of_first, 0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def weight_gradients(history, grads, sums, units, size, begin, end):
     """sums [units, row] = gradsᵀ history over all steps and rows, for the units from begin to end: the gradients of
     weight_hh [units, units], bias at column padded(units), and weight_ih after it."""
@@ -224,12 +222,12 @@ def weight_gradients(history, grads, sums, units, size, begin, end):
     total = grads.size // width
     for k in range(0, total, DEPTH):
         multiply(
-            sums, begin * row, row, k, grads, k * width + begin, 1, width, min(DEPTH, total - k), 0, 0,
+            sums, begin * row, row, k, grads, k * width + begin, ONE, width, min(DEPTH, total - k), ZERO, ZERO,
             history, k * row, row, end - begin, row,
         )  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def unpack_gradients(sums, weight_ih, weight_hh, bias):
     """Copy sums, as `weight_gradients` leaves them, into gradients of the weights' own shapes."""
     units, size = weight_ih.shape
@@ -242,7 +240,7 @@ def unpack_gradients(sums, weight_ih, weight_hh, bias):
         copy(weight_ih[j], sums[at + width + 1 : at + width + 1 + size])
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def forward(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
     """`over_time`, with denormal numbers as zero."""
     before = flush_denormals()
@@ -254,7 +252,7 @@ def forward(history, inputs, rows, initial_state, lengths, weights, units, relu,
 THROUGH_TIME, WEIGHTS, INPUTS = 0, 1, 2
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def backward(
     part,
     history,
@@ -289,7 +287,7 @@ def backward(
     else:
         columns, width = padded(size), padded(units)
         multiply(
-            result, begin * columns, columns, 0, grads, begin * width, width, 1, units, 0, 0,
-            weights, 0, columns, end - begin, columns,
+            result, begin * columns, columns, ZERO, grads, begin * width, width, ONE, units, ZERO, ZERO,
+            weights, ZERO, columns, end - begin, columns,
         )  # fmt: skip
     restore_denormals(before)

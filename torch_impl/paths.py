@@ -35,7 +35,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -141,12 +140,21 @@ def _transformed() -> bool:
     )
 
 
-def run_path(name: str, activation: str, *arguments: Any) -> tuple[Tensor, Tensor]:
-    """Run "compiled" or "bptt" on (inputs, weight_ih, weight_hh, bias, initial_state, lengths)."""
+def run_path(
+    name: str,
+    inputs: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    initial_state: Tensor | None,
+    lengths: Tensor | None,
+    activation: str,
+) -> tuple[Tensor, Tensor]:
+    """Run "compiled" or "bptt": see `torch_impl.bptt` for the arguments."""
     if name == "compiled":
         from torch_impl.compiled import compiled_rnn
 
-        return compiled_rnn(*arguments, activation)
+        return compiled_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)
     from torch_impl.bptt import bptt_rnn
 
-    return bptt_rnn(*arguments, activation)
+    return bptt_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)

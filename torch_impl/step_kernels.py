@@ -19,15 +19,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from torch_impl.kernels import copy, fill, over_time, pack, padded, through_time, weight_gradients
-from torch_impl.tiles import flush_denormals, multiply, restore_denormals
+from torch_impl.tiles import ONE, ZERO, cached, compiled, flush_denormals, multiply, restore_denormals
 
 BEGIN, ROWS, UNITS, END, ALL = 0, 1, 2, 3, 4
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def begin_step(weights, buffers):
     """Lay out the weights for both directions."""
     weight_ih, weight_hh, bias, dense_weight, dense_bias = weights
@@ -44,7 +43,7 @@ def begin_step(weights, buffers):
         dense_forward[units * columns + o] = dense_bias[o]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _cross_entropy(values, label, batch):
     """The loss of one row of logits, which become the gradient of the mean over the batch."""
     largest = values[0]
@@ -60,7 +59,7 @@ def _cross_entropy(values, label, batch):
     return loss
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _mean_square(values, targets, count):
     """The sum of squared errors; values become the gradient of the mean over `count` entries."""
     loss = 0.0
@@ -71,7 +70,7 @@ def _mean_square(values, targets, count):
     return loss
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def rows_of_step(inputs, labels, targets, rows, weights, buffers, relu, begin, end):
     """Fill history, dense (with gradients), row_losses and grads for the rows of the batch from begin to end."""
     history, grads, forward, backward, _, dense_forward, dense_backward, dense, _, row_losses = buffers
@@ -93,8 +92,8 @@ def rows_of_step(inputs, labels, targets, rows, weights, buffers, relu, begin, e
             continue
         values = ((t - first) * batch + begin) * columns
         multiply(
-            dense, values, columns, 0, history, at, row, 1, units, at + width, 1,
-            dense_forward, 0, columns, end - begin, columns,
+            dense, values, columns, ZERO, history, at, row, ONE, units, at + width, ONE,
+            dense_forward, ZERO, columns, end - begin, columns,
         )  # fmt: skip
         for b in range(begin, end):
             place = ((t - first) * batch + b) * columns
@@ -104,8 +103,8 @@ def rows_of_step(inputs, labels, targets, rows, weights, buffers, relu, begin, e
             else:
                 row_losses[b] += _mean_square(prediction, targets[rows[b], t], batch * steps * outputs)
         multiply(
-            grads, here, width, 0, dense, values, columns, 1, outputs, 0, 0,
-            dense_backward, 0, width, end - begin, width,
+            grads, here, width, ZERO, dense, values, columns, ONE, outputs, ZERO, ZERO,
+            dense_backward, ZERO, width, end - begin, width,
         )  # fmt: skip
     through_time(
         history, grads, True, inputs[:0], weights[3][:0], lengths, backward, grads[:0],
@@ -113,7 +112,7 @@ def rows_of_step(inputs, labels, targets, rows, weights, buffers, relu, begin, e
     )  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _adam(weight, gradient, m, v, settings):
     """TF1's Adam on one vector. settings: lr_t, beta1, beta2, epsilon, in the weights' dtype."""
     lr_t, beta1, beta2, epsilon = settings[0], settings[1], settings[2], settings[3]
@@ -124,7 +123,7 @@ def _adam(weight, gradient, m, v, settings):
         weight[i] -= (m[i] * lr_t) / (np.sqrt(v[i]) + epsilon)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def units_of_step(weights, moments, buffers, settings, begin, end):
     """The weights' gradients for the units from begin to end, and Adam on them; the dense layer's too if begin is 0."""
     history, grads, _, _, sums, _, _, dense, dense_sums, _ = buffers
@@ -146,7 +145,7 @@ def units_of_step(weights, moments, buffers, settings, begin, end):
     columns = padded(outputs)
     count = dense.size // columns
     multiply(
-        dense_sums, 0, row, 0, dense, 0, 1, columns, count, 0, 0,
+        dense_sums, ZERO, row, ZERO, dense, ZERO, ONE, columns, count, ZERO, ZERO,
         history, history.size - count * row, row, outputs, row,
     )  # fmt: skip
     for o in range(outputs):
@@ -158,7 +157,7 @@ def units_of_step(weights, moments, buffers, settings, begin, end):
         )
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@cached
 def train(
     part, inputs, labels, targets, batches, losses, weights, moments, buffers, settings, powers, relu, begin, end
 ):

@@ -8,12 +8,14 @@ multiply-add on IEEE numbers: nothing is reassociated, and NaN and infinity beha
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 _WIDE = _FEATURES.get("avx512f", False)
@@ -25,6 +27,31 @@ MAX_ROWS = 6 if _WIDE else 4
 MAX_WIDTH = 4 if _WIDE else 2
 
 _INDEX = ir.IntType(64)
+
+# For the arguments of `multiply`: Numba compiles a function anew for every combination of literal integers.
+ZERO, ONE = np.int64(0), np.int64(1)
+
+# Numba's decorators as this library uses them, typed Any since what they decorate is no longer Python: without the
+# interpreter's lock, with IEEE division, and nothing reassociated.
+compiled: Any = njit(nogil=True, error_model="numpy")
+intrinsic: Any = _intrinsic
+
+
+def _sources() -> tuple[tuple[int, int], ...]:
+    """Time and size of every file whose code ends in the cached functions."""
+    names = ("tiles", "hyperbolic", "kernels", "step_kernels")
+    stats = [Path(__file__).with_name(name + ".py").stat() for name in names]
+    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+def cached(function: Any) -> Any:
+    """`compiled`, for what is called from Python: the machine code is kept on disk.
+
+    Numba would take it for fresh as long as the function's own file is unchanged; here, all files that it draws on.
+    """
+    dispatcher: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
+    dispatcher._cache._cache_file._source_stamp = _sources()
+    return dispatcher
 
 
 def _data(context: Any, builder: Any, signature: Any, args: Any, position: int) -> Any:
@@ -112,7 +139,7 @@ def _make_column(width: int) -> Any:
     """A function over all rows of a panel `width` vectors wide, in tiles of as many rows as fit."""
     whole, half, pair, single = (_make_tile(min(rows, MAX_ROWS), width) for rows in (6, 3, 2, 1))
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def column(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, b_at, b_row, rows):
         done = 0
         while done < rows:
@@ -148,7 +175,7 @@ def keep_apart(typingctx):
 _widest, _double, _simple = (_make_column(min(width, MAX_WIDTH)) for width in (4, 2, 1))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def multiply(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, b_at, b_row, rows, columns):
     """C = A B, or C += A B where `add` is not 0; all three are flat arrays of one dtype, places counted in elements.
 

@@ -104,7 +104,7 @@ def _fast_path(
     name: str, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The paths for the CPU: "compiled" or "bptt"."""
-    return run_path(name, cell.activation, inputs, cell.weight_ih, cell.weight_hh, cell.bias, state, lengths)
+    return run_path(name, inputs, cell.weight_ih, cell.weight_hh, cell.bias, state, lengths, cell.activation)
 
 
 def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:

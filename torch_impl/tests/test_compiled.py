@@ -1,0 +1,216 @@
+"""What the compiled path alone promises: its tanh, threads, whole training steps, and the choice of the path."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from data.programs import Adam
+from torch_impl import RNN, Classifier, Regressor, Trainer, paths
+from torch_impl.paths import chosen_path, forced_path
+
+pytest.importorskip("numba", reason="the compiled path needs Numba")
+
+from torch_impl import compiled, hyperbolic, kernels, step_kernels, tiles
+
+
+@pytest.fixture(autouse=True)
+def no_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests choose for themselves."""
+    monkeypatch.delenv(paths.VARIABLE, raising=False)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """The compiled tanh, with denormal numbers as they are."""
+    result = x.copy()
+    hyperbolic.tanh_(result)
+    return result
+
+
+def units_in_last_place(found: np.ndarray, exact: np.ndarray) -> float:
+    """The largest error in units in the last place of the exact value, rounded to the dtype of what was found."""
+    place = np.spacing(np.abs(exact.astype(found.dtype))).astype(exact.dtype)
+    return float((np.abs(found.astype(exact.dtype) - exact) / place).max())
+
+
+def test_tanh_in_float32_over_every_exponent() -> None:
+    # Every 65,543rd number: all exponents, both signs and the denormals, with other fractions in each.
+    x = np.arange(0, 2**32, 0x10007, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    with np.errstate(invalid="ignore"):
+        found, missing = tanh(x), np.isnan(x)
+        assert np.isnan(found[missing]).all() and not np.isnan(found[~missing]).any()
+        x, found = x[~missing], found[~missing]
+    assert units_in_last_place(found, np.tanh(x.astype(np.float64))) <= 4
+    assert np.array_equal(np.signbit(found), np.signbit(x))
+    dense = np.linspace(-12, 12, 400_001, dtype=np.float32)
+    assert units_in_last_place(tanh(dense), np.tanh(dense.astype(np.float64))) <= 4
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="needs a wider type than float64 to compare with")
+def test_tanh_in_float64_over_every_exponent() -> None:
+    exponents = np.arange(-1074, 1024)
+    generator = np.random.default_rng(0)
+    x = np.concatenate([generator.uniform(1, 2, (len(exponents), 20)) * np.exp2(exponents.astype(float))[:, None]])
+    x = np.concatenate([x.ravel(), -x.ravel(), np.linspace(-20, 20, 200_001)])
+    found = tanh(x)
+    assert units_in_last_place(found, np.tanh(x.astype(np.longdouble))) <= 4
+    assert np.array_equal(np.signbit(found), np.signbit(x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tanh_of_special_values(dtype: type) -> None:
+    x: np.ndarray = np.array(
+        [0.0, -0.0, np.inf, -np.inf, np.nan, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max], dtype
+    )
+    found = tanh(x)
+    expected: np.ndarray = np.array([0.0, -0.0, 1.0, -1.0, np.nan, x[5], 1.0], dtype)
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert np.array_equal(np.signbit(found[:4]), [False, True, False, True])
+
+
+def test_denormal_numbers_are_flushed_inside_the_kernels_only() -> None:
+    tiny = torch.tensor([1e-310], dtype=torch.float64)
+    inputs, weight, bias = torch.ones(1, 1, 1), torch.ones(1, 1), torch.ones(1)
+    compiled.compiled_rnn(inputs, weight, weight, bias)
+    assert (tiny * 0.5).item() != 0.0
+
+
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small work on two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(compiled, "WORTH_A_THREAD", 1)
+    yield
+    torch.set_num_threads(before)
+
+
+def one_run(threads: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((7, 9, 3), (21, 3), (21, 21), (21,), (7, 21))
+    args = [(0.3 * torch.randn(s, generator=generator)).requires_grad_() for s in shapes]
+    assert compiled.parts_of(7, 1e9) == threads
+    x, weight_ih, weight_hh, bias, first = args
+    outputs, state = compiled.compiled_rnn(x, weight_ih, weight_hh, bias, first, torch.tensor([9, 0, 3, 1, 9, 5, 2]))
+    return [outputs, state, *torch.autograd.grad((outputs.square().sum() + state.sum()), args)]
+
+
+def test_threads_change_no_bit(two_threads: None) -> None:
+    several = one_run(2)
+    torch.set_num_threads(1)
+    for one, two in zip(one_run(1), several, strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whole_steps_are_the_steps_of_autograd(
+    dtype: torch.dtype, kind: str, activation: str, threads: int, request: pytest.FixtureRequest
+) -> None:
+    if threads == 2:
+        request.getfixturevalue("two_threads")
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(23, 6, 3, generator=generator, dtype=dtype)
+    labels, values = torch.arange(23) % 5, torch.randn(23, 6, 5, generator=generator, dtype=dtype)
+    make = Classifier if kind == "classifier" else Regressor
+    batches = np.random.RandomState(0).randint(0, 23, (30, 7))
+    trainers = []
+    for _ in range(2):
+        model = make(3, 21, 5, activation, dtype=dtype)
+        model.reset_parameters(torch.Generator().manual_seed(2))
+        trainers.append(Trainer(model, Adam(), x, labels if kind == "classifier" else values))
+    with forced_path("native"):
+        expected = trainers[0].run(batches)
+    found = [trainers[1].run(batches[:10])]  # compiled, then by autograd, then compiled: one state for all
+    with forced_path("bptt"):
+        found.append(trainers[1].run(batches[10:20]))
+    assert next(trainers[1].model.parameters()).grad is not None
+    found.append(trainers[1].run(batches[20:]))
+    assert next(trainers[1].model.parameters()).grad is None, "the last steps were not the compiled ones"
+    limit = 1e-12 if dtype == torch.float64 else 2e-5
+    np.testing.assert_allclose(np.concatenate(found), expected, limit, 0)
+    for what in ("weights", "slots"):
+        ours, theirs = getattr(trainers[1], what)(), getattr(trainers[0], what)()
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name], value, limit, limit * float(np.abs(value).max()), err_msg=name)
+
+
+def test_what_needs_autograd_gets_it() -> None:
+    def runs_compiled(change: object) -> bool:
+        model = Regressor(1, 4, 1)
+        trainer = Trainer(model, Adam(), torch.ones(2, 3, 1), torch.ones(2, 3, 1))
+        change(trainer)  # type: ignore[operator]
+        return trainer._whole_steps(2) is not None
+
+    class Other(Regressor):
+        """A subclass may compute something else."""
+
+    def freeze(trainer: Trainer) -> None:
+        trainer.model.get_parameter("dense.bias").requires_grad_(False)
+
+    assert runs_compiled(lambda trainer: None)
+    assert not runs_compiled(freeze)
+    assert not runs_compiled(lambda t: t.model.rnn.register_forward_hook(lambda *a: None))
+    assert not runs_compiled(lambda t: t.model.dense.weight.register_hook(lambda g: g))
+    assert not runs_compiled(lambda t: t.optimizer.register_step_post_hook(lambda *a: None))
+    assert not runs_compiled(lambda t: setattr(t.model, "__class__", Other))
+
+
+def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, few, many = torch.ones(4, 4), torch.ones(1, 2, 3), torch.ones(8, 2, 3)
+    assert chosen_path(weight, few) == "compiled"
+    assert chosen_path(torch.ones(513, 1), few) == "bptt"
+    assert chosen_path(torch.ones(513, 1), many) == "compiled"
+    for name in paths.PATHS:
+        with forced_path(name):
+            assert chosen_path(weight, few) == name
+        monkeypatch.setenv(paths.VARIABLE, name)
+        assert chosen_path(weight, few) == name
+    with forced_path("bptt"):
+        assert chosen_path(weight.half(), few) == "native"
+        with torch.autocast("cpu"):
+            assert chosen_path(weight, few) == "native"
+    monkeypatch.setenv(paths.VARIABLE, "fast")
+    with pytest.raises(ValueError, match="UNROLLED_PATH must be one of compiled, bptt, native, got 'fast'"):
+        chosen_path(weight, few)
+    with pytest.raises(ValueError, match="the path must be one of"), forced_path("fast"):
+        pass
+
+
+def test_transforms_run_natively() -> None:
+    rnn, x = RNN(3, 5, dtype=torch.float64), torch.ones(4, 6, 3, dtype=torch.float64)
+    by_transform = torch.func.grad(lambda one: rnn(one)[1].sum())(x)
+    x.requires_grad_()
+    torch.testing.assert_close(by_transform, torch.autograd.grad(rnn(x)[1].sum(), x)[0])
+    with torch.autograd.forward_ad.dual_level():
+        assert chosen_path(torch.ones(4, 4), torch.ones(1, 2, 3)) == "native"
+    assert chosen_path(torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
+
+
+def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_impl.compiled", None)
+    weight, inputs = torch.ones(4, 4), torch.ones(1, 2, 3)
+    caches = (paths.missing_compiler, paths._compiler_or_warning)
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="for lack of Numba .*pip install numba") as record:
+            assert chosen_path(weight, inputs) == chosen_path(weight, inputs) == "bptt"
+        assert len(record) == 1
+        with pytest.raises(ModuleNotFoundError, match="the path is 'compiled', which needs Numba"):
+            forced_path("compiled").__enter__()
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
+def test_compiled_code_is_kept_until_any_of_its_sources_changes() -> None:
+    for function in (kernels.forward, kernels.backward, step_kernels.train, hyperbolic.tanh_):
+        assert function._cache._cache_file._source_stamp == tiles._sources()
+    assert len(set(tiles._sources())) == 4
