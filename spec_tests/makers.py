@@ -168,15 +168,21 @@ TRAINING: dict[str, Program] = {
 PROGRAM_ROWS = {"mnist": (20, 8), "series-stacked": (1, 1), "series-wrapped": (1, 1)}
 
 
-def program_training(name: str, dtype: str, iterations: int = 60, seed: int = 5) -> Training:
-    """A program at its real shapes and initial values, on small batches of random rows."""
+def program_training(name: str, dtype: str, iterations: int = 60, seed: int = 12) -> Training:
+    """A program at its real shapes, with Glorot kernels and biases that are not zero, on small batches of random rows.
+
+    The seed is one with which no unit of the series' ReLU passes its corner within a rounding: where one does, two
+    right float32 runs part by 1e-2 in 60 steps.
+    """
     program = TRAINING[name]
     random = np.random.RandomState(seed)
+    weights = initial_weights(program.model, dtype, seed)
+    for bias_name in ("bias", "dense/bias"):
+        weights[bias_name] = bias(random, weights[bias_name].size, dtype)
     rows, batch = PROGRAM_ROWS[name]
     inputs = random.uniform(0.0, 1.0, (rows, program.steps, program.model.inputs)).astype(dtype)
     targets = targets_for(program.model, random, rows, program.steps, dtype)
     batches = random.randint(0, rows, (iterations, batch))
-    weights = initial_weights(program.model, dtype, seed)
     return Training(program.model, weights, program.optimizer, inputs, targets, batches)
 
 
