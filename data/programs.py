@@ -111,10 +111,10 @@ SPELLER = Program(
     iterations=SPELLER_EPOCHS * 1100,  # 55,000 // 50 an epoch
 )
 
-VOWELS_EPOCHS = 60
+VOWELS_EPOCHS = 40
 VOWELS = Program(
     name="vowels",
-    model=Model("classifier", Cell("basic_rnn", 100, "tanh"), inputs=12, outputs=9),
+    model=Model("classifier", Cell("basic_rnn", 150, "tanh"), inputs=12, outputs=9),
     optimizer=Adam(learning_rate=0.0003),
     batch=30,
     steps=26,  # the longest of the training set; the lengths are from 7 on
