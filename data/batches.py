@@ -17,7 +17,7 @@ import numpy as np
 
 from data.errors import DataError
 
-__all__ = ["BatchStream"]
+__all__ = ["BatchStream", "bucketed", "padding_share"]
 
 _SCHEMA = "unrolled.batches/1"
 _SEED_LIMIT = 2**32  # what RandomState takes
@@ -114,6 +114,24 @@ class BatchStream:
         permutation = np.arange(self.rows)
         self._random.shuffle(permutation)
         self._order = self._order[permutation]
+
+
+def bucketed(batches: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The same rows in batches of like lengths, so that little is padded when a batch is as long as its longest row.
+
+    batches: row numbers [count, batch], such as an epoch of a BatchStream. lengths: integers by row. Rows of one length
+    stay in the order drawn, and so does the order of the new batches, by their first rows: it is as random as theirs.
+    """
+    drawn = np.asarray(batches).ravel()
+    order = np.argsort(np.asarray(lengths)[drawn], kind="stable").reshape(np.shape(batches))
+    return drawn[order[np.argsort(order[:, 0], kind="stable")]]
+
+
+def padding_share(batches: np.ndarray, lengths: np.ndarray) -> float:
+    """The share of steps that are padding, from 0 to below 1, when each batch is as long as its longest row."""
+    found = np.asarray(lengths)[np.asarray(batches)]
+    computed = int(found.max(axis=1).sum()) * found.shape[1]
+    return 1.0 - float(found.sum()) / computed if computed else 0.0
 
 
 def _digest(state: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ class Adam(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A training program: the model, its optimizer, rows per batch, steps per row, and how long the chapter trains it."""
+    """A training program: the model, its optimizer, rows per batch, steps per row, and how long it is trained."""
 
     name: str
     model: Model

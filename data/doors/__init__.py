@@ -19,15 +19,18 @@ from typing import Any, Callable
 
 import click
 
+from data.doors.predict_speller import predict_speller_command
 from data.doors.show import show_command
 from data.doors.train_mnist import mnist_command
 from data.doors.train_series import series_command
+from data.doors.train_speller import speller_command
+from data.doors.train_vowels import vowels_command
 
 __all__ = ["command_line"]
 
 
 def command_line(name: str, title: str, backend: Callable[[str, int | None], Any]) -> click.Group:
-    """The click group of one implementation: `show` and the group `train`, to which more commands can be added.
+    """The click group of one implementation: `show` and the groups `train` and `predict`; more commands can be added.
 
     name: the implementation's package, also in the default output folders. title: one sentence for --help.
     backend: (device, threads) -> adapter; it is called, and so may import its framework, only when a command runs. It
@@ -47,4 +50,12 @@ def command_line(name: str, title: str, backend: Callable[[str, int | None], Any
     main.add_command(show_command(name, backend))
     train.add_command(mnist_command(name, backend))
     train.add_command(series_command(name, backend))
+    train.add_command(speller_command(name, backend))
+    train.add_command(vowels_command(name, backend))
+
+    @main.group(name="predict", help="Use what a training left behind.", short_help="Use a trained program.")
+    def predict() -> None:
+        pass
+
+    predict.add_command(predict_speller_command(name, backend))
     return main

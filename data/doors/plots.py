@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["learning_curve", "truth_against_prediction"]
+__all__ = ["learning_curve", "spelled_images", "truth_against_prediction"]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+_IMAGES_PER_LINE = 10
 
 
 def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
@@ -55,6 +56,37 @@ def truth_against_prediction(title: str, x: np.ndarray, truth: np.ndarray, predi
     lower.set_ylabel("prediction - truth")
     lower.set_xlabel("x")
     return _png(figure)
+
+
+def spelled_images(title: str, sections: list[tuple[str, np.ndarray, list[str], list[str]]]) -> bytes:
+    """Images with the words spelled for them, a section below the other.
+
+    sections: (its title, images [n, rows, columns] from 0 to 1, the words spelled, the right names), n at least 1. A
+    right word is grey; a wrong one is orange and bold, with the right name in brackets below it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = [-(-len(words) // _IMAGES_PER_LINE) for _, _, words, _ in sections]
+    figure = Figure(figsize=(11, 0.7 + sum(1.22 * count + 0.5 for count in lines)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    heights = [1.22 * count + 0.5 for count in lines]
+    parts: Any = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=heights)
+    for part, count, (heading, images, words, names) in zip(parts.ravel(), lines, sections):
+        part.suptitle(heading, x=0.01, ha="left", fontsize=11, color=_GREY)
+        axes = part.subplots(count, _IMAGES_PER_LINE, squeeze=False).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, image, word, name in zip(axes, images, words, names):
+            axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            right = word == name
+            text = word if right else "%s\n(%s)" % (word or "nothing", name)
+            axis.set_title(text, fontsize=9, pad=3, color=_GREY if right else _ORANGE)
+            axis.title.set_fontweight("normal" if right else "bold")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
 
 
 def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None = None) -> Any:

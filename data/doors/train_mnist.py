@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from data import mnist
 from data.batches import BatchStream
+from data.doors.epochs import curve_plot, forward, record_and_print, train_epochs
 from data.doors.options import (
     backend_options,
     count_option,
@@ -21,14 +21,28 @@ from data.doors.options import (
     plain_failures,
     seed_option,
 )
-from data.doors.plots import learning_curve
-from data.doors.runs import Run, check_losses, prepare_folder
+from data.doors.runs import Run, prepare_folder
 from data.programs import MNIST, MNIST_EPOCHS, Model
 
-__all__ = ["mnist_command"]
+__all__ = ["image_options", "load_images", "mnist_command"]
 
-_CHUNK = 10  # iterations between two updates of the progress bar: some 50 ms
-_ROWS_AT_ONCE = 10_000  # images per forward pass: MNIST's test set in one piece, a larger set in bounded memory
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data and --validation-size."""
+    command = click.option(
+        "--validation-size",
+        type=click.IntRange(min=0),
+        default=mnist.VALIDATION_SIZE,
+        show_default=True,
+        help="The first so many training images are set aside.",
+    )(command)
+    return click.option(
+        "--data",
+        "folder",
+        type=click.Path(exists=True, file_okay=False),
+        help="Folder with an MNIST-like data set: the four IDX files, with or without .gz, there or in NAME/raw.  "
+        "[default: the bundled MNIST]",
+    )(command)
 
 
 def mnist_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
@@ -40,20 +54,7 @@ def mnist_command(name: str, backend: Callable[[str, int | None], Any]) -> click
     @count_option("--units", MNIST.model.cell.units, "Recurrent neurons.")
     @learning_rate_option(MNIST.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches.")
-    @click.option(
-        "--data",
-        "folder",
-        type=click.Path(exists=True, file_okay=False),
-        help="Folder with an MNIST-like data set: the four IDX files, with or without .gz, there or in NAME/raw.  "
-        "[default: the bundled MNIST]",
-    )
-    @click.option(
-        "--validation-size",
-        type=click.IntRange(min=0),
-        default=mnist.VALIDATION_SIZE,
-        show_default=True,
-        help="The first so many training images are set aside.",
-    )
+    @image_options
     @output_option("runs/%s-mnist" % name)
     @backend_options
     def train(**options: Any) -> None:
@@ -72,7 +73,7 @@ def mnist_command(name: str, backend: Callable[[str, int | None], Any]) -> click
 
 def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
     prepare_folder(options["output"])
-    images = _load(options["folder"], options["validation_size"])
+    images = load_images(options["folder"], options["validation_size"])
     rows, steps, inputs = images.train.images.shape
     if options["batch_size"] > rows:
         raise click.BadParameter(
@@ -90,7 +91,7 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
     run = Run(
         options["output"],
         "learning_curve.png",
-        lambda results: _plot(name, source, results["epochs"]),
+        lambda results: curve_plot(name, source, "images", results["epochs"]),
         {
             "program": MNIST.name,
             "implementation": name,
@@ -107,16 +108,20 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
     click.echo(", ".join("%s %s" % item for item in run.results["backend"].items()))
     weights = adapter.initial_weights(model, options["seed"])
     trainer = adapter.trainer(model, weights, optimizer, images.train.images, images.train.labels)
+
+    def measure(last: np.ndarray) -> tuple[float, float]:
+        return (
+            _accuracy(adapter, trainer, images.train.images[last], images.train.labels[last]),
+            _accuracy(adapter, trainer, images.test.images, images.test.labels),
+        )
+
     with run.recording(), tqdm(total=options["epochs"] * iterations, unit="it", disable=None) as bar:
-        for epoch in range(1, options["epochs"] + 1):
-            figures = _epoch(adapter, trainer, images, stream, epoch, iterations, bar)
-            run.results["epochs"].append(figures)
-            run.save()
-            with tqdm.external_write_mode():
-                click.echo(_line(figures, options["epochs"]))
+        done = record_and_print(run, options["epochs"])
+        train_epochs(trainer, stream.take, options["epochs"], iterations, measure, bar, done)
 
 
-def _load(folder: str | None, validation_size: int) -> mnist.Mnist:
+def load_images(folder: str | None, validation_size: int) -> mnist.Mnist:
+    """The bundled MNIST, or a folder like it; a --validation-size that does not fit ends the command."""
     try:
         return mnist.load(None if folder is None else Path(folder), validation_size)
     except ValueError as error:
@@ -135,50 +140,5 @@ def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Any, iter
     }
 
 
-def _epoch(
-    adapter: Any, trainer: Any, images: mnist.Mnist, stream: BatchStream, epoch: int, iterations: int, bar: tqdm
-) -> dict[str, Any]:
-    """Train one epoch and measure it: the figures of one entry in results.json."""
-    start = time.perf_counter()
-    batches = stream.take(iterations)
-    losses = np.empty(iterations)
-    for first in range(0, iterations, _CHUNK):
-        part = slice(first, min(first + _CHUNK, iterations))
-        losses[part] = trainer.run(batches[part])
-        check_losses(losses[part], (epoch - 1) * iterations + first)
-        bar.update(part.stop - part.start)
-    trained = time.perf_counter()
-    last = batches[-1]
-    return {
-        "epoch": epoch,
-        "train_accuracy": _accuracy(adapter, trainer, images.train.images[last], images.train.labels[last]),
-        "test_accuracy": _accuracy(adapter, trainer, images.test.images, images.test.labels),
-        "loss": float(losses.mean()),
-        "training_seconds": round(trained - start, 3),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
-
-
 def _accuracy(adapter: Any, trainer: Any, images: np.ndarray, labels: np.ndarray) -> float:
-    parts = [slice(first, first + _ROWS_AT_ONCE) for first in range(0, len(labels), _ROWS_AT_ONCE)]
-    hits = [adapter.in_top_k(trainer.forward(images[part]), labels[part], 1) for part in parts]
-    return float(np.concatenate(hits).mean())
-
-
-def _line(figures: dict[str, Any], epochs: int) -> str:
-    return "epoch %*d/%d   train accuracy %.4f   test accuracy %.4f   loss %.4f   %.1f s" % (
-        len(str(epochs)),
-        figures["epoch"],
-        epochs,
-        figures["train_accuracy"],
-        figures["test_accuracy"],
-        figures["loss"],
-        figures["seconds"],
-    )
-
-
-def _plot(name: str, source: str, epochs: list[dict[str, Any]]) -> bytes | None:
-    if not epochs:
-        return None
-    reached = (name, Path(source).name, 100 * epochs[-1]["test_accuracy"], len(epochs))
-    return learning_curve("%s, %s: %.2f%% of the test images right after epoch %d" % reached, epochs)
+    return float(adapter.in_top_k(forward(trainer, images), labels, 1).mean())

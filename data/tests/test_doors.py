@@ -55,7 +55,19 @@ def read(folder):
     return json.loads((folder / "results.json").read_text(), parse_constant=refuse)
 
 
-@pytest.mark.parametrize("command", [(), ("show",), ("train",), ("train", "mnist"), ("train", "series")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("show",),
+        ("train",),
+        ("train", "mnist"),
+        ("train", "series"),
+        ("train", "speller"),
+        ("train", "vowels"),
+        ("predict", "speller"),
+    ],
+)
 def test_help_asks_for_no_backend(backend, command):
     result = call(backend, *command, "--help")
     assert result.exit_code == 0 and result.output.startswith("Usage:")
@@ -113,7 +125,7 @@ def test_train_mnist_trains_on_the_one_batch_stream(backend, images, tmp_path):
     assert result.exit_code == 0, result.output
     (trainer,) = backend.trainers
     np.testing.assert_array_equal(trainer.batches, BatchStream(40, 15, 5).take(6))
-    assert trainer.model == ("classifier", ("basic_rnn", 7, "tanh"), 3, 3, "stacked")
+    assert trainer.model == ("classifier", ("basic_rnn", 7, "tanh"), 3, 3, "stacked", 0)
     assert trainer.seed_mark == pytest.approx(backend.initial_weights(trainer.model, 5)["kernel"][0, 0])
     results = read(tmp_path / "out")
     assert (results["schema"], results["status"], results["program"]) == ("unrolled.train/1", "finished", "mnist")
@@ -160,7 +172,7 @@ def test_train_mnist_reports_what_the_model_does(backend, images, tmp_path):
 
 def test_evaluation_in_parts_counts_every_image(backend, images, tmp_path, monkeypatch):
     train_mnist(backend, images, tmp_path / "whole", "--epochs", 1)
-    monkeypatch.setattr("data.doors.train_mnist._ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("data.doors.epochs._ROWS_AT_ONCE", 4)
     train_mnist(backend, images, tmp_path / "parts", "--epochs", 1)
     whole, parts = (read(tmp_path / name)["epochs"][0]["test_accuracy"] for name in ("whole", "parts"))
     assert whole == parts
@@ -172,7 +184,7 @@ def test_train_series(backend, tmp_path):
     assert result.exit_code == 0, result.output
     assert backend.opened == [("auto", 2)]
     (trainer,) = backend.trainers
-    assert trainer.model == ("regressor", ("basic_rnn", 9, "relu"), 1, 1, "wrapped")
+    assert trainer.model == ("regressor", ("basic_rnn", 9, "relu"), 1, 1, "wrapped", 0)
     results = read(tmp_path / "out")
     assert len(results["mse"]) == 250 == len(trainer.batches)
     lines = [line for line in result.output.splitlines() if line.startswith("iteration")]
@@ -302,6 +314,6 @@ def test_without_matplotlib_the_results_are_still_written(backend, tmp_path, mon
 
 def test_more_commands_can_be_added(backend):
     group = command_line("fake", "A fake.", backend)
-    assert sorted(group.commands) == ["show", "train"]
+    assert sorted(group.commands) == ["predict", "show", "train"]
     train = group.commands["train"]
-    assert isinstance(train, click.Group) and sorted(train.commands) == ["mnist", "series"]
+    assert isinstance(train, click.Group) and sorted(train.commands) == ["mnist", "series", "speller", "vowels"]
