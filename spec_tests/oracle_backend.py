@@ -27,7 +27,7 @@ from spec_tests.contract import Slots, Weights
 # What this page has formulas for.
 CAPABILITIES = frozenset(
     ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
-    + ["classifier", "regressor", "training", "tanh", "relu", "float32", "float64"]
+    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
 )
 
 
