@@ -156,9 +156,9 @@ def check_decoding(cell: Cell, weights: Weights, initial_state: np.ndarray, star
     """What `decode` and `decode_gradients` are given. Returns the dtype of the weights."""
     check_cell(cell)
     vocabulary = np.size(weights.get("dense/bias", ()))
-    embedding = np.shape(weights.get("embedding", (0,) * 2))
+    embedding = np.shape(weights["embedding"]) if "embedding" in weights else (vocabulary, vocabulary)
     need(len(embedding) == 2, "weight embedding", "shape %s" % list(embedding), "[vocabulary, inputs]")
-    inputs = embedding[1] if "embedding" in weights else vocabulary
+    inputs = embedding[1]
     shapes = {"kernel": (inputs + cell.units, cell.units), "bias": (cell.units,)}
     shapes.update({"dense/kernel": (cell.units, vocabulary), "dense/bias": (vocabulary,)})
     if "embedding" in weights:

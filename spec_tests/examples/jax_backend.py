@@ -1,0 +1,157 @@
+"""A backend of the shared spec in JAX, written from outside: it knows the contract, its argument checks, and no other
+backend.
+
+Needs the extra `jax`: pip install 'unrolled[jax]', then pytest --pyargs spec_tests --backend
+spec_tests.examples.jax_backend:backend. The network itself is in `jax_rnn`.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import jax
+import numpy as np
+
+from data.programs import Adam, Cell, Model
+from spec_tests import checks
+from spec_tests.contract import CAPABILITIES, Slots, Weights
+from spec_tests.examples import jax_rnn
+
+
+def full_lengths(inputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    return np.full(len(inputs), inputs.shape[1]) if lengths is None else np.asarray(lengths)
+
+
+class JaxBackend:
+    """The contract's methods; their docstrings are the contract's."""
+
+    name = "jax"
+    capabilities = frozenset(CAPABILITIES)
+
+    def __init__(self, device: str = "cpu") -> None:
+        """device: a platform of JAX, such as "cpu" or "cuda". Raises RuntimeError when JAX has none of it."""
+        self.expected_failures: dict[str, str] = {}
+        self._device = jax.devices(device)[0]
+
+    def describe(self) -> dict[str, str]:
+        facts = {"framework": "JAX", "version": jax.__version__, "python": platform.python_version()}
+        return dict(facts, device=self._device.device_kind)
+
+    def _ask(self, function: Any, *arguments: Any) -> Any:
+        """Run in full precision on the device; the results are NumPy arrays of the caller's own."""
+        with jax.enable_x64(True), jax.default_matmul_precision("highest"), jax.default_device(self._device):
+            return jax.tree.map(np.array, function(*arguments))
+
+    def _unroll(self, cell: Cell, unrolling: str, weights: Weights, inputs: Any, lengths: Any, state: Any) -> Any:
+        dtype = checks.check_sequences(cell, weights, inputs, lengths, state)
+        state = np.zeros((len(inputs), cell.units), dtype) if state is None else state
+        return self._ask(jax_rnn.unroll, cell, unrolling, weights, inputs, full_lengths(inputs, lengths), state)
+
+    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Any:
+        dtype = checks.check_two_step(cell, weights, x0, x1)
+        y0 = self._ask(jax_rnn.step, cell, weights, x0, np.zeros((len(x0), cell.units), dtype))
+        return y0, self._ask(jax_rnn.step, cell, weights, x1, y0)
+
+    def static_rnn(
+        self, cell: Cell, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
+    ) -> Any:
+        checks.check_steps(inputs)
+        outputs, state = self._unroll(cell, "static", weights, np.stack(inputs, axis=1), lengths, initial_state)
+        return list(outputs.swapaxes(0, 1)), state
+
+    def dynamic_rnn(
+        self, cell: Cell, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
+    ) -> Any:
+        return self._unroll(cell, "dynamic", weights, inputs, lengths, initial_state)
+
+    def rnn_gradients(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: np.ndarray,
+        output_gradients: np.ndarray | None = None,
+        state_gradient: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+        unrolling: str = "dynamic",
+    ) -> dict[str, np.ndarray]:
+        dtype = checks.check_sequences(cell, weights, inputs, lengths, initial_state)
+        checks.check_cost(cell, inputs, output_gradients, state_gradient, unrolling, dtype)
+        zeros = np.zeros((*inputs.shape[:2], cell.units), dtype)
+        state = zeros[:, 0] if initial_state is None else initial_state
+        by_outputs = zeros if output_gradients is None else output_gradients
+        cost = (by_outputs, zeros[:, 0] if state_gradient is None else state_gradient)
+        lengths = full_lengths(inputs, lengths)
+        return self._ask(jax_rnn.rnn_gradients, cell, unrolling, weights, inputs, lengths, state, cost)
+
+    def decode(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
+    ) -> Any:
+        checks.check_decoding(cell, weights, initial_state, start, end)
+        checks.need(max_steps >= 1, "max_steps", max_steps, "at least 1")
+        found = self._ask(jax_rnn.decode, cell, max_steps, weights, initial_state, start, end)
+        tokens, lengths, finished, outputs, state, _ = found
+        steps = lengths.max()
+        return tokens[:, :steps], lengths, finished, outputs[:, :steps], state
+
+    def decode_gradients(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+    ) -> tuple[float, Weights]:
+        checks.check_decoding(cell, weights, initial_state, start, end)
+        checks.check_tokens("tokens", tokens, len(initial_state), np.size(weights["dense/bias"]))
+        value, gradients = self._ask(jax_rnn.decode_gradients, cell, weights, initial_state, start, end, tokens)
+        return float(value), gradients
+
+    def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
+        checks.check_logits(logits, targets, k)
+        return self._ask(jax_rnn.in_top_k, logits, targets, k)
+
+    def initial_weights(self, model: Model, seed: int) -> Weights:
+        checks.check_model(model)
+        return self._ask(jax_rnn.initial_weights, model.weight_shapes(), seed)
+
+    def forward(self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Any = None) -> np.ndarray:
+        checks.check_rows(model, weights, inputs, lengths=lengths)
+        return self._ask(jax_rnn.forward, model, weights, inputs, full_lengths(inputs, lengths))
+
+    def predict(self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Any = None) -> np.ndarray:
+        y = self.forward(model, weights, inputs, lengths)
+        return y if model.kind == "regressor" else y.argmax(axis=-1)
+
+    def loss(self, model: Model, weights: Weights, inputs: Any, targets: Any, lengths: Any = None) -> float:
+        checks.check_rows(model, weights, inputs, targets, lengths)
+        return float(self._ask(jax_rnn.loss, model, weights, inputs, targets, full_lengths(inputs, lengths)))
+
+    def loss_gradients(
+        self, model: Model, weights: Weights, inputs: np.ndarray, targets: np.ndarray, lengths: Any = None
+    ) -> tuple[float, Weights]:
+        checks.check_rows(model, weights, inputs, targets, lengths)
+        value, gradients = self._ask(
+            jax_rnn.loss_gradients, model, weights, inputs, targets, full_lengths(inputs, lengths)
+        )
+        return float(value), gradients
+
+    def train(
+        self,
+        model: Model,
+        weights: Weights,
+        optimizer: Adam,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        batches: np.ndarray,
+        lengths: np.ndarray | None = None,
+        slots: Slots | None = None,
+    ) -> tuple[np.ndarray, Weights, Slots]:
+        dtype = checks.check_rows(model, weights, inputs, targets, lengths)
+        checks.check_batches(batches, len(inputs))
+        if slots is None:
+            slots = {name + slot: np.zeros_like(weights[name]) for name in weights for slot in ("/Adam", "/Adam_1")}
+            slots.update(zip(("beta1_power", "beta2_power"), np.array(optimizer[1:3], np.float32)))
+        else:
+            checks.check_slots(slots, model, dtype)
+        lengths = full_lengths(inputs, lengths)
+        return self._ask(jax_rnn.train, model, optimizer, weights, slots, inputs, targets, lengths, batches)
+
+
+backend = JaxBackend
