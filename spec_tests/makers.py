@@ -126,7 +126,7 @@ def supervised(form: str, dtype: str, rows: int = BATCH, steps: int = STEPS, see
 
 
 class Training(NamedTuple):
-    """A training run: what `train` takes."""
+    """A training run: the first arguments of `train`, in its order."""
 
     model: Model
     weights: dict[str, np.ndarray]
@@ -134,9 +134,6 @@ class Training(NamedTuple):
     inputs: np.ndarray
     targets: np.ndarray
     batches: np.ndarray  # int64 [iterations, batch]
-
-    def arguments(self) -> tuple[Any, ...]:
-        return (self.model, self.weights, self.optimizer, self.inputs, self.targets, self.batches)
 
 
 def small_training(form: str, dtype: str, iterations: int = 6, seed: int = 4) -> Training:

@@ -182,7 +182,9 @@ def decode(
     """
     w, f, h = float64(weights), ACTIVATIONS[cell.activation], np.asarray(initial_state, np.float64)
     token, lengths = np.full(len(h), start), np.zeros(len(h), np.int64)
-    finished, tokens, outputs = np.zeros(len(h), bool), [], []
+    finished = np.zeros(len(h), bool)
+    tokens: list[np.ndarray] = []
+    outputs: list[np.ndarray] = []
     while len(tokens) < max_steps and not finished.all():
         going = ~finished
         h_new = f(np.concatenate([_embedding(w)[token], h], axis=1) @ w["kernel"] + w["bias"])
@@ -207,7 +209,7 @@ def decode_gradients(
     """Teacher forcing: x_t = E[token_t-1], token_-1 = start; n = number of valid steps in the batch;
 
     loss = 1/n sum over valid steps of log(sum(exp(y_t))) - y_t[token_t], with y_t = h_t K + c;
-    dy_t = (softmax(y_t) - onehot(token_t)) / n on valid steps, then `bptt`; dE[token] = sum of dx over where it was fed.
+    dy_t = (softmax(y_t) - onehot(token_t)) / n on valid steps, then `bptt`; dE[token] = sum of dx where it was fed.
     """
     w, lengths = float64(weights), token_lengths(tokens, end)
     fed = np.concatenate([np.full((len(tokens), 1), start), tokens[:, :-1]], axis=1)

@@ -35,8 +35,8 @@ def without_powers(slots):
 @each_dtype
 def test_one_step_matches_the_oracle(backend, form, dtype, compare):
     case = makers.small_training(form, dtype, iterations=1)
-    losses, weights, slots = backend.train(*case.arguments())
-    expected_losses, expected, expected_slots = oracle.train(*case.arguments())
+    losses, weights, slots = backend.train(*case)
+    expected_losses, expected, expected_slots = oracle.train(*case)
     compare("loss", losses, expected_losses, dtype, "the loss before the step")
     compare("weights after 1 step", weights, expected, dtype, "weights after the step")
     compare("slots after 1 step", without_powers(slots), without_powers(expected_slots), dtype, "slots after the step")
@@ -47,7 +47,7 @@ def test_one_step_matches_the_oracle(backend, form, dtype, compare):
 def test_sixty_steps_follow_the_oracle(backend, program, dtype, compare):
     """The real shapes and initial values of the chapter's training programs."""
     case = makers.program_training(program, dtype)
-    losses, weights, _ = backend.train(*case.arguments())
+    losses, weights, _ = backend.train(*case)
     expected_losses, expected, _ = expected_trajectory(program, dtype)
     compare("losses over 60 steps", losses, expected_losses, dtype)
     compare("weights after 60 steps", weights, expected, dtype)
@@ -58,8 +58,8 @@ def test_sixty_steps_follow_the_oracle(backend, program, dtype, compare):
 @each_dtype
 def test_steps_with_lengths_match_the_oracle(backend, form, dtype, compare):
     case = makers.small_training(form, dtype, iterations=4)
-    losses, weights, _ = backend.train(*case.arguments(), lengths=LENGTHS["unsorted"])
-    expected_losses, expected, _ = oracle.train(*case.arguments(), lengths=LENGTHS["unsorted"])
+    losses, weights, _ = backend.train(*case, lengths=LENGTHS["unsorted"])
+    expected_losses, expected, _ = oracle.train(*case, lengths=LENGTHS["unsorted"])
     compare("losses over 60 steps", losses, expected_losses, dtype)
     compare("weights after 60 steps", weights, expected, dtype)
 
@@ -68,7 +68,7 @@ def test_steps_with_lengths_match_the_oracle(backend, form, dtype, compare):
 @each_dtype
 def test_losses_are_those_before_each_step(backend, form, dtype, compare):
     case = makers.small_training(form, dtype, iterations=2)
-    losses, _, _ = backend.train(*case.arguments())
+    losses, _, _ = backend.train(*case)
     assert losses.shape == (2,), "losses have shape %s, expected one per iteration" % list(losses.shape)
     rows = case.batches[0]
     first = backend.loss(case.model, case.weights, case.inputs[rows], case.targets[rows])
@@ -82,8 +82,8 @@ def test_epsilon_is_added_to_the_uncorrected_root_as_tf1_does(backend, form, eps
     """lr_t m / (sqrt(v) + epsilon). Plain Adam divides sqrt(v) by sqrt(1 - beta2^t) first, which at the first step
     makes epsilon 31.6 times smaller in effect."""
     case = makers.small_training(form, "float64", iterations=5)._replace(optimizer=Adam(epsilon=epsilon))
-    _, weights, _ = backend.train(*case.arguments())
-    _, expected, _ = oracle.train(*case.arguments())
+    _, weights, _ = backend.train(*case)
+    _, expected, _ = oracle.train(*case)
     compare("weights after 1 step", weights, expected, "float64", "weights after five steps with epsilon %g" % epsilon)
 
 
@@ -92,8 +92,8 @@ def test_epsilon_is_added_to_the_uncorrected_root_as_tf1_does(backend, form, eps
 def test_optimizer_settings_are_all_used(backend, form, compare):
     case = makers.small_training(form, "float64", iterations=5)
     for setting in (Adam(learning_rate=0.02), Adam(beta1=0.5), Adam(beta2=0.9)):
-        _, weights, _ = backend.train(*case._replace(optimizer=setting).arguments())
-        _, expected, _ = oracle.train(*case._replace(optimizer=setting).arguments())
+        _, weights, _ = backend.train(*case._replace(optimizer=setting))
+        _, expected, _ = oracle.train(*case._replace(optimizer=setting))
         compare("weights after 1 step", weights, expected, "float64", "weights after five steps of %s" % (setting,))
 
 
@@ -102,8 +102,8 @@ def test_optimizer_settings_are_all_used(backend, form, compare):
 def test_one_bias_is_trained_not_two(backend, form):
     """Two biases trained together move their sum twice as fast."""
     case = makers.small_training(form, "float64", iterations=1)
-    _, weights, _ = backend.train(*case.arguments())
-    _, expected, _ = oracle.train(*case.arguments())
+    _, weights, _ = backend.train(*case)
+    _, expected, _ = oracle.train(*case)
     moved, expected_move = (after["bias"] - case.weights["bias"] for after in (weights, expected))
     rate = case.optimizer.learning_rate
     # Adam's first step moves every weight by about the learning rate, whatever its gradient.
@@ -117,7 +117,7 @@ def test_one_bias_is_trained_not_two(backend, form):
 def test_powers_are_float32_whatever_the_weights(backend, dtype):
     """beta^(t+1), multiplied up in float32: what the next step will use."""
     case = makers.small_training("classifier", dtype, iterations=3)
-    _, _, slots = backend.train(*case.arguments())
+    _, _, slots = backend.train(*case)
     for name, beta in (("beta1_power", np.float32(0.9)), ("beta2_power", np.float32(0.999))):
         assert slots[name].dtype == np.float32, "%s is %s, expected float32" % (name, slots[name].dtype)
         assert slots[name].shape == (), "%s has shape %s, expected a scalar" % (name, list(slots[name].shape))
@@ -128,7 +128,7 @@ def test_powers_are_float32_whatever_the_weights(backend, dtype):
 @needs("float32")
 def test_slots_have_the_names_of_tf1(backend, form):
     case = makers.small_training(form, "float32", iterations=1)
-    _, weights, slots = backend.train(*case.arguments())
+    _, weights, slots = backend.train(*case)
     moments = {name + slot for name in weights for slot in ("/Adam", "/Adam_1")}
     assert set(slots) == moments | {"beta1_power", "beta2_power"}, "the slots are named %s" % sorted(slots)
 
@@ -137,9 +137,9 @@ def test_slots_have_the_names_of_tf1(backend, form):
 @each_dtype
 def test_going_on_from_the_slots_is_as_if_never_stopped(backend, form, dtype, compare):
     case = makers.small_training(form, dtype, iterations=6)
-    losses, weights, slots = backend.train(*case.arguments())
-    first, half, kept = backend.train(*case._replace(batches=case.batches[:2]).arguments())
-    rest, again, last = backend.train(*case._replace(weights=half, batches=case.batches[2:]).arguments(), slots=kept)
+    losses, weights, slots = backend.train(*case)
+    first, half, kept = backend.train(*case._replace(batches=case.batches[:2]))
+    rest, again, last = backend.train(*case._replace(weights=half, batches=case.batches[2:]), slots=kept)
     compare("losses over 60 steps", np.concatenate([first, rest]), losses, dtype)
     compare("weights after 60 steps", again, weights, dtype)
     for name in ("beta1_power", "beta2_power"):
@@ -152,8 +152,8 @@ def test_batches_are_taken_in_the_order_given(backend, form, compare):
     case = makers.small_training(form, "float64", iterations=4)
     for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
         ordered = case._replace(batches=case.batches[order])
-        losses, weights, _ = backend.train(*ordered.arguments())
-        expected_losses, expected, _ = oracle.train(*ordered.arguments())
+        losses, weights, _ = backend.train(*ordered)
+        expected_losses, expected, _ = oracle.train(*ordered)
         compare("losses over 60 steps", losses, expected_losses, "float64", "losses of the batches %s" % order)
         compare("weights after 60 steps", weights, expected, "float64", "weights after the batches %s" % order)
 
@@ -162,7 +162,7 @@ def test_batches_are_taken_in_the_order_given(backend, form, compare):
 @needs("float32")
 def test_no_batches_leave_everything_as_it_was(backend, form):
     case = makers.small_training(form, "float32", iterations=0)
-    losses, weights, slots = backend.train(*case.arguments())
+    losses, weights, slots = backend.train(*case)
     assert losses.shape == (0,), "losses have shape %s, expected none" % list(losses.shape)
     for name, array in weights.items():
         exact(array, case.weights[name], name)
@@ -176,7 +176,7 @@ def test_row_number_out_of_range_is_an_error(backend):
         batches = case.batches.copy()
         batches[1, 1] = wrong
         with pytest.raises(ValueError, match="batches"):
-            backend.train(*case._replace(batches=batches).arguments())
+            backend.train(*case._replace(batches=batches))
 
 
 @needs("classifier", "tanh", "float32")
@@ -185,18 +185,18 @@ def test_label_out_of_range_is_an_error_in_training(backend):
     targets = case.targets.copy()
     targets[case.batches[0, 0]] = -100
     with pytest.raises(ValueError, match="targets"):
-        backend.train(*case._replace(targets=targets).arguments())
+        backend.train(*case._replace(targets=targets))
 
 
 @needs("classifier", "tanh", "float32")
 @pytest.mark.parametrize("fault", ["missing", "unknown"])
 def test_slots_are_strict(backend, fault):
     case = makers.small_training("classifier", "float32", iterations=1)
-    _, weights, slots = backend.train(*case.arguments())
+    _, weights, slots = backend.train(*case)
     wrong = dict(slots)
     if fault == "missing":
         del wrong["bias/Adam_1"]
     else:
         wrong["bias_2/Adam"] = slots["bias/Adam"]
     with pytest.raises(ValueError, match="bias/Adam_1" if fault == "missing" else "bias_2/Adam"):
-        backend.train(*case._replace(weights=weights).arguments(), slots=wrong)
+        backend.train(*case._replace(weights=weights), slots=wrong)

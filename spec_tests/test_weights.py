@@ -139,9 +139,9 @@ def test_unrolling_and_gradients_modify_no_argument(backend, unrolling):
 @each_model
 def test_training_modifies_no_argument(backend, form):
     case, given = makers.small_training(form, "float32"), makers.small_training(form, "float32")
-    _, weights, slots = backend.train(*given.arguments())
+    _, weights, slots = backend.train(*given)
     kept_weights, kept_slots = ({name: array.copy() for name, array in part.items()} for part in (weights, slots))
-    backend.train(*given._replace(weights=weights).arguments(), slots=slots)
+    backend.train(*given._replace(weights=weights), slots=slots)
     for name in case.weights:
         exact(given.weights[name], case.weights[name], "%s after training from it" % name)
         exact(weights[name], kept_weights[name], "%s after going on from it" % name)

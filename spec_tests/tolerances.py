@@ -38,8 +38,8 @@ LIMITS: dict[str, Limit] = {
         2e-3,
         1e-11,
         "Adam divides a gradient by its own size, so one that is mostly rounding moves its weight by a whole step of "
-        "0.001, 5e-3 of the largest weight; TF 1.15.5 and the oracle are 3e-4 apart in float32, it and PyTorch 1e-12 in "
-        "float64",
+        "0.001, 5e-3 of the largest weight; TF 1.15.5 and the oracle are 3e-4 apart in float32, it and PyTorch 1e-12 "
+        "in float64",
     ),
     "series losses, 150 steps": Limit(2e-6, 1e-12, "as over 60 steps; TF 2.21 differs by 6e-7 and 9e-16"),
     "series losses, 500 steps": Limit(

@@ -143,8 +143,8 @@ def test_makers_training_programs_do_not_magnify_rounding(program):
     """So that a float32 difference above the limit of 2e-6 means a fault: weights that are off by up to 1e-6 move no
     loss by more than that over 60 steps."""
     case = makers.program_training(program, "float64")
-    losses, _, _ = oracle.train(*case.arguments())
+    losses, _, _ = oracle.train(*case)
     random = np.random.RandomState(8)
     moved = {name: w * (1 + random.uniform(-1e-6, 1e-6, w.shape)) for name, w in case.weights.items()}
-    found, _, _ = oracle.train(*case._replace(weights=moved).arguments())
+    found, _, _ = oracle.train(*case._replace(weights=moved))
     assert np.abs(found - losses).max() < 2e-6 * losses.max()

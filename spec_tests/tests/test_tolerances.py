@@ -85,7 +85,7 @@ def test_lists_must_be_of_the_same_length():
 
 
 def test_every_difference_is_recorded_also_the_one_that_fails():
-    seen = []
+    seen: list[tolerances.Difference] = []
     with pytest.raises(AssertionError):
         compare(
             "gradients",
@@ -111,6 +111,7 @@ def test_a_quantity_without_a_limit_is_an_error():
 def test_every_limit_has_a_reason_and_is_tighter_in_float64():
     for quantity, limit in tolerances.LIMITS.items():
         assert len(limit.reason) > 10, quantity
+        assert limit.float32 is not None, quantity
         assert 0 < limit.float32 < 0.1, quantity
         assert limit.float64 is None or 0 < limit.float64 <= 1e-6 * limit.float32, quantity
 
