@@ -1,14 +1,15 @@
 """Record what genuine TensorFlow 1.15.5 answers: `python -m spec_tests.record`, under Python 3.7.
 
     python3.7 -m venv tf1 && tf1/bin/pip install tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'
-    tf1/bin/python -m spec_tests.record            # from the root of the repository
+    tf1/bin/python -m spec_tests.record            # from the root of the repository; --missing keeps what is there
 
-It puts the questions of `spec_tests.cases` to tf_reference and writes the answers to data/files/recorded/*.npz. Another
-TensorFlow is refused, since the point of these files is where they come from.
+It puts the questions of `spec_tests.cases` and `spec_tests.sequences` to tf_reference, and writes the answers to
+data/files/recorded/*.npz. Another TensorFlow is refused, since the point of these files is where they come from.
 """
 
 from __future__ import annotations
 
+import functools
 import platform
 import sys
 import time
@@ -19,7 +20,7 @@ import numpy as np
 
 from data import recorded
 from data.programs import Cell
-from spec_tests import backends, cases, makers
+from spec_tests import backends, cases, makers, sequences
 from spec_tests.trajectories import mnist_epochs
 
 TENSORFLOW = "1.15.5"
@@ -81,6 +82,28 @@ def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     return found
 
 
+def record_decoding(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """Greedy decoding and teacher forcing, with what was given."""
+    found = {}
+    for case in sequences.decoding_cases(dtype):
+        plain, arrays = split_arguments(case.arguments)
+        answer = sequences.decoded(getattr(backend, case.method)(**case.arguments))
+        found[case.name] = recorded.Recorded({"method": case.method, "arguments": plain}, arrays, answer)
+    return found
+
+
+def record_sequences(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """The first optimizer steps of the speller and the vowels, whose arguments are `sequences.sequence_training`."""
+    found = {}
+    for name in ("speller", "vowels"):
+        case = sequences.sequence_training(name, dtype, TRAINING_ITERATIONS)
+        answer = cases.named_results(case, backend.train(**case.arguments))
+        kept = {key: array for key, array in answer.items() if key == "losses"}
+        question = {"method": "train", "program": name, "dtype": dtype, "iterations": TRAINING_ITERATIONS}
+        found[case.name] = recorded.Recorded(question, {}, kept)
+    return found
+
+
 def record_curve(backend: Any) -> dict[str, recorded.Recorded]:
     """MNIST on the full data in float32, for as many epochs as the suite trains it."""
     epochs = list(mnist_epochs(backend, CURVE_EPOCHS))
@@ -94,7 +117,9 @@ def record_curve(backend: Any) -> dict[str, recorded.Recorded]:
 
 
 def main(arguments: list[str]) -> int:
-    folder = Path(arguments[0]) if arguments else recorded.FOLDER
+    missing = "--missing" in arguments
+    named = [argument for argument in arguments if argument != "--missing"]
+    folder = Path(named[0]) if named else recorded.FOLDER
     backend = backends.load("tf_reference")
     described = backend.describe()
     if TENSORFLOW not in described.values():
@@ -104,14 +129,18 @@ def main(arguments: list[str]) -> int:
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     started = time.time()
-    for dtype in cases.DTYPES:
-        for kind, make in (("small", record_small), ("training", record_training)):
-            path = folder / ("tf-%s-%s-%s.npz" % (TENSORFLOW, kind, dtype))
-            recorded.save(path, make(backend, dtype))
-            print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
-    path = folder / ("tf-%s-curve-float32.npz" % TENSORFLOW)
-    recorded.save(path, record_curve(backend))
-    print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
+    kinds = {"small": record_small, "training": record_training, "decoding": record_decoding}
+    kinds["sequences"] = record_sequences
+    files: dict[tuple[str, str], Any] = {
+        (kind, dtype): functools.partial(make, dtype=dtype) for kind, make in kinds.items() for dtype in cases.DTYPES
+    }
+    files["curve", "float32"] = record_curve
+    for (kind, dtype), make in files.items():
+        path = folder / ("tf-%s-%s-%s.npz" % (TENSORFLOW, kind, dtype))
+        if missing and path.exists():
+            continue
+        recorded.save(path, make(backend))
+        print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
     print("recorded under Python %s, NumPy %s, %s" % (platform.python_version(), np.__version__, described))
     return 0
 

@@ -261,18 +261,21 @@ def test_the_embedding_of_a_token_never_fed_has_no_gradient(backend):
     exact(used, [token in (START, 1, 3, 4, 6) for token in range(VOCABULARY)], "which rows have a gradient")
 
 
-WRONG = {
-    "start": [{"start": -1}, {"start": VOCABULARY}],
-    "end": [{"end": VOCABULARY}, {"end": -1}],
-    "initial_state": [{"initial_state": np.zeros((BATCH, UNITS + 1))}, {"initial_state": np.zeros((0, UNITS))}],
-}
+WRONG = [
+    ("start", -1),
+    ("start", VOCABULARY),
+    ("end", -1),
+    ("end", VOCABULARY),
+    ("initial_state", np.zeros((BATCH, UNITS + 1))),
+    ("initial_state", np.zeros((0, UNITS))),
+]
 
 
 @needs("tanh", "float64")
-@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name, several in WRONG.items() for wrong in several])
+@pytest.mark.parametrize(("name", "wrong"), WRONG)
 @pytest.mark.parametrize("method", ["decode", "decode_gradients"])
 def test_wrong_argument_is_an_error_that_names_it(backend, name, wrong, method):
-    case = sequences.decoding("float64")._replace(**wrong)
+    case = sequences.decoding("float64")._replace(**{name: wrong})
     with pytest.raises(ValueError, match=name):
         getattr(backend, method)(*(case.greedy() if method == "decode" else case.taught()))
 

@@ -148,7 +148,7 @@ def test_a_file_without_weights_is_one_sentence(backend, digits, tmp_path, what)
     elif what == "other weights":
         np.savez(str(path), kernel=np.zeros((3, 3), np.float32))
     elif what == "pickled":
-        np.savez(str(path), **{"encoder/kernel": np.array([{}], dtype=object)})
+        np.savez(str(path), np.array([{}], dtype=object))
     result = call(backend, "predict", "speller", "--weights", path, "--data", digits, "--output", tmp_path)
     assert result.exit_code == 1 and result.output.startswith("Error: %s: " % path), result.output
     assert ("run `train speller` first" in result.output) == (what == "missing")
