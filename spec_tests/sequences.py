@@ -153,8 +153,8 @@ def decoded(result: Any) -> dict[str, np.ndarray]:
     return dict(zip(("tokens", "lengths", "finished", "outputs", "state"), result))
 
 
-def small_training(dtype: str, iterations: int = 6) -> tuple[Any, ...]:
-    """What `train` takes: a few steps of a small speller on batches of 3 rows."""
+def small_training(dtype: str, iterations: int = 6) -> makers.Training:
+    """A few steps of a small speller on batches of 3 rows."""
     case = spelling_case(dtype)
     batches = np.random.RandomState(4).randint(0, makers.BATCH, (iterations, 3))
-    return (case.model, case.weights, Adam(), case.inputs, case.targets, batches)
+    return makers.Training(case.model, case.weights, Adam(), case.inputs, case.targets, batches)

@@ -154,9 +154,9 @@ def test_initial_weights_are_glorot_per_cell_and_zero_biases(backend):
 @each_dtype
 def test_steps_match_the_oracle(backend, dtype, compare):
     """A few of them, with lengths, every slot as well."""
-    arguments = sequences.small_training(dtype)
-    found = backend.train(*arguments, LENGTHS["unsorted"])
-    losses, weights, slots = oracle.train(*arguments, LENGTHS["unsorted"])
+    case = sequences.small_training(dtype)
+    found = backend.train(*case, lengths=LENGTHS["unsorted"])
+    losses, weights, slots = oracle.train(*case, lengths=LENGTHS["unsorted"])
     compare("losses over 60 steps", found[0], losses, dtype)
     compare("weights after 60 steps", found[1], weights, dtype)
     assert set(found[2]) == set(slots), "the slots are named %s" % sorted(found[2])
@@ -164,11 +164,10 @@ def test_steps_match_the_oracle(backend, dtype, compare):
 
 @needs("training", "tanh", "float64")
 def test_going_on_from_the_slots_of_a_speller_is_as_if_never_stopped(backend, compare):
-    *rest, batches = sequences.small_training("float64")
-    model, _, optimizer, inputs, targets = rest
-    losses, expected, _ = backend.train(*rest, batches)
-    first, half, slots = backend.train(*rest, batches[:2])
-    last, again, _ = backend.train(model, half, optimizer, inputs, targets, batches[2:], slots=slots)
+    case = sequences.small_training("float64")
+    losses, expected, _ = backend.train(*case)
+    first, half, slots = backend.train(*case._replace(batches=case.batches[:2]))
+    last, again, _ = backend.train(*case._replace(weights=half, batches=case.batches[2:]), slots=slots)
     compare("losses over 60 steps", np.concatenate([first, last]), losses, "float64")
     compare("weights after 60 steps", again, expected, "float64")
 

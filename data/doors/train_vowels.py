@@ -94,7 +94,7 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
     run = Run(
         options["output"],
         "learning_curve.png",
-        lambda results: curve_plot(name, "Japanese Vowels", "utterances", results["epochs"]),
+        lambda results: curve_plot(name, "Vowels", "utterances (%s)" % _seeds(results["runs"]), results["epochs"]),
         facts,
     )
     click.echo(
@@ -110,8 +110,8 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
         run.results["mean_test_accuracy"] = float(np.mean(accuracies))
         with tqdm.external_write_mode():
             click.echo(
-                "mean test accuracy of %d seeds %.4f   least %.4f   most %.4f"
-                % (len(accuracies), np.mean(accuracies), min(accuracies), max(accuracies))
+                "mean test accuracy of %s %.4f   least %.4f   most %.4f"
+                % (_seeds(run.results["runs"]), np.mean(accuracies), min(accuracies), max(accuracies))
             )
 
 
@@ -144,6 +144,10 @@ def _train_one(
     spent = sum(figures["seconds"] for figures in epochs)
     with tqdm.external_write_mode():
         click.echo("seed %d   %s" % (seed, epoch_line(dict(epochs[-1], seconds=spent), options["epochs"])))
+
+
+def _seeds(runs: list[dict[str, Any]]) -> str:
+    return "1 seed" if len(runs) == 1 else "%d seeds" % len(runs)
 
 
 def _mean(figures: tuple[dict[str, Any], ...]) -> dict[str, Any]:
