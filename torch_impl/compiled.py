@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from torch_impl import kernels
-from torch_impl.bptt import differentiable_gradients, last_valid_state
+from torch_impl.bptt import differentiable_gradients
 from torch_impl.tiles import PADDING
 
 __all__ = ["compiled_rnn"]
@@ -105,6 +105,20 @@ def array(tensor: Tensor | None, like: Tensor, rank: int) -> np.ndarray:
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
+def _final_state(history: np.ndarray, initial_state: np.ndarray, lengths: np.ndarray) -> Tensor:
+    """A copy of the state [batch, units] at each row's last valid step.
+
+    By NumPy: a torch operation on several threads leaves these spinning for some milliseconds, on the very cores that
+    the threads of the backward pass need.
+    """
+    if lengths.size == 0:
+        return torch.from_numpy(history[-1].copy())
+    state = history[lengths, np.arange(len(lengths))]
+    if initial_state.size:  # where the length is 0, history has zeros instead
+        state[lengths == 0] = initial_state[lengths == 0]
+    return torch.from_numpy(state)
+
+
 class Compiled(torch.autograd.Function):
     """See `compiled_rnn`."""
 
@@ -138,11 +152,7 @@ class Compiled(torch.autograd.Function):
             lambda begin, end: kernels.forward(flat, x, _NO_LENGTHS, first, limits, packed, units, relu, begin, end),
         )
         outputs = history[1:, :, :units].transpose(0, 1)
-        if lengths is None:
-            state = history[-1, :, :units].clone()
-        else:
-            given = inputs.new_zeros(batch, units) if initial_state is None else initial_state
-            state = last_valid_state(outputs, given, lengths)
+        state = _final_state(history.numpy()[:, :, :units], first, limits)
         ctx.save_for_backward(inputs, weight_ih, weight_hh, bias, initial_state, lengths, history)
         ctx.back, ctx.activation = back, activation
         ctx.set_materialize_grads(False)
