@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch_impl.cells import BasicRNNCell, two_step
     from torch_impl.decoding import Decoder
+    from torch_impl.loading import BucketSampler, collate_packed
     from torch_impl.models import Classifier, Regressor, Speller, cross_entropy, in_top_k, mean_square
     from torch_impl.training import Adam, Trainer
     from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
@@ -26,11 +27,13 @@ __all__ = [
     "RNN",
     "Adam",
     "BasicRNNCell",
+    "BucketSampler",
     "Classifier",
     "Decoder",
     "Regressor",
     "Speller",
     "Trainer",
+    "collate_packed",
     "cross_entropy",
     "dynamic_rnn",
     "in_top_k",
@@ -43,6 +46,7 @@ __all__ = [
 _MODULES = {
     "cells": ("BasicRNNCell", "two_step"),
     "decoding": ("Decoder",),
+    "loading": ("BucketSampler", "collate_packed"),
     "models": ("Classifier", "Regressor", "Speller", "cross_entropy", "in_top_k", "mean_square"),
     "training": ("Adam", "Trainer"),
     "unrolling": ("RNN", "dynamic_rnn", "static_rnn"),

@@ -73,17 +73,23 @@ def _static_masked(
 
 
 def dynamic_rnn(
-    cell: BasicRNNCell, inputs: Tensor, lengths: Any = None, initial_state: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    cell: BasicRNNCell, inputs: Any, lengths: Any = None, initial_state: Tensor | None = None
+) -> tuple[Any, Tensor]:
     """The cell over whole sequences: TF1's dynamic_rnn.
 
     inputs: [batch, steps, inputs], batch and steps at least 1. lengths: integers [batch] from 0 to steps, or None for
     all steps; keep them on the CPU, since on a GPU they cost a transfer. initial_state: [batch, units], or None: zeros.
-    Returns (outputs [batch, steps, units], state [batch, units]) under the length law.
+    Returns (outputs [batch, steps, units], state [batch, units]) under the length law. A PackedSequence, which holds
+    its own lengths, gives a PackedSequence packed alike; the states are in the order before packing.
     Raises TypeError or ValueError that names the argument.
     """
     if not isinstance(cell, BasicRNNCell):
         raise TypeError(f"cell must be a BasicRNNCell, got {type(cell).__name__}; static_rnn takes any cell")
+    if isinstance(inputs, PackedSequence):
+        if lengths is not None:
+            raise ValueError("lengths must be None with a PackedSequence, which holds its own lengths")
+        check_tensor("inputs.data", inputs.data, ("values", cell.inputs), cell.weight_ih)
+        return packed_rnn(cell, inputs, _first_state(cell, int(inputs.batch_sizes[0]), initial_state))
     check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
     batch, steps, _ = inputs.shape
     state = _first_state(cell, batch, initial_state)
@@ -145,12 +151,19 @@ def _kernel_packed(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor, state: T
 
 
 def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor) -> tuple[PackedSequence, Tensor]:
-    """The kernel on a PackedSequence; state [batch, units], before and after, in the order before packing."""
+    """A PackedSequence through the cell; state [batch, units], before and after, in the order before packing."""
     data, batch_sizes, order, inverse = packed
     first = state if order is None else state.index_select(0, order)
-    kernel, train = _KERNELS[cell.activation], torch.is_grad_enabled()
-    outputs, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
-    state = last[0] if inverse is None else last[0].index_select(0, inverse)
+    name = chosen_path(cell.weight_hh, first, data, cell.weight_ih, cell.bias)
+    if name == "native":
+        kernel, train = _KERNELS[cell.activation], torch.is_grad_enabled()
+        outputs, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
+        last = last[0]
+    else:  # the other paths skip the padding by the lengths: to pad costs them two copies
+        inputs, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes), batch_first=True)
+        padded, last = _fast_path(name, cell, inputs, lengths, first)
+        outputs = pack_padded_sequence(padded, lengths, batch_first=True).data
+    state = last if inverse is None else last.index_select(0, inverse)
     return PackedSequence(outputs, batch_sizes, order, inverse), state
 
 
@@ -205,12 +218,7 @@ class RNN(nn.Module):
         Returns (outputs, state): outputs of the same kind and layout as inputs, with `units` values per step; state
         [batch, units], the last valid one of each row. See dynamic_rnn for the rest, and for what it raises.
         """
-        if isinstance(inputs, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths must be None with a PackedSequence, which holds its own lengths")
-            check_tensor("inputs.data", inputs.data, ("values", self.cell.inputs), self.cell.weight_ih)
-            return packed_rnn(self.cell, inputs, _first_state(self.cell, int(inputs.batch_sizes[0]), initial_state))
-        if self.batch_first:
+        if self.batch_first or isinstance(inputs, PackedSequence):
             return dynamic_rnn(self.cell, inputs, lengths, initial_state)
         check_tensor("inputs", inputs, ("steps", "batch", self.cell.inputs), self.cell.weight_ih)
         outputs, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state)

@@ -119,9 +119,12 @@ def test_train_speller_leaves_its_weights_and_predict_reads_them(backend, digits
 
 def test_the_picture_shows_right_and_wrong_words(backend, digits, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        "data.doors.predict_speller.spelled_images", lambda title, sections: shown.extend(sections) or b""
-    )
+
+    def picture(title, sections):
+        shown.extend(sections)
+        return b""
+
+    monkeypatch.setattr("data.doors.predict_speller.spelled_images", picture)
     train_speller(backend, digits, tmp_path, "--epochs", 1)
     weights = tmp_path / "weights.npz"
     call(backend, "predict", "speller", "--weights", weights, "--data", digits, "--output", tmp_path, "--images", 6)
