@@ -1,8 +1,8 @@
 """The contract: what a backend offers, NumPy in and NumPy out.
 
 A backend is any object with the attributes and methods of `Backend`; nothing has to be inherited or imported from here.
-Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds, and
-no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
+Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds,
+and no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
 dicts, and the named tuples of `data.programs`), so that a backend may live in another process, under another Python.
 
 Weights have one canonical form, TensorFlow 1's names and layouts:
@@ -74,7 +74,7 @@ class Backend(Protocol):
     name: str
     # Names from CAPABILITIES.
     capabilities: frozenset[str]
-    # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing is reported as a failure.
+    # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure.
     expected_failures: Mapping[str, str]
 
     def describe(self) -> dict[str, str]:
