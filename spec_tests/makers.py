@@ -221,6 +221,7 @@ def run(
     if unrolling == "dynamic":
         return backend.dynamic_rnn(cell, weights, inputs, lengths, initial_state)
     outputs, state = backend.static_rnn(cell, weights, steps_of(inputs), lengths, initial_state)
+    assert len(outputs) == inputs.shape[1], "static_rnn gives %d outputs for %d steps" % (len(outputs), inputs.shape[1])
     return np.stack(outputs, axis=1), state
 
 

@@ -142,7 +142,7 @@ def test_outputs_past_the_end_are_exactly_zero(backend):
     case = countdown("float32", [3, 1, NEVER, 2], start=0, end=0, max_steps=5)
     _, lengths, _, outputs, _ = backend.decode(*case.greedy())
     past = np.arange(5) >= lengths[:, None]
-    exact(outputs[past], np.zeros((past.sum(), 7)), "the outputs past the lengths %s" % list(lengths))
+    exact(outputs[past], np.zeros((past.sum(), 7)), "the outputs past the lengths %s" % lengths.tolist())
     assert (outputs[~past] != 0).any(axis=1).all(), "the outputs up to the end must not be zeroed"
 
 

@@ -50,7 +50,7 @@ def test_outputs_past_the_length_are_exactly_zero(backend, unrolling, lengths):
     case = makers.sequences("float32")
     outputs, _ = run(backend, unrolling, case.cell, case.weights, case.inputs, lengths)
     past = padding_of(case.inputs, lengths)
-    exact(outputs[past], np.zeros((past.sum(), UNITS)), "the outputs past the lengths %s" % list(lengths))
+    exact(outputs[past], np.zeros((past.sum(), UNITS)), "the outputs past the lengths %s" % lengths.tolist())
     assert (outputs[~past] != 0).all(), "the outputs up to the lengths %s must not be zeroed" % list(lengths)
 
 
@@ -61,7 +61,7 @@ def test_final_state_is_the_one_at_the_last_valid_step(backend, unrolling, lengt
     case = makers.sequences("float32")
     outputs, state = run(backend, unrolling, case.cell, case.weights, case.inputs, lengths)
     expected = [outputs[row, n - 1] if n else np.zeros(UNITS) for row, n in enumerate(lengths)]
-    exact(state, np.array(expected), "the final state of the lengths %s" % list(lengths))
+    exact(state, np.array(expected), "the final state of the lengths %s" % lengths.tolist())
 
 
 @needs("initial_state", "tanh", "float32")
@@ -160,7 +160,7 @@ def test_gradient_into_the_padding_is_exactly_zero(backend, unrolling, lengths, 
     case = makers.sequences("float32", activation)
     found = gradients(backend, case, unrolling, case.inputs, lengths)["inputs"]
     past = padding_of(case.inputs, lengths)
-    exact(found[past], np.zeros(found[past].shape), "the gradient by the inputs past the lengths %s" % list(lengths))
+    exact(found[past], np.zeros(found[past].shape), "the gradient by the inputs past the lengths %s" % lengths.tolist())
 
 
 @needs("gradients", "tanh", "float64")
