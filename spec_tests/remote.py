@@ -88,6 +88,10 @@ class RemoteBackend:
         """Process id of the worker of now."""
         return self._process.pid
 
+    def environment(self) -> dict[str, str]:
+        """The environment of the worker's process."""
+        return {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
+
     def close(self) -> None:
         """End the worker. A later call starts another."""
         self._process.end()
@@ -119,8 +123,7 @@ class RemoteBackend:
 
     def _start(self) -> tuple[Process, Any]:
         """A fresh worker with the backend loaded, and what it says of that."""
-        environment = {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
-        process = Process(self._command, "the worker %s@%s" % (self.served, self.python), environment)
+        process = Process(self._command, "the worker %s@%s" % (self.served, self.python), self.environment())
         if self._finalizer is not None:
             self._finalizer.detach()
         self._finalizer = weakref.finalize(self, process.end)  # also when this interpreter exits

@@ -1,0 +1,119 @@
+"""Lockstep: the same weights, the same batches, many optimizer steps, and how far two runs drift apart.
+
+Two right implementations drift apart too: every rounding is a small perturbation, and training amplifies it. So the
+drift between two backends is shown beside the drift of one backend against itself, started one unit in the last place
+away. A fault shows where the former leaves the latter behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from data import recorded
+from spec_tests.study.parity import error_of
+from spec_tests.study.store import Found
+
+# A perturbation at the start is one rounding; two implementations round differently in every operation of every step.
+# FACTOR is what that is allowed to make of it. Measured over the three programs: up to 40 for two right backends, above
+# 10^6 in float64 for Adam with its epsilon in the other place.
+FACTOR = 1000.0
+POINTS = 120  # of a loss curve in the results
+RECORDED = "tf-1.15.5-curve-float32/mnist-3-epochs"
+
+
+def drift(one: Found, other: Found, steps: Sequence[int]) -> dict[str, list[float]]:
+    """By checkpoint: `loss`, the largest relative difference of any loss since the checkpoint before; `weights`, the
+    largest error of any weight, relative to its tensor's largest magnitude."""
+    losses, weights, done = [], [], 0
+    names = sorted(set(one.arrays) - {"losses"})
+    for place, end in enumerate(steps):
+        first, second = one.arrays["losses"][done:end], other.arrays["losses"][done:end]
+        scale = np.maximum(np.abs(first), np.abs(second)).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            apart = np.abs(first.astype(np.float64) - second) / np.where(scale == 0.0, 1.0, scale)
+        losses.append(float(np.where(np.isfinite(apart), apart, np.inf).max()))
+        weights.append(max(error_of(one.arrays[name][place], other.arrays[name][place])[1] for name in names))
+        done = end
+    return {"loss": losses, "weights": weights}
+
+
+def pair_of(
+    runs: Mapping[Any, Found], one: str, other: str, program: str, dtype: str, steps: Sequence[int]
+) -> dict[str, Any]:
+    """The drift between two backends, the drift of each against itself, and the verdict."""
+    pair: dict[str, Any] = {"one": one, "other": other, "program": program, "dtype": dtype, "steps": list(steps)}
+    pair.update(drift(runs[one, program, dtype, False], runs[other, program, dtype, False], steps))
+    itself = {}
+    for label in (one, other):
+        if (label, program, dtype, True) in runs:
+            itself[label] = drift(runs[label, program, dtype, False], runs[label, program, dtype, True], steps)
+    pair["itself"] = itself
+    pair.update(verdict_of(pair, dtype))
+    return pair
+
+
+def verdict_of(pair: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    """ratio: the largest, over checkpoints, of the drift of the weights to the larger of the backends' own drifts up to
+    there, at least one unit in the last place; at: its number of steps. verdict: "rounding", "more than rounding", or
+    "not measured"."""
+    if not pair["itself"]:
+        return {"ratio": None, "at": None, "verdict": "not measured"}
+    ulp = float(np.finfo(dtype).eps)
+    own = np.max([each["weights"] for each in pair["itself"].values()], axis=0)
+    ratios = np.asarray(pair["weights"]) / np.maximum(np.maximum.accumulate(own), ulp)
+    place = int(np.argmax(ratios))
+    verdict = "rounding" if ratios[place] <= FACTOR else "more than rounding"
+    return {"ratio": float(ratios[place]), "at": pair["steps"][place], "verdict": verdict}
+
+
+def curve(losses: np.ndarray) -> dict[str, list[float]]:
+    """At most POINTS means of neighbouring losses, and the step in their middle."""
+    parts = np.array_split(np.arange(len(losses)), min(POINTS, len(losses)))
+    means = [float(np.mean(losses[part], dtype=np.float64)) for part in parts]
+    return {"steps": [float(part.mean()) + 1 for part in parts], "loss": means}
+
+
+def recorded_drift(found: Found, steps: Sequence[int]) -> dict[str, Any] | None:
+    """Against the losses that TensorFlow 1.15.5 had on MNIST from the same weights, as far as they go."""
+    expected = recorded.load(RECORDED).answer["losses"]
+    losses, apart, done = found.arrays["losses"], [], 0
+    within = [step for step in steps if step <= min(len(expected), len(losses))]
+    for end in within:
+        apart.append(float(np.max(np.abs(losses[done:end] / expected[done:end] - 1.0))))
+        done = end
+    return {"steps": within, "loss": apart} if within else None
+
+
+def summarize(runs: Mapping[Any, Found], checkpoints: Mapping[tuple[str, str], Sequence[int]]) -> dict[str, Any]:
+    """runs: by (label, program, dtype, perturbed); checkpoints by (program, dtype).
+
+    Returns "runs" (curves, epochs, seconds of each unperturbed run) and "pairs" (drift of every two).
+    """
+    described, pairs = [], []
+    for (label, program, dtype, perturbed), found in runs.items():
+        if perturbed:
+            continue
+        steps = checkpoints[program, dtype]
+        run: dict[str, Any] = {"backend": label, "program": program, "dtype": dtype, "steps": steps[-1]}
+        run["curve"] = curve(found.arrays["losses"])
+        run["train_accuracy"], run["test_accuracy"] = found.values["train_accuracy"], found.values["test_accuracy"]
+        if program == "mnist" and dtype == "float32":
+            run["epoch_loss"] = _epoch_losses(found)
+            run["recorded"] = recorded_drift(found, steps)
+        run["seconds"] = found.values["seconds"]
+        described.append(run)
+    for (program, dtype), steps in checkpoints.items():
+        labels = [run["backend"] for run in described if (run["program"], run["dtype"]) == (program, dtype)]
+        pairs += [pair_of(runs, one, other, program, dtype, steps) for one, other in itertools.combinations(labels, 2)]
+    return {"runs": described, "pairs": pairs}
+
+
+def _epoch_losses(found: Found) -> list[float]:
+    epochs = len(found.values["test_accuracy"])
+    if not epochs:
+        return []
+    size = len(found.arrays["losses"]) // epochs
+    return [float(part.mean(dtype=np.float64)) for part in found.arrays["losses"][: size * epochs].reshape(epochs, -1)]

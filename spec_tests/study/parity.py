@@ -1,0 +1,105 @@
+"""Parity: each behaviour's largest error against the oracle, recorded TensorFlow 1.15.5, and the other backends."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, Iterable, Mapping
+
+import numpy as np
+
+from data import recorded
+from spec_tests import cases
+from spec_tests.study.cells import JUDGE_LABEL
+from spec_tests.study.questions import BEHAVIOURS, behaviour_of, recorded_name
+from spec_tests.study.store import Found
+from spec_tests.tolerances import LIMITS
+
+Answers = Mapping[str, np.ndarray]  # "<question>|<tensor>" -> array
+
+
+def error_of(found: Any, expected: Any) -> tuple[float, float]:
+    """The largest absolute error, and the same relative to the largest expected magnitude; infinite where the shapes
+    differ or either is not finite. Where all that is expected is zero, the relative error is 0 or infinite."""
+    if np.shape(found) != np.shape(expected):
+        return math.inf, math.inf
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if not found.size:
+        return 0.0, 0.0
+    with np.errstate(invalid="ignore"):
+        absolute = float(np.abs(found - expected).max())
+    if not math.isfinite(absolute):
+        return math.inf, math.inf
+    scale = float(np.abs(expected).max())
+    return absolute, 0.0 if absolute == 0.0 else absolute / scale if scale else math.inf
+
+
+def worst(found: Answers, expected: Answers, entries: Iterable[str]) -> dict[str, Any] | None:
+    """The entry with the largest relative error among those that both have; None where there is none."""
+    largest: dict[str, Any] | None = None
+    for entry in entries:
+        if entry in found and entry in expected:
+            absolute, relative = error_of(found[entry], expected[entry])
+            if largest is None or relative > largest["relative"]:
+                largest = {"absolute": absolute, "relative": relative, "where": entry}
+    return largest
+
+
+def recorded_answers(entries: Iterable[str], dtype: str) -> dict[str, np.ndarray]:
+    """What TensorFlow 1.15.5 answered, of these entries, where it was recorded."""
+    known, found = set(recorded.names()), {}
+    for question, several in itertools.groupby(entries, key=lambda entry: entry.split("|")[0]):
+        name = recorded_name(question, dtype)
+        if name in known:
+            answer = recorded.load(name).answer
+            tensors = (entry.split("|")[1] for entry in several)
+            found.update({"%s|%s" % (question, tensor): answer[tensor] for tensor in tensors if tensor in answer})
+    return found
+
+
+def summarize(answers: Mapping[tuple[str, str], Found]) -> list[dict[str, Any]]:
+    """A row by dtype and behaviour, from the parity cells by (label, dtype), the judge's among them.
+
+    oracle, recorded: label -> error; between: the largest between any two backends; failed: label -> reason;
+    within: whether every error is within the limit, and nothing failed.
+    """
+    rows = []
+    for dtype in cases.DTYPES:
+        judge = answers.get((JUDGE_LABEL, dtype))
+        backends = {label: found for (label, kind), found in answers.items() if kind == dtype and label != JUDGE_LABEL}
+        if judge is None or not backends:
+            continue
+        entries = sorted({entry for found in [judge, *backends.values()] for entry in found.arrays})
+        reference = recorded_answers(entries, dtype)
+        for behaviour in BEHAVIOURS:
+            mine = [entry for entry in entries if behaviour_of(*entry.split("|")) == behaviour]
+            row = _row(behaviour, dtype, mine, judge.arrays, reference, backends)
+            if row["oracle"] or row["failed"]:
+                rows.append(row)
+    return rows
+
+
+def _row(
+    behaviour: str, dtype: str, entries: list[str], judge: Answers, reference: Answers, backends: Mapping[str, Found]
+) -> dict[str, Any]:
+    limit = getattr(LIMITS[BEHAVIOURS[behaviour].quantity], dtype)
+    against = {label: worst(found.arrays, judge, entries) for label, found in backends.items()}
+    past = {label: worst(found.arrays, reference, entries) for label, found in backends.items()}
+    failed = {}
+    for label, found in backends.items():
+        reasons = ["%s: %s" % pair for pair in found.values["failed"].items() if behaviour_of(pair[0]) == behaviour]
+        if reasons:
+            failed[label] = "; ".join(reasons)
+    between = [worst(one.arrays, other.arrays, entries) for one, other in itertools.combinations(backends.values(), 2)]
+    errors = [error for error in [*against.values(), *past.values()] if error]
+    return {
+        "behaviour": behaviour,
+        "title": BEHAVIOURS[behaviour].title,
+        "dtype": dtype,
+        "limit": limit,
+        "oracle": {label: error for label, error in against.items() if error},
+        "recorded": {label: error for label, error in past.items() if error},
+        "between": max(filter(None, between), key=lambda error: error["relative"], default=None),
+        "failed": failed,
+        "within": not failed and all(error["relative"] <= limit for error in errors),
+    }

@@ -1,0 +1,99 @@
+"""The study's folder: one file per finished cell, each written whole or not at all.
+
+A file is a .npz whose entry "index" is JSON: schema, title, values, seconds. Its name ends in a digest of all that the
+cell depends on, so a file that is there answers the question, and what answers another question is not looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple
+
+import numpy as np
+
+from data.errors import DataError
+
+SCHEMA = "unrolled.cell/1"
+INDEX = "index"
+
+
+class Found(NamedTuple):
+    """What a cell gave: plain values, and arrays by name."""
+
+    values: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """To a temporary file beside path, synced, then renamed. Raises DataError, in one sentence, when it cannot."""
+    temporary = path.with_name(".%s.part" % path.name)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        folder = os.open(str(path.parent), os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name too
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise DataError("%s cannot be written (%s); free some space or name another folder" % (path, error)) from None
+
+
+class Store:
+    """A folder with cells/ in it. Raises DataError when it cannot be made or written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cells = folder / "cells"
+        try:
+            self._cells.mkdir(parents=True, exist_ok=True)
+            for left in self._cells.glob(".*.part"):  # of a study that was killed
+                left.unlink()
+        except OSError as error:
+            raise DataError("%s cannot be used (%s); name another folder" % (folder, error.strerror or error)) from None
+
+    def load(self, name: str, title: str) -> Found | None:
+        """A finished cell; None when it is not there, or damaged: then it is run again."""
+        try:
+            with np.load(str(self._cells / name), allow_pickle=False) as archive:
+                index = json.loads(str(archive[INDEX]))
+                if index["schema"] != SCHEMA or index["title"] != title:
+                    return None
+                return Found(index["values"], {key: archive[key] for key in archive.files if key != INDEX})
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def save(self, name: str, title: str, found: Found) -> None:
+        index = json.dumps({"schema": SCHEMA, "title": title, "values": found.values})
+        stream = io.BytesIO()
+        entries: dict[str, Any] = {INDEX: np.array(index), **found.arrays}
+        np.savez_compressed(stream, **entries)
+        write_atomically(self._cells / name, stream.getvalue())
+
+    def clear(self) -> None:
+        """Forget every cell."""
+        for path in self._cells.glob("*.npz"):
+            path.unlink()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """For as long as a study writes here. Raises DataError when another one does."""
+        with (self.folder / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise DataError(
+                    "another study is at work in %s; wait for it, or name another folder with --output" % self.folder
+                ) from None
+            yield
