@@ -7,21 +7,35 @@
 Without a choice, "native" runs wherever the other two do not apply: off the CPU, in other dtypes than float32 and
 float64, under autocast, torch.compile, tracing, torch.func transforms, forward-mode derivatives and fake tensors, and
 for subclasses of Tensor. Elsewhere it is "compiled", but "bptt" for a batch below 8 of more than 512 units, where the
-weights no longer fit the cache and the bare matrix-vector product decides. Times of forward and backward passes against
-nn.RNN, float32, as ratios of minima from one interleaved run on a busy machine with 2 cores and AVX-512:
+weights no longer fit the cache and the bare matrix-vector product decides. Measured: forward and backward pass against
+nn.RNN with 28 inputs, tanh, float32, one thread, AVX-512; ratios of minima, the paths interleaved, on a machine that
+others used too (batch 150, 256 units, 16 steps varied between 1.1 and 1.6).
 
-    batch  steps  units  threads    bptt  compiled
-      150     28    150        1     1.1      1.7
-      150     28    150        2     2.0      5.4
-        1    100    100        1     2.7      8.7
-        8    100     64        1     2.3      6.3
-       32    100    256        1     1.3      1.8
-      150     16     16        1     1.6      2.3
-      150     16    512        1     1.0      1.4
-      150     16   1024        1     1.0      1.1
-        8     16   1024        1     2.1      2.1
-        1     16    512        1     1.8      2.1
-        1     16   1024        1     2.6      1.1
+                        16 steps            100 steps           400 steps
+    batch  units    bptt  compiled      bptt  compiled      bptt  compiled
+        1     16     2.0       3.3       3.1      11.6       3.5      23.2
+        1     64     2.0       3.3       3.0      10.2       3.6      19.0
+        1    150     2.0       2.8       2.6       6.1       3.0       8.8
+        1    256     2.1       2.6       2.7       4.9       2.9       6.8
+        8     16     2.0       3.4       2.9      10.2       3.4      17.6
+        8     64     2.0       3.2       2.5       6.3       2.7       8.5
+        8    150     1.7       2.6       1.9       3.4       2.0       3.6
+        8    256     1.6       2.2       2.2       2.9       1.8       3.2
+       32     16     2.0       3.2       2.6       6.2       2.9       7.6
+       32     64     1.6       2.6       1.8       3.5       1.9       3.8
+       32    150     1.4       1.9       1.4       2.1       1.3       2.5
+       32    256     1.3       1.7       1.3       1.7       1.3       2.0
+      150     16     1.9       2.4       1.8       3.1       1.9       3.1
+      150     64     1.6       3.1       1.4       2.1       1.0       1.7
+      150    150     1.2       1.6       1.1       2.0       1.1       1.8
+      150    256     1.3       1.6       0.9       1.5       1.3       1.6
+
+    at 16 steps:    batch 1    512 units 1.8, 2.1    1024 units 2.6, 1.1
+                    batch 8                          1024 units 2.1, 2.1
+                    batch 150  512 units 1.0, 1.4    1024 units 1.0, 1.1
+
+Two threads share the rows of a batch wherever that is worth a hand-over (torch_impl.compiled.WORTH_A_THREAD); torch's
+own thread count is obeyed.
 
 Force a path for a block with `forced_path("bptt")`, or for a process with the environment variable UNROLLED_PATH. What
 a forced path cannot run at all (see above) still runs natively.
