@@ -103,3 +103,16 @@ def test_gradient_by_the_inputs_is_the_place_value_of_the_digit(backend, unrolli
     place = np.where(steps < MIXED[:, None], 2.0 ** (MIXED[:, None] - 1 - steps), 0.0)
     exact(found["inputs"][:, :, 0], place, "the gradient by input 0")
     exact(found["inputs"][:, :, 1:], np.zeros((BATCH, STEPS, INPUTS - 1)), "the gradient by the inputs not read")
+
+
+@needs("initial_state")
+@each_unrolling
+@each_dtype
+def test_the_recurrent_kernel_is_not_transposed(backend, unrolling, dtype):
+    """From a state of one 1, a step gives that unit's row of the kernel, whose numbers are all different."""
+    recurrent = np.arange(1, UNITS * UNITS + 1).reshape(UNITS, UNITS)
+    kernel = np.concatenate([np.zeros((INPUTS, UNITS)), recurrent]).astype(dtype)
+    weights = {"kernel": kernel, "bias": np.zeros(UNITS, dtype)}
+    inputs = np.zeros((UNITS, 1, INPUTS), dtype)
+    _, state = run(backend, unrolling, CELL, weights, inputs, None, np.eye(UNITS, dtype=dtype))
+    exact(state, recurrent, "the rows of the recurrent kernel, one per row of the batch")

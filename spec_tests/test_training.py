@@ -22,6 +22,12 @@ each_program = pytest.mark.parametrize(
 )
 
 
+# With lengths and without: a backend may run the two by different code, as torch_impl does.
+with_and_without_lengths = pytest.mark.parametrize(
+    "lengths", [pytest.param(None, id="full"), pytest.param(LENGTHS["unsorted"], marks=needs("lengths"), id="lengths")]
+)
+
+
 @functools.lru_cache(maxsize=None)
 def expected_trajectory(program, dtype):
     return oracle.train(*makers.program_training(program, dtype))
@@ -77,23 +83,25 @@ def test_losses_are_those_before_each_step(backend, form, dtype, compare):
 
 @each_model
 @needs("float64")
+@with_and_without_lengths
 @pytest.mark.parametrize("epsilon", [1e-8, 1e-3, 0.1])
-def test_epsilon_is_added_to_the_uncorrected_root_as_tf1_does(backend, form, epsilon, compare):
+def test_epsilon_is_added_to_the_uncorrected_root_as_tf1_does(backend, form, epsilon, lengths, compare):
     """lr_t m / (sqrt(v) + epsilon). Plain Adam divides sqrt(v) by sqrt(1 - beta2^t) first, which at the first step
     makes epsilon 31.6 times smaller in effect."""
     case = makers.small_training(form, "float64", iterations=5)._replace(optimizer=Adam(epsilon=epsilon))
-    _, weights, _ = backend.train(*case)
-    _, expected, _ = oracle.train(*case)
+    _, weights, _ = backend.train(*case, lengths=lengths)
+    _, expected, _ = oracle.train(*case, lengths=lengths)
     compare("weights after 1 step", weights, expected, "float64", "weights after five steps with epsilon %g" % epsilon)
 
 
 @each_model
 @needs("float64")
-def test_optimizer_settings_are_all_used(backend, form, compare):
+@with_and_without_lengths
+def test_optimizer_settings_are_all_used(backend, form, lengths, compare):
     case = makers.small_training(form, "float64", iterations=5)
     for setting in (Adam(learning_rate=0.02), Adam(beta1=0.5), Adam(beta2=0.9)):
-        _, weights, _ = backend.train(*case._replace(optimizer=setting))
-        _, expected, _ = oracle.train(*case._replace(optimizer=setting))
+        _, weights, _ = backend.train(*case._replace(optimizer=setting), lengths=lengths)
+        _, expected, _ = oracle.train(*case._replace(optimizer=setting), lengths=lengths)
         compare("weights after 1 step", weights, expected, "float64", "weights after five steps of %s" % (setting,))
 
 

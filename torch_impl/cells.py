@@ -28,8 +28,15 @@ def two_step(
 
     x0, x1: [batch, inputs]; wx: [inputs, units]; wy: [units, units]; b: [units] or [1, units], all of one dtype.
     Returns (y0, y1), each [batch, units]: y0 = f(x0 @ wx + b), y1 = f(y0 @ wy + x1 @ wx + b).
+    Raises TypeError or ValueError that names the argument.
     """
     f = ACTIVATIONS[check_activation(activation)]
+    check_tensor("wx", wx, ("inputs", "units"), wx)
+    inputs, units = wx.shape
+    check_tensor("wy", wy, (units, units), wx)
+    check_tensor("b", b, (1, units) if b.ndim == 2 else (units,), wx)
+    check_tensor("x0", x0, ("batch", inputs), wx)
+    check_tensor("x1", x1, (len(x0), inputs), wx)
     y0 = f(x0 @ wx + b)
     y1 = f(y0 @ wy + x1 @ wx + b)
     return y0, y1

@@ -128,3 +128,13 @@ def test_in_top_k_checks_its_arguments() -> None:
         torch_impl.in_top_k(logits, logits[:, 0])
     with pytest.raises(TypeError, match="logits must be a floating-point tensor"):
         torch_impl.in_top_k(logits.long(), targets)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x0", X[:0, 0]), ("x1", X[:1, 1]), ("wy", torch.ones(5, 3)), ("b", torch.zeros(4, 5)), ("b", torch.zeros(1))],
+)
+def test_the_two_step_cell_broadcasts_nothing_silently(name: str, value: torch.Tensor) -> None:
+    given = {"x0": X[:, 0], "x1": X[:, 1], "wx": torch.ones(3, 5), "wy": torch.ones(5, 5), "b": torch.zeros(5)}
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        torch_impl.two_step(**{**given, name: value})
