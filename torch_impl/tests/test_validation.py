@@ -135,6 +135,12 @@ def test_in_top_k_checks_its_arguments() -> None:
     [("x0", X[:0, 0]), ("x1", X[:1, 1]), ("wy", torch.ones(5, 3)), ("b", torch.zeros(4, 5)), ("b", torch.zeros(1))],
 )
 def test_the_two_step_cell_broadcasts_nothing_silently(name: str, value: torch.Tensor) -> None:
-    given = {"x0": X[:, 0], "x1": X[:, 1], "wx": torch.ones(3, 5), "wy": torch.ones(5, 5), "b": torch.zeros(5)}
+    given: dict[str, Any] = {
+        "x0": X[:, 0],
+        "x1": X[:, 1],
+        "wx": torch.ones(3, 5),
+        "wy": torch.ones(5, 5),
+        "b": torch.zeros(5),
+    }
     with pytest.raises(ValueError, match=f"^{name} must be"):
         torch_impl.two_step(**{**given, name: value})
