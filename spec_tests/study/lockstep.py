@@ -16,9 +16,8 @@ from data import recorded
 from spec_tests.study.parity import error_of
 from spec_tests.study.store import Found
 
-# A perturbation at the start is one rounding; two implementations round differently in every operation of every step.
-# FACTOR is what that is allowed to make of it. Measured over the three programs: up to 40 for two right backends, above
-# 10^6 in float64 for Adam with its epsilon in the other place.
+# The drift of a backend against itself, one unit in the last place apart at the start, is what rounding makes of a run.
+# FACTOR is what two backends may differ by on top of that: a first guess, to be replaced by a measured one.
 FACTOR = 1000.0
 POINTS = 120  # of a loss curve in the results
 RECORDED = "tf-1.15.5-curve-float32/mnist-3-epochs"
