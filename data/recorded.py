@@ -6,11 +6,16 @@ cell or model, which dtype, ...) and its arrays, those that went in and those th
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import numpy as np
+
+from data.errors import DataError
 
 FOLDER = Path(__file__).parent / "files" / "recorded"
 INDEX = "index"  # the entry of each file that holds its cases as JSON
@@ -34,41 +39,52 @@ def save(path: Path, cases: dict[str, Recorded]) -> None:
     np.savez_compressed(str(path), **arrays)  # type: ignore[arg-type]  # no entry is called allow_pickle
 
 
-def _read_index(archive: Any) -> dict[str, dict[str, Any]]:
-    return json.loads(str(archive[INDEX]))
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The archive, its index read. Whatever a damaged file does on reading becomes a DataError."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            yield archive, json.loads(str(archive[INDEX]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise DataError(
+            "%s: cannot be read as recorded results (%s); restore the file or reinstall unrolled"
+            % (path, " ".join(str(error).split()) or type(error).__name__)
+        ) from None
 
 
 def files() -> list[Path]:
-    """The recorded files, in order of their names."""
+    """The recorded files, in order of their names. Raises DataError where there are none."""
     found = sorted(FOLDER.glob("*.npz"))
     if not found:
-        raise FileNotFoundError("no recorded results (*.npz) in %s; reinstall unrolled or restore the folder" % FOLDER)
+        raise DataError("%s: holds no recorded results (*.npz); reinstall unrolled or restore the folder" % FOLDER)
     return found
 
 
 def names() -> list[str]:
-    """Every recorded case, as "<file>/<case>"."""
+    """Every recorded case, as "<file>/<case>". Raises DataError for a file that is damaged."""
     listed = []
     for path in files():
-        with np.load(str(path), allow_pickle=False) as archive:
-            listed += ["%s/%s" % (path.stem, case) for case in _read_index(archive)]
+        with _opened(path) as (_, index):
+            listed += ["%s/%s" % (path.stem, case) for case in index]
     return listed
 
 
 def load(name: str) -> Recorded:
-    """The case that `names` lists as "<file>/<case>". Raises KeyError for a name that is not there."""
+    """The case that `names` lists as "<file>/<case>".
+
+    Raises KeyError for a name that is not there, DataError for a file that is damaged.
+    """
     stem, _, case = name.partition("/")
     path = FOLDER / (stem + ".npz")
     if not path.is_file():
         raise KeyError("no recorded case %r: there is no file %s" % (name, path))
     parts: dict[str, dict[str, np.ndarray]] = {"given": {}, "answer": {}}
-    with np.load(str(path), allow_pickle=False) as archive:
-        index = _read_index(archive)
-        if case not in index:
-            raise KeyError("no recorded case %r in %s; it holds %s" % (case, path, ", ".join(index)))
-        for entry in archive.files:
+    with _opened(path) as (archive, index):
+        for entry in archive.files if case in index else ():
             owner, _, rest = entry.partition("|")
             if owner == case and rest:
                 part, _, key = rest.partition("|")
                 parts[part][key] = archive[entry]
+    if case not in index:
+        raise KeyError("no recorded case %r in %s; it holds %s" % (case, path, ", ".join(index)))
     return Recorded(index[case], parts["given"], parts["answer"])

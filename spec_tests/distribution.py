@@ -18,14 +18,22 @@ def version() -> str:
 
 def of_another_project() -> str:
     """Why `data` is not Unrolled's package of that name, as a sentence; empty when it is."""
+    import importlib.util
+
+    hint = (
+        "run from another folder, or take it off Python's path (from Python 3.11 on, python -P leaves the current "
+        "folder out)"
+    )
     try:
         import data
-    except ImportError:
-        return "Unrolled's package `data` is not installed beside spec_tests; reinstall unrolled"
+    except Exception as error:  # whatever another project's package does when it is imported out of place
+        spec = importlib.util.find_spec("data")
+        if spec is None:
+            return "Unrolled's package `data` is not installed beside spec_tests; install unrolled again"
+        where = spec.origin or ", ".join(spec.submodule_search_locations or [])
+        problem = (where, type(error).__name__, error, hint)
+        return "the package `data` at %s cannot be imported (%s: %s); %s" % problem
     if getattr(data, "DISTRIBUTION", None) == "unrolled":
         return ""
-    where = getattr(data, "__file__", None) or next(iter(getattr(data, "__path__", ["an unknown place"])))
-    return (
-        "another package named `data`, at %s, is in the way of Unrolled's; "
-        "run from a folder without it, or rename it" % where
-    )
+    where = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", ["an unknown place"])))
+    return "another package named `data`, at %s, hides Unrolled's own; %s" % (where, hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import Any
 
@@ -13,25 +14,31 @@ def _backend(device: str, threads: int | None) -> Any:
     return adapter.backend(device, threads)
 
 
+_HINT = (
+    "run from another folder, or take it off Python's path (from Python 3.11 on, python -P leaves the current "
+    "folder out)"
+)
+
+
 def check_data() -> None:
     """Exit with status 2 and one sentence unless the package `data` is Unrolled's own: the name is a common one."""
+    problem = ""
     try:
         import data
-    except ImportError as error:
-        sys.exit(_refused(f"Unrolled's package `data` cannot be imported ({error}); install unrolled again"))
-    if getattr(data, "DISTRIBUTION", None) != "unrolled":
-        place = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", [])))
-        sys.exit(
-            _refused(
-                f"another package named `data`, at {place}, hides Unrolled's own; run from another folder, or take "
-                "it off Python's path (from Python 3.11 on, python -P leaves the current folder out)"
-            )
-        )
-
-
-def _refused(sentence: str) -> int:
-    print(f"Error: {sentence}.", file=sys.stderr)
-    return 2
+    except Exception as error:  # whatever another project's package does when it is imported out of place
+        spec = importlib.util.find_spec("data")
+        if spec is None:
+            problem = "Unrolled's package `data` is not installed; install unrolled again"
+        else:
+            place = spec.origin or ", ".join(spec.submodule_search_locations or [])
+            problem = f"the package `data` at {place} cannot be imported ({type(error).__name__}: {error}); {_HINT}"
+    else:
+        if getattr(data, "DISTRIBUTION", None) != "unrolled":
+            place = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", [])))
+            problem = f"another package named `data`, at {place}, hides Unrolled's own; {_HINT}"
+    if problem:
+        print(f"Error: {problem}.", file=sys.stderr)
+        sys.exit(2)
 
 
 def main() -> None:

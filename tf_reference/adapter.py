@@ -145,6 +145,8 @@ class TensorFlowBackend(DecodingMethods):
         """Freshly drawn float32 weights: TensorFlow's own initializers, in a fresh graph with this graph-level seed."""
         checks.check_model(model)
         seed = checks.check_integer("seed", seed, 0)
+        if seed >= 2**63:
+            raise ValueError(f"seed must be an integer from 0 to 2**63 - 1, got {seed}")
         graph = Graph(lambda: model_graph(model, "float32", False), self._config, seed)
         try:
             graph.initialize()

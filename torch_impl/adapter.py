@@ -77,7 +77,11 @@ class TorchBackend(DecodingMethods):
         if self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
+        if self.device.type == "meta":
+            raise ValueError("device 'meta' holds no values to compute with; 'cpu' always can be used")
         if threads is not None:
+            if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+                raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
             torch.set_num_threads(threads)
 
     def describe(self) -> dict[str, str]:
@@ -178,15 +182,15 @@ class TorchBackend(DecodingMethods):
 
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
         """logits [batch, classes], targets [batch] -> bool [batch]."""
-        if not isinstance(k, (int, np.integer)):
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k must be an integer of at least 1, got {k!r}")
         labels = integers("targets", targets)
         return to_numpy(in_top_k(floats("logits", logits, self.device), labels.to(self.device), int(k)))
 
     def initial_weights(self, model: Any, seed: int) -> Arrays:
         """Freshly drawn float32 weights, TF1's defaults; drawn on the CPU, so that a seed means the same everywhere."""
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+            raise ValueError(f"seed must be an integer from 0 to 2**63 - 1, got {seed!r}")
         module = _model(model, torch.float32, torch.device("cpu"))
         module.reset_parameters(torch.Generator().manual_seed(int(seed)))
         return module.canonical_weights()
@@ -277,7 +281,7 @@ class TorchBackend(DecodingMethods):
     def _loss(self, module: AnyModel, inputs: Any, targets: Any, lengths: Any) -> Tensor:
         x, y = self._sequences(module, inputs), self._targets(module, targets)
         module.check_targets(y, module.prediction_shape(*x.shape[:2]))
-        return module.training_loss(x, y, optional_lengths(lengths))
+        return module._training_loss(x, y, optional_lengths(lengths))
 
     def _sequences(self, module: AnyModel, inputs: Any) -> Tensor:
         return floats_like("inputs", inputs, module.input_cell.bias, ("batch", "steps", module.input_cell.inputs))

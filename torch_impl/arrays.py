@@ -45,6 +45,8 @@ def integers(name: str, array: Any) -> Tensor:
     found = np.asarray(array)
     if found.dtype.kind not in "iu":
         raise ValueError(f"{name} must be an array of integers, got {found.dtype} {list(found.shape)}")
+    if found.dtype == np.uint64 and found.size and found.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must hold integers below 2**63, got {found.max()}")
     return torch.from_numpy(np.array(found, np.int64, order="C"))
 
 

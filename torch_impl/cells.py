@@ -16,7 +16,7 @@ ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 def check_activation(activation: str) -> str:
     """One of ACTIVATIONS, or ValueError."""
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"activation must be {' or '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
     return activation
 

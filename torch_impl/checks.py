@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,7 +72,8 @@ def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:
     wanted = f"lengths must be integers [batch] = [{batch}], each from 0 to {steps}"
     if not isinstance(lengths, Tensor):
         try:
-            lengths = torch.as_tensor(lengths)
+            # A copy of an array: torch takes no negative strides, as of lengths[::-1].
+            lengths = torch.as_tensor(lengths.copy() if isinstance(lengths, np.ndarray) else lengths)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"{wanted}, got {shown(lengths)}") from None
     if lengths.shape != (batch,):

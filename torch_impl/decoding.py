@@ -103,9 +103,9 @@ class Decoder(Canonical):
     def loss(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """Cross-entropy [a scalar] of teacher-forced logits: the sum over the valid steps divided by their number."""
         self.check_tokens(tokens, len(logits))
-        return self.criterion(logits, tokens.long())
+        return self._criterion(logits, tokens.long())
 
-    def criterion(self, logits: Tensor, tokens: Tensor) -> Tensor:
+    def _criterion(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """`loss` of int64 tokens already checked."""
         valid = valid_steps(tokens, self.end)
         every = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(valid)

@@ -44,18 +44,18 @@ class _Model(Canonical):
         """The shape of what `forward` gives for inputs [rows, steps, inputs]."""
         raise NotImplementedError
 
-    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+    def _criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """The loss (a scalar) of targets already checked."""
         raise NotImplementedError
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """The mean loss, a scalar, of what `forward` gave. Raises TypeError or ValueError for unfit targets."""
         self.check_targets(targets, tuple(predictions.shape))
-        return self.criterion(predictions, targets)
+        return self._criterion(predictions, targets)
 
-    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
+    def _training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
         """The loss to train with, of targets already checked."""
-        return self.criterion(self(inputs, lengths), targets)
+        return self._criterion(self(inputs, lengths), targets)
 
 
 class Classifier(_Model):
@@ -82,7 +82,7 @@ class Classifier(_Model):
     def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
         return rows, self.dense.out_features
 
-    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+    def _criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(predictions, targets.long())
 
 
@@ -140,7 +140,7 @@ class Regressor(_Model):
     def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
         return rows, steps, self.dense.out_features
 
-    def criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
+    def _criterion(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(predictions, targets)
 
     def extra_repr(self) -> str:
@@ -207,10 +207,10 @@ class Speller(Canonical):
         """Cross-entropy, a scalar, of teacher-forced logits: the mean over all valid steps of the batch."""
         return self.decoder.loss(logits, tokens)
 
-    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
+    def _training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
         """The loss to train with, of targets already checked."""
         _, state = self.encoder(inputs, lengths)
-        return self.decoder.criterion(self.decoder.teach(state, targets), targets)
+        return self.decoder._criterion(self.decoder.teach(state, targets), targets)
 
     def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:
         """The shape of what `forward` gives without tokens."""
@@ -261,6 +261,10 @@ def mean_square(predictions: Tensor | PackedSequence, targets: Tensor | PackedSe
     Of two PackedSequences, packed alike, over the values that they hold: they have no padding.
     """
     values, wanted = _unpacked(predictions, targets)
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        raise TypeError(f"predictions must be a floating-point tensor or a PackedSequence, got {shown(values)}")
+    if values.numel() == 0:
+        raise ValueError(f"predictions must hold at least one value, got {shown(values)}")
     check_tensor("targets", wanted, tuple(values.shape), values)
     return F.mse_loss(values, wanted)
 

@@ -1,4 +1,8 @@
-"""Training: Adam as TensorFlow 1 computes it, on top of torch.optim.Adam, and a loop over given batches."""
+"""Training: Adam as TensorFlow 1 computes it, on top of torch.optim.Adam, and a loop over given batches.
+
+The same update is written a second time in `step_kernels`, for steps that are compiled as a whole; `Trainer` chooses,
+and one set of tests holds both to the oracle.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +66,11 @@ class Adam(torch.optim.Adam):
 
     def _complete(self, group: dict[str, Any]) -> None:
         """Fill in how many steps a group has taken, and the powers that its next step will use."""
+        for i, beta in enumerate(group["betas"]):
+            if not 0.0 <= np.float32(beta) < 1.0:
+                raise ValueError(
+                    f"betas[{i}] must be from 0 to below 1 in float32, as TensorFlow 1 keeps it, got {beta}"
+                )
         if "steps" not in group:
             group["steps"] = max((int(self.state[p]["step"]) for p in group["params"] if p in self.state), default=0)
         for name, beta in zip(("beta1_power", "beta2_power"), group["betas"], strict=True):
@@ -193,7 +202,7 @@ class Trainer:
         for i, (rows, here) in enumerate(zip(batches, batches.to(self.inputs.device), strict=True)):
             if lengths is not None:
                 chosen = lengths.index_select(0, rows)
-            loss = model.training_loss(self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen)
+            loss = model._training_loss(self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -274,7 +283,11 @@ class Trainer:
     def _checked(self, batches: Any) -> Tensor:
         rows = len(self.inputs)
         wanted = f"batches must be integers [iterations, batch], batch at least 1, each from 0 to {rows - 1}"
-        batches = torch.as_tensor(batches)
+        if not isinstance(batches, Tensor):
+            try:
+                batches = torch.as_tensor(np.array(batches))
+            except (TypeError, ValueError, RuntimeError):
+                raise TypeError(f"{wanted}, got {shown(batches)}") from None
         if batches.dtype not in INTEGER_DTYPES:
             raise TypeError(f"{wanted}, got {shown(batches)}")
         if batches.ndim != 2 or batches.shape[1] == 0:

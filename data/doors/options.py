@@ -81,13 +81,28 @@ def open_backend(backend: Callable[[str, int | None], Any], device: str, threads
         raise click.ClickException(str(error)) from error
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of any framework says so: they share no class, and PyTorch's on a CPU is a RuntimeError."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+
+
 @contextlib.contextmanager
 def plain_failures() -> Iterator[None]:
-    """Around a command: a DataError becomes one sentence and status 1, Ctrl-C one line and status 130."""
+    """Around a command: a DataError, or memory that is not there, becomes one sentence and status 1, Ctrl-C one line
+    and status 130."""
     try:
         yield
     except DataError as error:
         raise click.ClickException(str(error)) from error
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise click.ClickException(
+            "not enough memory for a network of this size; take fewer --units or a smaller batch"
+        ) from error
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None

@@ -80,6 +80,13 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
             "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
         )
     classes = 1 + int(max(part.labels.max() for part in images if len(part.labels)))
+    unseen = np.setdiff1d(np.arange(classes), images.train.labels)
+    if len(unseen):
+        click.echo(
+            "Warning: of the %d classes 0 to %d, %d have no training image, class %d first; look for a wrong label."
+            % (classes, classes - 1, len(unseen), unseen[0]),
+            err=True,
+        )
     cell = MNIST.model.cell._replace(units=options["units"])
     model = MNIST.model._replace(cell=cell, inputs=inputs, outputs=max(classes, 2))
     optimizer = MNIST.optimizer._replace(learning_rate=options["learning_rate"])

@@ -274,6 +274,36 @@ def test_a_wrong_data_file_is_one_sentence(backend, images, tmp_path):
     assert result.output.count("\n") == 1
 
 
+def test_a_label_far_from_the_others_is_pointed_out(backend, images, tmp_path):
+    path = images / "train-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    result = train_mnist(backend, images, tmp_path / "out", "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    assert "of the 8 classes 0 to 7, 4 have no training image, class 3 first" in result.output
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow's is called."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ResourceExhaustedError("OOM when allocating tensor"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000112000000 bytes."),
+    ],
+)
+def test_memory_that_is_not_there_is_one_sentence(backend, images, tmp_path, monkeypatch, error):
+    def too_much(model, seed):
+        raise error
+
+    monkeypatch.setattr(backend, "initial_weights", too_much)
+    result = train_mnist(backend, images, tmp_path / "out", "--epochs", 1)
+    assert result.exit_code == 1
+    assert "Error: not enough memory for a network of this size; take fewer --units" in result.output
+
+
 @pytest.mark.parametrize("error", [ImportError("no framework here; install it"), ValueError("no such device: cuda")])
 @pytest.mark.parametrize("command", [("show", "static"), ("train", "series")])
 def test_a_backend_that_cannot_be_had_says_why(error, command, tmp_path, monkeypatch):

@@ -40,6 +40,7 @@ LABELS = np.array([0, 1, 2, 3])
         ({"inputs": X.astype(np.int64)}, "inputs must be a float32 or float64 array, got int64"),
         ({"inputs": X[..., :2]}, r"inputs must be float32 \[batch, steps, 3\]"),
         ({"lengths": np.ones(4)}, "lengths must be an array of integers, got float64"),
+        ({"lengths": np.array([6, 2**63 + 1, 0, 1], np.uint64)}, r"lengths must hold integers below 2\*\*63"),
         ({"lengths": np.array([6, 7, 0, 1])}, r"lengths\[1\] = 7"),
         ({"targets": np.array([0, 1, 2, 4])}, r"targets\[3\] = 4"),
         ({"targets": np.array([0, 1, 2, -100])}, r"targets\[3\] = -100"),
@@ -73,11 +74,12 @@ def test_gradients_check_their_arguments(change: dict[str, Any], words: str) -> 
 
 
 def test_seeds_and_k_are_checked() -> None:
-    for seed in (-1, 1.5, None):
-        with pytest.raises(ValueError, match="seed must be an integer of at least 0"):
+    for seed in (-1, 1.5, None, True, 2**63):
+        with pytest.raises(ValueError, match="seed must be an integer from 0 to"):
             BACKEND.initial_weights(Model(), seed)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="k must be an integer of at least 1"):
-        BACKEND.in_top_k(np.zeros((4, 3), np.float32), LABELS, 1.5)  # type: ignore[arg-type]
+    for k in (1.5, 0, True):
+        with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+            BACKEND.in_top_k(np.zeros((4, 3), np.float32), LABELS, k)  # type: ignore[arg-type]
 
 
 def test_read_only_strided_arguments_are_taken_and_kept() -> None:
@@ -124,6 +126,11 @@ def test_a_device_that_is_not_there() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device 'cuda' cannot be used here"):
             backend("cuda")
+    with pytest.raises(ValueError, match="device 'meta' holds no values"):
+        backend("meta")
+    for threads in (0, -1, True, 1.5):
+        with pytest.raises(ValueError, match="threads must be an integer of at least 1"):
+            backend("cpu", threads)  # type: ignore[arg-type]
 
 
 def test_threads_are_reported() -> None:

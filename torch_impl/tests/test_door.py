@@ -38,8 +38,9 @@ def test_help_needs_no_torch() -> None:
     assert all(command in done.stdout for command in ("fetch", "show", "train"))
 
 
-def test_a_foreign_data_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "data.py").write_text("")
+@pytest.mark.parametrize("content", ["", "import nothing_of_that_name", "1 / 0", "("])
+def test_a_foreign_data_package_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "data.py").write_text(content)
     done = python("-c", f"import sys; sys.path.append({str(ROOT)!r}); from torch_impl import __main__ as m; m.main()",
                   folder=tmp_path)  # fmt: skip
     assert done.returncode == 2

@@ -64,6 +64,12 @@ def test_adam_is_tf1s_in_each_implementation_of_torch(options: dict[str, Any], d
     np.testing.assert_allclose(got, expected(start, grads, [0.01] * 60), rtol, atol)
 
 
+@pytest.mark.parametrize("betas", [(0.9, 1 - 1e-9), (1 - 1e-9, 0.999)])
+def test_a_beta_that_rounds_to_one_is_refused(betas: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="must be from 0 to below 1 in float32"):
+        Adam([parameter()], betas=betas)
+
+
 def test_adam_is_not_torchs_own() -> None:
     p, q, grads = parameter(), parameter(), gradients(1)
     ours, theirs = (run(kind([w], 0.01, eps=1e-3), w, grads) for kind, w in ((Adam, p), (torch.optim.Adam, q)))
@@ -252,7 +258,9 @@ def test_slots_are_taken_strictly(name: str, value: Any, words: str) -> None:
         ([[0, 8]], ValueError, r"batches\[0, 1\] = 8"),
         ([[0, 1], [-1, 0]], ValueError, r"batches\[1, 0\] = -1"),
         ([0, 1], ValueError, r"batches must be integers \[iterations, batch\]"),
-        ([[0.0]], TypeError, "float32"),
+        ([[0.0]], TypeError, "float"),
+        ("ab", TypeError, "batches must be integers .* got str 'ab'"),
+        ([[0, 1], [0]], TypeError, "batches must be integers"),
         (np.zeros((2, 0), int), ValueError, "batch at least 1"),
     ],
 )

@@ -31,6 +31,7 @@ H = torch.zeros(4, 5)
         ((X, [True, True, False, True]), TypeError, ["lengths", "integers", "bool"]),
         ((X, "four"), TypeError, ["lengths", "integers", "str"]),
         ((X, [6, 7, 0, 1]), ValueError, ["lengths[1] = 7", "0 to 6"]),
+        ((X, np.array([1, -2, 1, 6])[::-1]), ValueError, ["lengths[2] = -2", "0 to 6"]),
         ((X, np.array([6, 1, -2, 1])), ValueError, ["lengths[2] = -2", "0 to 6"]),
         ((X, None, H[:3]), ValueError, ["initial_state", "[4, 5]", "[3, 5]"]),
         ((X, None, H[None]), ValueError, ["initial_state", "rank 2", "[1, 4, 5]"]),
@@ -92,6 +93,8 @@ def test_sizes_and_choices() -> None:
         torch_impl.RNN(3, 5.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="activation must be 'tanh' or 'relu', got 'sigmoid'"):
         torch_impl.RNN(3, 5, "sigmoid")
+    with pytest.raises(ValueError, match=r"activation must be 'tanh' or 'relu', got \['tanh'\]"):
+        torch_impl.RNN(3, 5, ["tanh"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="projection must be 'stacked' or 'wrapped', got 'none'"):
         torch_impl.Regressor(3, 5, 2, projection="none")
 
@@ -116,6 +119,23 @@ def test_cross_entropy_takes_only_labels_of_its_classes(targets: Any, error: typ
 def test_mean_square_does_not_broadcast() -> None:
     with pytest.raises(ValueError, match=r"targets must be float32 \[2, 3, 1\], got float32 \[2, 1, 1\]"):
         torch_impl.mean_square(torch.zeros(2, 3, 1), torch.zeros(2, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("predictions", "targets", "error", "words"),
+    [
+        (np.zeros(2), torch.zeros(2), TypeError, "predictions must be a floating-point tensor"),
+        (None, torch.zeros(2), TypeError, "predictions must be a floating-point tensor"),
+        (torch.zeros(2, dtype=torch.int64), torch.zeros(2), TypeError, "got int64"),
+        (torch.zeros(2, 0), torch.zeros(2, 0), ValueError, "at least one value"),
+        (torch.zeros(2), np.zeros(2), TypeError, "targets must be a tensor"),
+    ],
+)
+def test_mean_square_names_what_is_no_tensor(
+    predictions: Any, targets: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        torch_impl.mean_square(predictions, targets)
 
 
 def test_in_top_k_checks_its_arguments() -> None:
