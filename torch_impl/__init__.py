@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch_impl.decoding import Decoder
     from torch_impl.loading import BucketSampler, collate_packed
     from torch_impl.models import Classifier, Regressor, Speller, cross_entropy, in_top_k, mean_square
+    from torch_impl.runs import Run, load_run
     from torch_impl.training import Adam, Trainer
     from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
 
@@ -31,12 +32,14 @@ __all__ = [
     "Classifier",
     "Decoder",
     "Regressor",
+    "Run",
     "Speller",
     "Trainer",
     "collate_packed",
     "cross_entropy",
     "dynamic_rnn",
     "in_top_k",
+    "load_run",
     "mean_square",
     "static_rnn",
     "two_step",
@@ -48,6 +51,7 @@ _MODULES = {
     "decoding": ("Decoder",),
     "loading": ("BucketSampler", "collate_packed"),
     "models": ("Classifier", "Regressor", "Speller", "cross_entropy", "in_top_k", "mean_square"),
+    "runs": ("Run", "load_run"),
     "training": ("Adam", "Trainer"),
     "unrolling": ("RNN", "dynamic_rnn", "static_rnn"),
 }

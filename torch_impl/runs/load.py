@@ -1,0 +1,195 @@
+"""A run opened to be used: its model with the trained weights, and predictions for NumPy arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torch_impl.adapter import AnyModel, backend
+from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.checkpoints.files import exists, read_whole
+from torch_impl.checkpoints.run_files import Checkpoint, load_checkpoint
+from torch_impl.models import Classifier
+
+__all__ = ["CONFIG", "Run", "load_run", "read_config"]
+
+CONFIG = "config.json"
+_MOST_CONFIG_BYTES = 1 << 24
+_MOST_SIZE = 1 << 20  # units, inputs, outputs: far beyond what fits into memory as a kernel
+
+
+class Cell(NamedTuple):
+    """As data.programs.Cell."""
+
+    kind: str
+    units: int
+    activation: str
+
+
+class Model(NamedTuple):
+    """As data.programs.Model."""
+
+    kind: str
+    cell: Cell
+    inputs: int
+    outputs: int
+    projection: str
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model and where it came from.
+
+    folder, checkpoint: from where it was loaded. model: a Classifier, Regressor or Speller with the trained weights, in
+    evaluation mode. program: the name of what `train` trained, None for a converted checkpoint. step: optimizer steps
+    taken, None if unknown. data: what the program says of its data, plain values. state: all of the checkpoint's state.
+    config: config.json's contents, empty where there is none.
+    """
+
+    folder: Path
+    checkpoint: str
+    model: AnyModel
+    program: str | None
+    step: int | None
+    data: dict[str, Any]
+    state: dict[str, Any]
+    config: dict[str, Any]
+
+    def logits(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
+        """What the model's `forward` gives: a classifier's logits [batch, classes], a regressor's predictions [batch,
+        steps, outputs], a speller's logits [batch, max_steps, vocabulary].
+
+        inputs: array or tensor [batch, steps, inputs] of any real dtype, lengths: integers [batch] or None. `rows` are
+        computed at a time. Raises TypeError or ValueError that names the argument.
+        """
+        return self._rows(self.model, inputs, lengths, rows)
+
+    def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
+        """A classifier's classes, int64 [batch]; a regressor's predictions [batch, steps, outputs]; a speller's tokens,
+        int64 [batch, max_steps]. Arguments as for `logits`."""
+        return self._rows(self.model.predict, inputs, lengths, rows)
+
+    def probabilities(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
+        """A classifier's probabilities [batch, classes], softmax of the logits. Raises TypeError for other models."""
+        if not isinstance(self.model, Classifier):
+            raise TypeError(f"only a classifier has probabilities, this run holds a {type(self.model).__name__}")
+        return self._rows(lambda *given: self.model(*given).softmax(1), inputs, lengths, rows)
+
+    @torch.no_grad()
+    def _rows(self, function: Any, inputs: Any, lengths: Any, rows: int) -> np.ndarray:
+        weight = self.model.input_cell.weight_ih
+        values = torch.as_tensor(inputs)
+        if values.ndim != 3 or values.is_complex() or len(values) == 0:
+            raise ValueError(
+                f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
+            )
+        limits = None if lengths is None else torch.as_tensor(lengths)
+        parts: list[Tensor] = []
+        for start in range(0, len(values), rows):
+            part = slice(start, start + rows)
+            chosen = None if limits is None else limits[part]
+            parts.append(function(values[part].to(weight.device, weight.dtype), chosen))
+        return torch.cat(parts).cpu().numpy()
+
+
+def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str = "cpu") -> Run:
+    """Open the run in the folder `path`: what `train` or `convert` made.
+
+    checkpoint: "last", "best" or "step-N". device: "cpu", "cuda", "mps". Every byte of the checkpoint is verified.
+    Raises CheckpointError, one sentence, when it is missing, truncated, altered or of another kind, and ValueError for
+    a device that is not there.
+    """
+    folder = Path(path)
+    adapter = backend(device)
+    found = load_checkpoint(folder, checkpoint)
+    config = read_config(folder)
+    where = f"{folder}, checkpoint {checkpoint!r}"
+    try:
+        model = adapter._loaded(model_of(found.state), weights_of(found))
+    except ValueError as error:
+        raise CheckpointError(f"{where}: does not fit its own model ({error}); use another checkpoint") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    program, step, data = (found.state.get(name) for name in ("program", "step", "data"))
+    return Run(
+        folder,
+        checkpoint,
+        model.eval(),
+        program if isinstance(program, str) else None,
+        step if isinstance(step, int) else None,
+        data if isinstance(data, dict) else {},
+        found.state,
+        config,
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json in the folder, {} where there is none; CheckpointError for a damaged one."""
+    path = folder / CONFIG
+    if not exists(path):
+        return {}
+    try:
+        config = json.loads(read_whole(path, _MOST_CONFIG_BYTES))
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: truncated or altered: it is not a JSON object; use a copy of it, or remove it")
+    return config
+
+
+def weights_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The canonical weights."""
+    return _part(checkpoint, "weights/")
+
+
+def slots_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The optimizer's state under TensorFlow 1's names; empty where it has none yet."""
+    return _part(checkpoint, "slots/")
+
+
+def _part(checkpoint: Checkpoint, prefix: str) -> dict[str, np.ndarray]:
+    return {name[len(prefix) :]: array for name, array in checkpoint.tensors.items() if name.startswith(prefix)}
+
+
+def model_of(state: Mapping[str, Any]) -> Model:
+    """The description of the model in a checkpoint's state; CheckpointError for one that is none."""
+    model = state.get("model")
+    cell = model.get("cell") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(cell, dict):
+        raise CheckpointError('its state has no "model" with a "cell", so it is no checkpoint of a model')
+    found = Model(
+        _text(model, "kind", ("classifier", "regressor", "speller")),
+        Cell(
+            _text(cell, "kind", ("basic_rnn",)),
+            _size(cell, "units"),
+            _text(cell, "activation", ("tanh", "relu")),
+        ),
+        _size(model, "inputs"),
+        _size(model, "outputs"),
+        _text({"projection": "stacked", **model}, "projection", ("stacked", "wrapped")),
+        _size(model, "max_steps") if model.get("kind") == "speller" else 0,
+    )
+    return found
+
+
+def _text(values: Mapping[str, Any], name: str, expected: tuple[str, ...]) -> str:
+    value = values.get(name)
+    if value not in expected:
+        raise CheckpointError(f"its model's {name} is {value!r:.60}, expected {' or '.join(expected)}")
+    return str(value)
+
+
+def _size(values: Mapping[str, Any], name: str) -> int:
+    value = values.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_SIZE:
+        raise CheckpointError(f"its model's {name} is {value!r:.60}, expected an integer from 1 to {_MOST_SIZE}")
+    return value

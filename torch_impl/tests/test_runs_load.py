@@ -1,0 +1,94 @@
+"""load_run: the trained model back from a folder, and one sentence for a folder that holds none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import torch_impl
+from torch_impl.checkpoints import CheckpointError
+from torch_impl.checkpoints.run_files import save_checkpoint
+
+MODEL = {
+    "kind": "classifier",
+    "cell": {"kind": "basic_rnn", "units": 5, "activation": "tanh"},
+    "inputs": 3,
+    "outputs": 4,
+    "projection": "stacked",
+}
+
+
+def saved(folder: Path, model: torch.nn.Module, description: dict[str, Any], **state: Any) -> None:
+    weights = {f"weights/{name}": array for name, array in model.canonical_weights().items()}  # type: ignore[operator]
+    save_checkpoint(folder, weights, {"model": description, "optimizer": {}, "step": 7, **state})
+
+
+def test_three_lines_load_a_run_and_predict(tmp_path: Path) -> None:
+    model = torch_impl.Classifier(3, 5, 4)
+    saved(tmp_path, model, MODEL, program="mnist", data={"classes": ["a", "b", "c", "d"]})
+    (tmp_path / "config.json").write_text(json.dumps({"options": {"epochs": 3}}))
+    run = torch_impl.load_run(tmp_path)
+    inputs, lengths = np.random.default_rng(0).normal(size=(11, 6, 3)), [6, 0, 1, 2, 3, 4, 5, 6, 6, 6, 6]
+    with torch.no_grad():
+        expected = model(torch.tensor(inputs, dtype=torch.float32), lengths)
+    np.testing.assert_array_equal(run.logits(inputs, lengths, rows=4), expected.numpy())
+    np.testing.assert_array_equal(run.predict(inputs, lengths, rows=4), expected.argmax(1).numpy())
+    np.testing.assert_allclose(run.probabilities(inputs, lengths).sum(1), 1.0, rtol=1e-6)
+    assert (run.program, run.step, run.config["options"]) == ("mnist", 7, {"epochs": 3})
+    assert run.data == {"classes": ["a", "b", "c", "d"]}
+
+
+def test_a_regressor_and_a_speller_come_back(tmp_path: Path) -> None:
+    inputs = np.ones((2, 6, 3), np.float32)
+    regressor = torch_impl.Regressor(3, 5, 4, projection="wrapped")
+    saved(tmp_path / "r", regressor, {**MODEL, "kind": "regressor", "projection": "wrapped"})
+    run = torch_impl.load_run(tmp_path / "r")
+    assert isinstance(run.model, torch_impl.Regressor) and run.model.projection == "wrapped"
+    assert run.predict(inputs).shape == (2, 6, 4)
+    with pytest.raises(TypeError, match="only a classifier has probabilities"):
+        run.probabilities(inputs)
+    saved(tmp_path / "s", torch_impl.Speller(3, 5, 4, 9), {**MODEL, "kind": "speller", "max_steps": 9})
+    assert torch_impl.load_run(tmp_path / "s").predict(inputs).shape == (2, 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "transformer"}, "kind is 'transformer', expected classifier or regressor or speller"),
+        ({"cell": 3}, 'no "model" with a "cell"'),
+        ({"cell": {**MODEL["cell"], "units": 0}}, "units is 0, expected an integer from 1"),  # type: ignore[dict-item]
+        ({"cell": {**MODEL["cell"], "units": 6}}, "does not fit its own model"),  # type: ignore[dict-item]
+        ({"outputs": 5}, "does not fit its own model"),
+        ({"inputs": 10**12}, "inputs is 1000000000000, expected an integer from 1"),
+        ({"kind": "speller"}, "max_steps is None"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_is_one_sentence(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    saved(tmp_path, torch_impl.Classifier(3, 5, 4), {**MODEL, **change})
+    with pytest.raises(CheckpointError, match=words) as raised:
+        torch_impl.load_run(tmp_path)
+    assert "\n" not in str(raised.value) and str(tmp_path) in str(raised.value)
+
+
+def test_a_folder_without_a_run_and_a_broken_configuration(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint 'last'"):
+        torch_impl.load_run(tmp_path / "nowhere")
+    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config\.json: truncated or altered"):
+        torch_impl.load_run(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"config\.json: truncated or altered"):
+        torch_impl.load_run(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (0, 6, 3), (2, 6, 4)])
+def test_inputs_that_do_not_fit_are_named(shape: tuple[int, ...], tmp_path: Path) -> None:
+    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL)
+    with pytest.raises(ValueError, match="inputs must be"):
+        torch_impl.load_run(tmp_path).predict(np.zeros(shape))
