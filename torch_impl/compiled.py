@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl import kernels
+from torch_impl import kernels, layout
 from torch_impl.bptt import differentiable_gradients
 from torch_impl.tiles import PADDING
 
@@ -144,7 +144,7 @@ class Compiled(torch.autograd.Function):
         limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
         flat = history.view(-1).numpy()
         weights = [array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)]
-        kernels.pack(*weights, packed, back.numpy())
+        layout.pack(*weights, packed, back.numpy())
         relu = activation == "relu"
         shared(
             batch,
@@ -208,7 +208,7 @@ def _weight_gradients(
         lambda begin, end: kernels.backward(kernels.WEIGHTS, states, grads, *rest, none, sums, *sizes, begin, end),
     )
     results = torch.empty_like(weight_ih), torch.empty_like(weight_hh), torch.empty_like(bias)
-    kernels.unpack_gradients(sums, *(r.numpy() for r in results))
+    layout.unpack_gradients(sums, *(r.numpy() for r in results))
     return results
 
 

@@ -15,7 +15,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import overload
 
-from torch_impl.tiles import cached, intrinsic
+from torch_impl.jit import cached, intrinsic
 
 # x + ROUND rounds x to an integer, which the sum's lowest bits then hold: 1.5 * 2**(bits of the fraction).
 # LN2_HIGH has zeros at its end, so that n * LN2_HIGH is exact; LN2_LOW is the rest of ln 2.

@@ -18,59 +18,11 @@ product over those is up to a hundred times slower. The error is below the small
 from __future__ import annotations
 
 from torch_impl.hyperbolic import tanh
-from torch_impl.tiles import ONE, PADDING, ZERO, cached, compiled, flush_denormals, multiply, restore_denormals
+from torch_impl.jit import cached, compiled
+from torch_impl.layout import copy, fill, padded
+from torch_impl.tiles import ONE, ZERO, flush_denormals, multiply, restore_denormals
 
 DEPTH = 96  # rows of history multiplied at a time into the weights' gradients: what the first-level cache holds
-
-
-@compiled
-def padded(size):
-    """size rounded up to whole vectors."""
-    return (size + PADDING - 1) // PADDING * PADDING
-
-
-# Numba's own slice assignment handles overlap and broadcasting, and takes a second to compile at every place.
-
-
-@compiled
-def fill(vector, value):
-    """Set every element."""
-    for i in range(vector.size):
-        vector[i] = value
-
-
-@compiled
-def copy(vector, values):
-    """Copy values to the beginning of vector."""
-    for i in range(values.size):
-        vector[i] = values[i]
-
-
-@cached
-def pack(weight_ih, weight_hh, bias, forward, backward):
-    """Lay out the weights for both directions.
-
-    forward [units + 1 + inputs, padded(units)]: weight_hh transposed, bias, weight_ih transposed.
-    backward [units, padded(units)]: weight_hh; it may be empty. Padding is zero.
-    """
-    units, inputs = weight_ih.shape
-    width = padded(units)
-    for block in range(0, units, PADDING):  # a block of columns at a time: a transposition by cache lines
-        for j in range(units):
-            for k in range(block, min(block + PADDING, units)):
-                forward[k * width + j] = weight_hh[j, k]
-    copy(forward[units * width :], bias)
-    for k in range(inputs):
-        row = forward[(units + 1 + k) * width : (units + 2 + k) * width]
-        for j in range(units):
-            row[j] = weight_ih[j, k]
-    for k in range(units + 1 + inputs):
-        fill(forward[k * width + units : (k + 1) * width], 0)
-    if backward.size:
-        for j in range(units):
-            row = backward[j * width : (j + 1) * width]
-            copy(row, weight_hh[j])
-            fill(row[units:], 0)
 
 
 @compiled
@@ -80,8 +32,21 @@ def _last_step(lengths, steps, begin, end):
         return steps
     longest = 0
     for b in range(begin, end):
-        longest = max(longest, lengths[b])
+        longest = lengths[b] if lengths[b] > longest else longest
     return longest
+
+
+@compiled
+def _rows_at(lengths, t, begin, end):
+    """How many rows there are from begin to the last one that needs step t.
+
+    Rows sorted by length, as they come from a PackedSequence, are then spared all of their padding.
+    """
+    if lengths.size == 0:
+        return end - begin
+    while end > begin and lengths[end - 1] <= t:
+        end -= 1
+    return end - begin
 
 
 @compiled
@@ -115,7 +80,7 @@ def over_time(history, inputs, rows, initial_state, lengths, weights, units, rel
         if t < last:
             multiply(
                 history, following, row, ZERO, history, here, row, ONE, units, here + width, 1 + size,
-                weights, ZERO, width, end - begin, width,
+                weights, ZERO, width, _rows_at(lengths, t, begin, end), width,
             )  # fmt: skip
         for b in range(begin, end):
             at = ((t + 1) * batch + b) * row
@@ -185,7 +150,7 @@ def through_time(
             at = (t * batch + begin) * width
             multiply(
                 grads, at, width, ONE, grads, at + batch * width, width, ONE, units, ZERO, ZERO,
-                weights, ZERO, width, end - begin, width,
+                weights, ZERO, width, _rows_at(lengths, t + 1, begin, end), width,
             )  # fmt: skip
         for b in range(begin, end):
             length = lengths[b] if lengths.size else steps
@@ -221,23 +186,11 @@ def weight_gradients(history, grads, sums, units, size, begin, end):
     row = width + padded(1 + size)
     total = grads.size // width
     for k in range(0, total, DEPTH):
+        depth = DEPTH if total - k > DEPTH else total - k
         multiply(
-            sums, begin * row, row, k, grads, k * width + begin, ONE, width, min(DEPTH, total - k), ZERO, ZERO,
+            sums, begin * row, row, k, grads, k * width + begin, ONE, width, depth, ZERO, ZERO,
             history, k * row, row, end - begin, row,
         )  # fmt: skip
-
-
-@cached
-def unpack_gradients(sums, weight_ih, weight_hh, bias):
-    """Copy sums, as `weight_gradients` leaves them, into gradients of the weights' own shapes."""
-    units, size = weight_ih.shape
-    width = padded(units)
-    row = width + padded(1 + size)
-    for j in range(units):
-        at = j * row
-        copy(weight_hh[j], sums[at : at + units])
-        bias[j] = sums[at + width]
-        copy(weight_ih[j], sums[at + width + 1 : at + width + 1 + size])
 
 
 @cached

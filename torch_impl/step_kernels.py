@@ -20,8 +20,10 @@ import math
 
 import numpy as np
 
-from torch_impl.kernels import copy, fill, over_time, pack, padded, through_time, weight_gradients
-from torch_impl.tiles import ONE, ZERO, cached, compiled, flush_denormals, multiply, restore_denormals
+from torch_impl.jit import cached, compiled
+from torch_impl.kernels import over_time, through_time, weight_gradients
+from torch_impl.layout import copy, fill, pack, padded
+from torch_impl.tiles import ONE, ZERO, flush_denormals, multiply, restore_denormals
 
 BEGIN, ROWS, UNITS, END, ALL = 0, 1, 2, 3, 4
 
@@ -48,7 +50,7 @@ def _cross_entropy(values, label, batch):
     """The loss of one row of logits, which become the gradient of the mean over the batch."""
     largest = values[0]
     for o in range(values.size):
-        largest = max(largest, values[o])
+        largest = values[o] if values[o] > largest else largest
     total = 0.0
     for o in range(values.size):
         total += math.exp(values[o] - largest)
@@ -172,18 +174,18 @@ def train(
     """
     before = flush_denormals()
     units, batch = weights[1].shape[0], batches.shape[1]
-    if part == ALL:
-        end = max(units, batch)
+    every = part == ALL
+    last_row, last_unit = batch if every else end, units if every else end
     for i in range(batches.shape[0]):
-        if part in (ALL, BEGIN):
+        if every or part == BEGIN:
             begin_step(weights, buffers)
             one = settings[4]
             settings[0] = settings[5] * np.sqrt(one - one * powers[1]) / (one - one * powers[0])
-        if part in (ALL, ROWS):
-            rows_of_step(inputs, labels, targets, batches[i], weights, buffers, relu, begin, min(end, batch))
-        if part in (ALL, UNITS):
-            units_of_step(weights, moments, buffers, settings, begin, min(end, units))
-        if part in (ALL, END):
+        if every or part == ROWS:
+            rows_of_step(inputs, labels, targets, batches[i], weights, buffers, relu, begin, last_row)
+        if every or part == UNITS:
+            units_of_step(weights, moments, buffers, settings, begin, last_unit)
+        if every or part == END:
             total = 0.0
             for b in range(batch):
                 total += buffers[9][b]

@@ -8,50 +8,18 @@ multiply-add on IEEE numbers: nothing is reassociated, and NaN and infinity beha
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
-import llvmlite.binding  # type: ignore[import-untyped]
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic as _intrinsic
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
 
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-_WIDE = _FEATURES.get("avx512f", False)
-
-# Bytes of a vector, and the largest tile whose accumulators fit the registers: 32 of 64 bytes with AVX-512, else 16 of
-# 32 bytes (AVX2; elsewhere LLVM splits each in two). One vector each is left for the two factors.
-VECTOR_BYTES = 64 if _WIDE else 32
-MAX_ROWS = 6 if _WIDE else 4
-MAX_WIDTH = 4 if _WIDE else 2
+from torch_impl.jit import MAX_ROWS, MAX_WIDTH, VECTOR_BYTES, compiled, intrinsic
 
 _INDEX = ir.IntType(64)
 
 # For the arguments of `multiply`: Numba compiles a function anew for every combination of literal integers.
 ZERO, ONE = np.int64(0), np.int64(1)
-
-# Numba's decorators as this library uses them, typed Any since what they decorate is no longer Python: without the
-# interpreter's lock, with IEEE division, and nothing reassociated.
-compiled: Any = njit(nogil=True, error_model="numpy")
-intrinsic: Any = _intrinsic
-
-
-def _sources() -> tuple[tuple[int, int], ...]:
-    """Time and size of every file whose code ends in the cached functions."""
-    names = ("tiles", "hyperbolic", "kernels", "step_kernels")
-    stats = [Path(__file__).with_name(name + ".py").stat() for name in names]
-    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
-
-
-def cached(function: Any) -> Any:
-    """`compiled`, for what is called from Python: the machine code is kept on disk.
-
-    Numba would take it for fresh as long as the function's own file is unchanged; here, all files that it draws on.
-    """
-    dispatcher: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
-    dispatcher._cache._cache_file._source_stamp = _sources()
-    return dispatcher
 
 
 def _data(context: Any, builder: Any, signature: Any, args: Any, position: int) -> Any:
@@ -139,7 +107,6 @@ def _make_column(width: int) -> Any:
     """A function over all rows of a panel `width` vectors wide, in tiles of as many rows as fit."""
     whole, half, pair, single = (_make_tile(min(rows, MAX_ROWS), width) for rows in (6, 3, 2, 1))
 
-    @compiled
     def column(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, b_at, b_row, rows):
         done = 0
         while done < rows:
@@ -158,7 +125,10 @@ def _make_column(width: int) -> Any:
                 single(c, to, c_row, add, a, fr, a_row, a_step, depth, fr2, depth2, b, b_at, b_row)
                 done += 1
 
-    return column
+    # Machine code is linked by name. Numba tells functions of one name apart by a count that starts anew in every
+    # process, so that code kept by two of them would call each other's columns.
+    column.__name__ = column.__qualname__ = f"column_{VECTOR_BYTES}_{MAX_ROWS}x{width}"
+    return compiled(column)
 
 
 @intrinsic

@@ -15,7 +15,7 @@ from torch_impl.paths import chosen_path, forced_path
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl import compiled, hyperbolic, kernels, step_kernels, tiles
+from torch_impl import compiled, hyperbolic
 
 
 @pytest.fixture(autouse=True)
@@ -208,9 +208,3 @@ def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.
     finally:
         for cache in caches:
             cache.cache_clear()
-
-
-def test_compiled_code_is_kept_until_any_of_its_sources_changes() -> None:
-    for function in (kernels.forward, kernels.backward, step_kernels.train, hyperbolic.tanh_):
-        assert function._cache._cache_file._source_stamp == tiles._sources()
-    assert len(set(tiles._sources())) == 4
