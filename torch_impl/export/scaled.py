@@ -1,0 +1,57 @@
+"""What both kinds of export share: the scaling that goes with a model, and what can be exported at all."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from torch_impl.models import Classifier, Regressor, Speller
+
+__all__ = ["ExportError", "Scaling", "check_model", "check_scaling"]
+
+AnyModel = Classifier | Regressor | Speller
+
+
+class ExportError(Exception):
+    """A model cannot be exported, or a package that this needs is missing. The message is one sentence."""
+
+
+class Scaling(NamedTuple):
+    """(values - shift) / scale goes into the model; predictions * target_scale + target_shift come out.
+
+    shift, scale: numbers [inputs], scale nowhere 0. target_shift, target_scale: [outputs], or None for predictions as
+    they are (always for a classifier and a speller).
+    """
+
+    shift: Any
+    scale: Any
+    target_shift: Any = None
+    target_scale: Any = None
+
+
+def check_model(model: Any) -> AnyModel:
+    """The model, or TypeError for anything but one of this library's three."""
+    if not isinstance(model, (Classifier, Regressor, Speller)):
+        raise TypeError(f"model must be a Classifier, Regressor or Speller, got {type(model).__name__}")
+    return model
+
+
+def check_scaling(model: AnyModel, scaling: Any) -> Scaling | None:
+    """Scaling as float32 arrays that fit the model; ValueError otherwise."""
+    if scaling is None:
+        return None
+    targets = (scaling.target_shift, scaling.target_scale)
+    if any(part is not None for part in targets) and not isinstance(model, Regressor):
+        raise ValueError(f"target_shift and target_scale must be None for a {type(model).__name__}")
+    outputs = model.dense.out_features if isinstance(model, Regressor) else 0
+    sizes = dict.fromkeys(("shift", "scale"), model.input_cell.inputs)
+    if targets != (None, None):
+        sizes.update(dict.fromkeys(("target_shift", "target_scale"), outputs))
+    arrays = {name: np.asarray(getattr(scaling, name), np.float32) for name in sizes}
+    for name, size in sizes.items():
+        if arrays[name].shape != (size,) or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} must be {size} finite numbers, got {arrays[name].tolist()!r:.60}")
+        if name.endswith("scale") and not arrays[name].all():
+            raise ValueError(f"{name} must be nowhere 0 in float32")
+    return Scaling(**arrays)

@@ -1,0 +1,155 @@
+"""A model as a program of torch.export: dynamic batch and steps, loaded with plain PyTorch, without this library.
+
+    program = torch.export.load("model.pt2").module()
+    logits = program(inputs, lengths)
+
+inputs: float tensor [batch, steps, inputs] in the dtype of the weights. lengths: int64 [batch] (only when exported with
+lengths); one beyond steps counts as steps, one below 0 as 0. Results: a classifier's logits [batch, classes], a
+regressor's predictions [batch, steps, outputs], a speller's tokens [batch, max_steps] and logits [batch, max_steps,
+vocabulary].
+
+torch.export would unroll PyTorch's own kernel to one fixed number of steps, so the recurrence is torch's scan here.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torch_impl.cells import ACTIVATIONS, BasicRNNCell
+from torch_impl.checkpoints.files import write_atomically
+from torch_impl.export.scaled import AnyModel, ExportError, Scaling, check_model, check_scaling
+from torch_impl.models import Classifier, Regressor, Speller
+
+__all__ = ["build_program", "to_torch"]
+
+
+def to_torch(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    lengths: bool = True,
+    scaling: Scaling | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Any:
+    """Write the model to `path` (usually *.pt2) for torch.export.load, and return the torch.export.ExportedProgram.
+
+    lengths: whether the program takes them. scaling: what was applied to the data, or None. metadata: text by file
+    name, kept in the archive as torch.export.load's extra_files. Raises TypeError or ValueError that names the
+    argument, ExportError where this PyTorch lacks scan, and CheckpointError when the file cannot be written.
+    """
+    program = build_program(model, lengths, scaling)
+    stream = io.BytesIO()
+    torch.export.save(program, stream, extra_files=dict(metadata or {}))
+    write_atomically(Path(path), stream.getvalue())
+    return program
+
+
+def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None = None) -> Any:
+    """The model as a torch.export.ExportedProgram; see `to_torch`."""
+    scaling = check_scaling(check_model(model), scaling)
+    module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
+    bias = model.input_cell.bias
+    examples: tuple[Tensor, ...] = (bias.new_zeros(3, 5, model.input_cell.inputs),)
+    batch, steps = torch.export.Dim("batch"), torch.export.Dim("steps")
+    shapes: tuple[dict[int, Any], ...] = ({0: batch, 1: steps},)
+    if lengths:
+        examples += (torch.tensor([5, 0, 2], device=bias.device),)
+        shapes += ({0: batch},)
+    with torch.no_grad():
+        return torch.export.export(module, examples, dynamic_shapes={"arguments": shapes})
+
+
+class _Exported(nn.Module):
+    """The model's own parameters, and its formulas written with scan."""
+
+    def __init__(self, model: AnyModel, scan: Callable[..., Any], scaling: Scaling | None) -> None:
+        super().__init__()
+        self.shift: Tensor | None
+        self.scale: Tensor | None
+        self.target_shift: Tensor | None
+        self.target_scale: Tensor | None
+        self.model = copy.deepcopy(model)
+        self._scan = scan
+        for name, array in (scaling or Scaling(None, None))._asdict().items():
+            self.register_buffer(name, None if array is None else torch.from_numpy(array).to(model.input_cell.bias))
+
+    def forward(self, *arguments: Tensor) -> Any:
+        inputs, lengths = arguments if len(arguments) == 2 else (arguments[0], None)
+        model = self.model
+        if self.shift is not None and self.scale is not None:
+            inputs = (inputs - self.shift) / self.scale
+        outputs, state = self._run(model.input_cell, inputs, lengths)
+        if isinstance(model, Classifier):
+            return model.dense(state)
+        if isinstance(model, Speller):
+            return self._spell(model, state)
+        return self._regress(model, outputs, lengths)
+
+    def _run(self, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(outputs [batch, steps, units], state [batch, units]) under the length law."""
+        activation, weight_hh = ACTIVATIONS[cell.activation], cell.weight_hh
+        first = inputs.new_zeros(inputs.shape[0], cell.units)
+        parts = (inputs @ cell.weight_ih.T + cell.bias).transpose(0, 1)
+        steps = torch.arange(inputs.shape[1], device=inputs.device)
+
+        def plain(state: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+            state = activation(part + state @ weight_hh.T)
+            return state, state.clone()
+
+        def masked(state: Tensor, here: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            assert lengths is not None
+            part, step = here
+            new = activation(part + state @ weight_hh.T)
+            valid = (step < lengths)[:, None]
+            return torch.where(valid, new, state), torch.where(valid, new, 0.0)
+
+        state, outputs = (
+            self._scan(plain, first, parts) if lengths is None else self._scan(masked, first, (parts, steps))
+        )
+        return outputs.transpose(0, 1), state
+
+    def _regress(self, model: Regressor, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        predictions = model.dense(outputs)
+        if model.projection == "wrapped" and lengths is not None:
+            valid = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
+            predictions = torch.where(valid[:, :, None], predictions, 0.0)
+        if self.target_scale is not None and self.target_shift is not None:
+            predictions = predictions * self.target_scale + self.target_shift
+        return predictions
+
+    def _spell(self, model: Speller, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Greedy decoding, as `Decoder.decode`, for max_steps steps."""
+        decoder, cell = model.decoder, model.decoder.rnn.cell
+        activation, end = ACTIVATIONS[cell.activation], decoder.end
+        of_tokens = cell.weight_ih.T  # a one-hot token times it is one of its rows
+
+        def step(carried: tuple[Tensor, Tensor, Tensor], _: Tensor) -> tuple[Any, Any]:
+            before, token, going = carried
+            new = activation(of_tokens[token] + cell.bias + before @ cell.weight_hh.T)
+            new = torch.where(going[:, None], new, before)
+            logits = new @ decoder.dense.weight.T + decoder.dense.bias
+            written = torch.where(going, logits.argmax(1), end)
+            collected = written.clone(), torch.where(going[:, None], logits, 0.0)
+            return (new, written, going & (written != end)), collected
+
+        token = torch.full((state.shape[0],), decoder.start, device=state.device)
+        first = (state, token, torch.ones_like(token, dtype=torch.bool))
+        _, (tokens, logits) = self._scan(step, first, torch.arange(model.max_steps, device=state.device))
+        return tokens.transpose(0, 1), logits.transpose(0, 1)
+
+
+def _scan() -> Callable[..., Any]:
+    try:
+        from torch._higher_order_ops.scan import scan
+    except ImportError:
+        raise ExportError(
+            f"torch.export of a recurrence needs torch's scan, which PyTorch {torch.__version__} lacks; update PyTorch"
+        ) from None
+    return scan
