@@ -25,17 +25,21 @@ from data.doors.train_mnist import mnist_command
 from data.doors.train_series import series_command
 from data.doors.train_speller import speller_command
 from data.doors.train_vowels import vowels_command
+from data.doors.training import Train, train_task
 
 __all__ = ["command_line"]
 
 
-def command_line(name: str, title: str, backend: Callable[[str, int | None], Any]) -> click.Group:
+def command_line(
+    name: str, title: str, backend: Callable[[str, int | None], Any], trained: Train = train_task
+) -> click.Group:
     """The click group of one implementation: `show` and the groups `train` and `predict`; more commands can be added.
 
     name: the implementation's package, also in the default output folders. title: one sentence for --help.
     backend: (device, threads) -> adapter; it is called, and so may import its framework, only when a command runs. It
     raises ImportError when the framework is missing and ValueError for a device that is not there; either message is
-    shown to the user as it is.
+    shown to the user as it is. trained: what a train command does, by default to train from beginning to end; it gets
+    all options of the command, so that an implementation may add its own.
     """
     settings = {"help_option_names": ["-h", "--help"]}
 
@@ -48,10 +52,10 @@ def command_line(name: str, title: str, backend: Callable[[str, int | None], Any
         pass
 
     main.add_command(show_command(name, backend))
-    train.add_command(mnist_command(name, backend))
-    train.add_command(series_command(name, backend))
-    train.add_command(speller_command(name, backend))
-    train.add_command(vowels_command(name, backend))
+    train.add_command(mnist_command(name, backend, trained))
+    train.add_command(series_command(name, backend, trained))
+    train.add_command(speller_command(name, backend, trained))
+    train.add_command(vowels_command(name, backend, trained))
 
     @main.group(name="predict", help="Use what a training left behind.", short_help="Use a trained program.")
     def predict() -> None:

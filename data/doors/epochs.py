@@ -1,94 +1,35 @@
-"""Training by epochs, as several commands do it: batches, progress, one line and one entry of results per epoch."""
+"""What several commands report of training by epochs: a line and a curve, accuracies of large sets, the weights."""
 
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-import click
 import numpy as np
-from tqdm import tqdm
 
 from data.doors.plots import learning_curve
-from data.doors.runs import Run, check_losses, write_atomically
+from data.doors.runs import write_atomically
 
 __all__ = [
     "WEIGHTS_FILE",
     "curve_plot",
     "epoch_line",
     "forward",
-    "record_and_print",
     "save_weights",
-    "train_epochs",
 ]
 
 WEIGHTS_FILE = "weights.npz"
-_CHUNK = 10  # iterations between two updates of the progress bar: some 50 ms
 _ROWS_AT_ONCE = 10_000  # rows per forward pass: MNIST's test set in one piece, a larger set in bounded memory
-
-# From the last batch's row numbers to (accuracy on that batch, accuracy on the test set).
-Measure = Callable[[np.ndarray], "tuple[float, float]"]
-
-
-def train_epochs(
-    trainer: Any,
-    take: Callable[[int], np.ndarray],
-    epochs: int,
-    iterations: int,
-    measure: Measure,
-    bar: tqdm,
-    done: Callable[[dict[str, Any]], None],
-) -> None:
-    """Train `epochs` epochs of `iterations` batches, take(iterations) giving an epoch's; done gets its figures.
-
-    Raises NotFiniteError where the loss stops being finite.
-    """
-    for epoch in range(1, epochs + 1):
-        start = time.perf_counter()
-        batches = take(iterations)
-        losses = np.empty(iterations)
-        for first in range(0, iterations, _CHUNK):
-            part = slice(first, min(first + _CHUNK, iterations))
-            losses[part] = trainer.run(batches[part])
-            check_losses(losses[part], (epoch - 1) * iterations + first)
-            bar.update(part.stop - part.start)
-        trained = time.perf_counter()
-        train_accuracy, test_accuracy = measure(batches[-1])
-        figures = {
-            "epoch": epoch,
-            "train_accuracy": train_accuracy,
-            "test_accuracy": test_accuracy,
-            "loss": float(losses.mean()),
-            "training_seconds": round(trained - start, 3),
-            "seconds": round(time.perf_counter() - start, 3),
-        }
-        done(figures)
-
-
-def record_and_print(run: Run, epochs: int) -> Callable[[dict[str, Any]], None]:
-    """What a command with one training does with each epoch's figures: results.json and a line."""
-
-    def done(figures: dict[str, Any]) -> None:
-        run.results["epochs"].append(figures)
-        run.save()
-        with tqdm.external_write_mode():
-            click.echo(epoch_line(figures, epochs))
-
-    return done
 
 
 def epoch_line(figures: dict[str, Any], epochs: int) -> str:
-    return "epoch %*d/%d   train accuracy %.4f   test accuracy %.4f   loss %.4f   %.1f s" % (
-        len(str(epochs)),
-        figures["epoch"],
-        epochs,
-        figures["train_accuracy"],
-        figures["test_accuracy"],
-        figures["loss"],
-        figures["seconds"],
-    )
+    """A line with an epoch's figures; the accuracies of the training and the test set where there is one."""
+    parts = ["epoch %*d/%d" % (len(str(epochs)), figures["epoch"], epochs)]
+    for part in ("train", "test"):
+        if part + "_accuracy" in figures:
+            parts.append("%s accuracy %.4f" % (part, figures[part + "_accuracy"]))
+    return "   ".join(parts + ["loss %.4f" % figures["loss"], "%.1f s" % figures["seconds"]])
 
 
 def forward(trainer: Any, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:

@@ -7,24 +7,21 @@ from typing import Any, Callable
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from data import mnist
-from data.batches import BatchStream
-from data.doors.epochs import curve_plot, forward, record_and_print, train_epochs
 from data.doors.options import (
     backend_options,
     count_option,
     learning_rate_option,
-    open_backend,
     output_option,
     plain_failures,
     seed_option,
 )
-from data.doors.runs import Run, prepare_folder
-from data.programs import MNIST, MNIST_EPOCHS, Model
+from data.doors.tasks import EpochTask, Part
+from data.doors.training import Train, train_task
+from data.programs import MNIST, MNIST_EPOCHS, Adam, Model, Program
 
-__all__ = ["image_options", "load_images", "mnist_command"]
+__all__ = ["ImageTask", "image_options", "load_images", "mnist_command"]
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,8 +42,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def mnist_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
-    """The command `train mnist` of the implementation `name`; see `data.doors.command_line` for backend."""
+def mnist_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+    """The command `train mnist` of the implementation `name`; see `data.doors.command_line` for the arguments."""
 
     @click.command("mnist", short_help="Classify images, reading each as a sequence of rows.")
     @count_option("--epochs", MNIST_EPOCHS, "Epochs to train.")
@@ -66,20 +63,59 @@ def mnist_command(name: str, backend: Callable[[str, int | None], Any]) -> click
         loss and the seconds. The folder --output gets results.json and learning_curve.png.
         """
         with plain_failures():
-            _train(name, backend, options)
+            trained(name, backend, options, prepare)
 
     return train
 
 
-def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
-    prepare_folder(options["output"])
+class ImageTask(EpochTask):
+    """Images read as sequences of rows, by a classifier or a speller."""
+
+    rows_name = "images"
+
+    def __init__(self, program: Program, name: str, options: dict[str, Any], images: mnist.Mnist, model: Model) -> None:
+        """targets are the labels; a subclass may replace them. A --batch-size that does not fit ends the command."""
+        rows, steps, inputs = images.train.images.shape
+        if options["batch_size"] > rows:
+            raise click.BadParameter(
+                "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
+            )
+        self.program, self.implementation = program.name, name
+        cell = model.cell._replace(units=options["units"])
+        self.model = model._replace(cell=cell, inputs=inputs)
+        self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
+        self.train, self.test = (self.part(part) for part in (images.train, images.test))
+        if len(images.validation.labels):
+            self.validation = self.part(images.validation)
+            self.monitor = ("validation_accuracy", "max")
+        self.batch, self.seeds = options["batch_size"], [options["seed"]]
+        self.per_round = rows // self.batch
+        self.iterations = options["epochs"] * self.per_round
+        self.source = "MNIST" if options["folder"] is None else str(Path(options["folder"]).resolve())
+        sizes = {part: len(getattr(images, part).labels) for part in images._fields}
+        self.facts = {
+            "hyperparameters": _hyperparameters(options, self.model, self.optimizer, self.per_round),
+            "data": dict(sizes, source=self.source, steps=steps, inputs=inputs),
+        }
+        self.header = [
+            "%s: %d training and %d test images of %dx%d, %s; %d iterations of %d images per epoch"
+            % (self.source, rows, sizes["test"], steps, inputs, self.what(), self.per_round, self.batch)
+        ]
+
+    def part(self, images: mnist.LabelledImages) -> Part:
+        return Part(images.images, images.labels)
+
+    def what(self) -> str:
+        """What the images are told apart as, for the header."""
+        self.facts["data"]["classes"] = self.model.outputs
+        return "%d classes" % self.model.outputs
+
+
+def prepare(name: str, options: dict[str, Any]) -> ImageTask:
+    """The task for the options of the command line."""
     images = load_images(options["folder"], options["validation_size"])
-    rows, steps, inputs = images.train.images.shape
-    if options["batch_size"] > rows:
-        raise click.BadParameter(
-            "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
-        )
     classes = 1 + int(max(part.labels.max() for part in images if len(part.labels)))
+    task = ImageTask(MNIST, name, options, images, MNIST.model._replace(outputs=max(classes, 2)))
     unseen = np.setdiff1d(np.arange(classes), images.train.labels)
     if len(unseen):
         click.echo(
@@ -87,44 +123,7 @@ def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[s
             % (classes, classes - 1, len(unseen), unseen[0]),
             err=True,
         )
-    cell = MNIST.model.cell._replace(units=options["units"])
-    model = MNIST.model._replace(cell=cell, inputs=inputs, outputs=max(classes, 2))
-    optimizer = MNIST.optimizer._replace(learning_rate=options["learning_rate"])
-    adapter = open_backend(backend, options["device"], options["threads"])
-    stream = BatchStream(rows, options["batch_size"], options["seed"])
-    iterations = rows // stream.batch
-    source = "MNIST" if options["folder"] is None else str(Path(options["folder"]).resolve())
-    sizes = {part: len(getattr(images, part).labels) for part in images._fields}
-    run = Run(
-        options["output"],
-        "learning_curve.png",
-        lambda results: curve_plot(name, source, "images", results["epochs"]),
-        {
-            "program": MNIST.name,
-            "implementation": name,
-            "hyperparameters": _hyperparameters(options, model, optimizer, iterations),
-            "data": dict(sizes, source=source, steps=steps, inputs=inputs, classes=model.outputs),
-            "backend": dict(adapter.describe()),
-            "epochs": [],
-        },
-    )
-    click.echo(
-        "%s: %d training and %d test images of %dx%d, %d classes; %d iterations of %d images per epoch"
-        % (source, rows, sizes["test"], steps, inputs, model.outputs, iterations, stream.batch)
-    )
-    click.echo(", ".join("%s %s" % item for item in run.results["backend"].items()))
-    weights = adapter.initial_weights(model, options["seed"])
-    trainer = adapter.trainer(model, weights, optimizer, images.train.images, images.train.labels)
-
-    def measure(last: np.ndarray) -> tuple[float, float]:
-        return (
-            _accuracy(adapter, trainer, images.train.images[last], images.train.labels[last]),
-            _accuracy(adapter, trainer, images.test.images, images.test.labels),
-        )
-
-    with run.recording(), tqdm(total=options["epochs"] * iterations, unit="it", disable=None) as bar:
-        done = record_and_print(run, options["epochs"])
-        train_epochs(trainer, stream.take, options["epochs"], iterations, measure, bar, done)
+    return task
 
 
 def load_images(folder: str | None, validation_size: int) -> mnist.Mnist:
@@ -135,7 +134,7 @@ def load_images(folder: str | None, validation_size: int) -> mnist.Mnist:
         raise click.BadParameter("%s." % error, param_hint="'--validation-size'") from error
 
 
-def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Any, iterations: int) -> dict[str, Any]:
+def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Adam, iterations: int) -> dict[str, Any]:
     return {
         "epochs": options["epochs"],
         "iterations_per_epoch": iterations,
@@ -145,7 +144,3 @@ def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Any, iter
         "cell": dict(model.cell._asdict()),
         "optimizer": dict(optimizer._asdict(), kind="adam"),
     }
-
-
-def _accuracy(adapter: Any, trainer: Any, images: np.ndarray, labels: np.ndarray) -> float:
-    return float(adapter.in_top_k(forward(trainer, images), labels, 1).mean())

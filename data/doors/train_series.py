@@ -6,30 +6,28 @@ from typing import Any, Callable
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from data import series
 from data.doors.options import (
     backend_options,
     count_option,
     learning_rate_option,
-    open_backend,
     output_option,
     plain_failures,
     seed_option,
 )
 from data.doors.plots import truth_against_prediction
-from data.doors.runs import Run, check_losses, prepare_folder
+from data.doors.tasks import Part, Task
+from data.doors.training import Train, train_task
 from data.programs import SERIES
 
 __all__ = ["series_command"]
 
 _REPORT_EVERY = 100  # iterations, as in the chapter
-_CHUNK = 20  # iterations between two updates of the progress bar
 
 
-def series_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
-    """The command `train series` of the implementation `name`; see `data.doors.command_line` for backend."""
+def series_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+    """The command `train series` of the implementation `name`; see `data.doors.command_line` for the arguments."""
     model = SERIES.model
 
     @click.command("series", short_help="Fit a time series, one output per step.")
@@ -55,60 +53,74 @@ def series_command(name: str, backend: Callable[[str, int | None], Any]) -> clic
         results.json and prediction.png.
         """
         with plain_failures():
-            _train(name, backend, options)
+            trained(name, backend, options, prepare)
 
     return train
 
 
-def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
-    prepare_folder(options["output"])
-    cell = SERIES.model.cell._replace(units=options["units"])
-    model = SERIES.model._replace(cell=cell, projection=options["projection"])
-    optimizer = SERIES.optimizer._replace(learning_rate=options["learning_rate"])
-    adapter = open_backend(backend, options["device"], options["threads"])
-    facts: dict[str, Any] = {
-        "program": SERIES.name,
-        "implementation": name,
-        "hyperparameters": {
-            "iterations": options["iterations"],
-            "projection": model.projection,
-            "seed": options["seed"],
-            "cell": dict(cell._asdict()),
-            "optimizer": dict(optimizer._asdict(), kind="adam"),
-        },
-        "backend": dict(adapter.describe()),
-        "mse": [],  # of each iteration, before its step
-        "prediction": None,
-    }
-    run = Run(options["output"], "prediction.png", lambda results: _plot(name, results), facts)
-    click.echo(
-        "The series: 1 sequence of %d steps; %d units, %s projection" % (SERIES.steps, cell.units, model.projection)
-    )
-    click.echo(", ".join("%s %s" % item for item in run.results["backend"].items()))
-    inputs, targets = series.training_pair()
-    trainer = adapter.trainer(model, adapter.initial_weights(model, options["seed"]), optimizer, inputs, targets)
-    with run.recording():
-        _fit(trainer, options["iterations"], run.results["mse"])
-        run.results["final_mse"] = _mse(trainer.forward(inputs), targets)
-        run.results["prediction"] = _predict(trainer)
-        click.echo(
+class SeriesTask(Task):
+    """One sequence, again and again; every iteration's loss is kept, and a line printed every hundredth."""
+
+    program = SERIES.name
+    plot_name = "prediction.png"
+    chunk = 20
+    monitor = ("mse", "min")
+    saves_rounds = False
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.implementation = name
+        cell = SERIES.model.cell._replace(units=options["units"])
+        self.model = SERIES.model._replace(cell=cell, projection=options["projection"])
+        self.optimizer = SERIES.optimizer._replace(learning_rate=options["learning_rate"])
+        self.train = Part(*series.training_pair())
+        self.batch, self.seeds = SERIES.batch, [options["seed"]]
+        self.iterations, self.per_round = options["iterations"], _REPORT_EVERY
+        self.facts = {
+            "hyperparameters": {
+                "iterations": options["iterations"],
+                "projection": self.model.projection,
+                "seed": options["seed"],
+                "cell": dict(cell._asdict()),
+                "optimizer": dict(self.optimizer._asdict(), kind="adam"),
+            },
+        }
+        self.header = [
+            "The series: 1 sequence of %d steps; %d units, %s projection"
+            % (SERIES.steps, cell.units, self.model.projection)
+        ]
+
+    def start(self) -> dict[str, Any]:
+        return {"mse": [], "prediction": None}  # mse: of each iteration, before its step
+
+    def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
+        results["mse"].extend(float("%.9g" % loss) for loss in losses)
+
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        return {"iteration": done, "mse": float("%.9g" % losses[-1])}
+
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Nothing: `seen` has entered every loss."""
+
+    def line(self, figures: dict[str, Any]) -> str | None:
+        if figures["iteration"] % _REPORT_EVERY:
+            return None
+        return "iteration %*d   MSE %.6f" % (len(str(self.iterations)), figures["iteration"], figures["mse"])
+
+    def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        results["final_mse"] = _mse(trainer.forward(self.train.inputs), self.train.targets)
+        results["prediction"] = _predict(trainer)
+        return [
             "after %d iterations   MSE %.6f   predicting the last %d points   MSE %.6f"
-            % (options["iterations"], run.results["final_mse"], SERIES.steps, run.results["prediction"]["mse"])
-        )
+            % (len(results["mse"]), results["final_mse"], SERIES.steps, results["prediction"]["mse"])
+        ]
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        return _plot(self.implementation, results)
 
 
-def _fit(trainer: Any, iterations: int, curve: list[float]) -> None:
-    """Train on the one sequence; each iteration's loss is appended to curve, every hundredth printed."""
-    with tqdm(total=iterations, unit="it", disable=None) as bar:
-        for first in range(0, iterations, _CHUNK):
-            count = min(_CHUNK, iterations - first)
-            losses = trainer.run(np.zeros((count, 1), dtype=np.int64))
-            check_losses(losses, first)
-            curve.extend(float("%.9g" % loss) for loss in losses)
-            bar.update(count)
-            if len(curve) % _REPORT_EVERY == 0:
-                with tqdm.external_write_mode():
-                    click.echo("iteration %*d   MSE %.6f" % (len(str(iterations)), len(curve), curve[-1]))
+def prepare(name: str, options: dict[str, Any]) -> SeriesTask:
+    """The task for the options of the command line."""
+    return SeriesTask(name, options)
 
 
 def _predict(trainer: Any) -> dict[str, Any]:

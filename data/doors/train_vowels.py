@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Callable
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from data import vowels
 from data.batches import BatchStream, bucketed, padding_share
-from data.doors.epochs import curve_plot, epoch_line, forward, save_weights, train_epochs
+from data.doors.epochs import curve_plot, epoch_line, save_weights
 from data.doors.options import (
     backend_options,
     count_option,
     learning_rate_option,
-    open_backend,
     output_option,
     plain_failures,
     seed_option,
 )
-from data.doors.runs import Run, prepare_folder
+from data.doors.tasks import EpochTask, Part
+from data.doors.training import Train, train_task
 from data.programs import VOWELS, VOWELS_EPOCHS
 
 __all__ = ["vowels_command"]
@@ -28,8 +28,8 @@ __all__ = ["vowels_command"]
 _SEEDS = 5
 
 
-def vowels_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
-    """The command `train vowels` of the implementation `name`; see `data.doors.command_line` for backend."""
+def vowels_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+    """The command `train vowels` of the implementation `name`; see `data.doors.command_line` for the arguments."""
 
     @click.command("vowels", short_help="Tell nine speakers apart by utterances of different lengths.")
     @count_option("--epochs", VOWELS_EPOCHS, "Epochs to train.")
@@ -56,94 +56,100 @@ def vowels_command(name: str, backend: Callable[[str, int | None], Any]) -> clic
         weights.npz (of the last one).
         """
         with plain_failures():
-            _train(name, backend, options)
+            trained(name, backend, options, prepare)
 
     return train
 
 
-def _train(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
-    prepare_folder(options["output"])
-    speakers = vowels.standardized(vowels.load())
-    rows, _, inputs = speakers.train.inputs.shape
-    if options["batch_size"] > rows:
-        raise click.BadParameter(
-            "%d is more than the %d training utterances." % (options["batch_size"], rows), param_hint="'--batch-size'"
-        )
-    model = VOWELS.model._replace(cell=VOWELS.model.cell._replace(units=options["units"]))
-    optimizer = VOWELS.optimizer._replace(learning_rate=options["learning_rate"])
-    adapter = open_backend(backend, options["device"], options["threads"])
-    iterations = rows // options["batch_size"]
-    facts: dict[str, Any] = {
-        "program": VOWELS.name,
-        "implementation": name,
-        "hyperparameters": {
-            "epochs": options["epochs"],
-            "iterations_per_epoch": iterations,
-            "batch_size": options["batch_size"],
-            "bucketed": options["bucketed"],
-            "seeds": list(range(options["seed"], options["seed"] + options["seeds"])),
-            "cell": dict(model.cell._asdict()),
-            "optimizer": dict(optimizer._asdict(), kind="adam"),
-        },
-        "data": {"train": rows, "test": len(speakers.test.lengths), "source": "Japanese Vowels", "inputs": inputs},
-        "backend": dict(adapter.describe()),
-        "padding": _padding(speakers.train.lengths, options),
-        "epochs": [],  # means over the trainings so far
-        "runs": [],
-    }
-    run = Run(
-        options["output"],
-        "learning_curve.png",
-        lambda results: curve_plot(name, "Vowels", "utterances (%s)" % _seeds(results["runs"]), results["epochs"]),
-        facts,
-    )
-    click.echo(
-        "Japanese Vowels: %d training and %d test utterances of %d channels; %d iterations of %d per epoch"
-        % (rows, facts["data"]["test"], inputs, iterations, options["batch_size"])
-    )
-    click.echo(_padding_line(facts["padding"], options["bucketed"]))
-    click.echo(", ".join("%s %s" % item for item in run.results["backend"].items()))
-    with run.recording(), tqdm(total=options["seeds"] * options["epochs"] * iterations, unit="it", disable=None) as bar:
-        for seed in facts["hyperparameters"]["seeds"]:
-            _train_one(adapter, model, optimizer, speakers, seed, options, run, bar)
-        accuracies = [one["test_accuracy"] for one in run.results["runs"]]
-        run.results["mean_test_accuracy"] = float(np.mean(accuracies))
-        with tqdm.external_write_mode():
-            click.echo(
-                "mean test accuracy of %s %.4f   least %.4f   most %.4f"
-                % (_seeds(run.results["runs"]), np.mean(accuracies), min(accuracies), max(accuracies))
+class VowelsTask(EpochTask):
+    """Several trainings, each with a seed of its own; what is reported of the epochs is the mean of all."""
+
+    program = VOWELS.name
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.implementation = name
+        speakers = vowels.standardized(vowels.load())
+        rows, _, inputs = speakers.train.inputs.shape
+        if options["batch_size"] > rows:
+            raise click.BadParameter(
+                "%d is more than the %d training utterances." % (options["batch_size"], rows),
+                param_hint="'--batch-size'",
             )
+        self.model = VOWELS.model._replace(cell=VOWELS.model.cell._replace(units=options["units"]))
+        self.optimizer = VOWELS.optimizer._replace(learning_rate=options["learning_rate"])
+        self.train, self.test = (Part(part.inputs, part.speaker, part.lengths) for part in speakers)
+        self.batch, self.bucketed = options["batch_size"], options["bucketed"]
+        self.seeds = list(range(options["seed"], options["seed"] + options["seeds"]))
+        self.per_round = rows // self.batch
+        self.iterations = options["epochs"] * self.per_round
+        self.facts = {
+            "hyperparameters": {
+                "epochs": options["epochs"],
+                "iterations_per_epoch": self.per_round,
+                "batch_size": self.batch,
+                "bucketed": self.bucketed,
+                "seeds": self.seeds,
+                "cell": dict(self.model.cell._asdict()),
+                "optimizer": dict(self.optimizer._asdict(), kind="adam"),
+            },
+            "data": {
+                "train": rows,
+                "test": len(speakers.test.lengths),
+                "source": "Japanese Vowels",
+                "inputs": inputs,
+            },
+            "padding": _padding(speakers.train.lengths, options),
+        }
+        self.header = [
+            "Japanese Vowels: %d training and %d test utterances of %d channels; %d iterations of %d per epoch"
+            % (rows, len(speakers.test.lengths), inputs, self.per_round, self.batch),
+            _padding_line(self.facts["padding"], self.bucketed),
+        ]
+        self._epochs: list[dict[str, Any]] = []  # of the training in progress
 
+    def start(self) -> dict[str, Any]:
+        self._epochs = []
+        return {"epochs": [], "runs": []}  # epochs: means over the trainings so far
 
-def _train_one(
-    adapter: Any, model: Any, optimizer: Any, speakers: Any, seed: int, options: dict[str, Any], run: Run, bar: tqdm
-) -> None:
-    """One training: a line with its last epoch's figures, all of them in results.json, and its weights."""
-    train, test = speakers
-    stream = BatchStream(len(train.lengths), options["batch_size"], seed)
-    weights = adapter.initial_weights(model, seed)
-    trainer = adapter.trainer(model, weights, optimizer, train.inputs, train.speaker, train.lengths)
-    epochs: list[dict[str, Any]] = []
-
-    def take(count: int) -> np.ndarray:
+    def take(self, stream: BatchStream, count: int) -> np.ndarray:
         batches = stream.take(count)
-        return bucketed(batches, train.lengths) if options["bucketed"] else batches
+        lengths = self.train.lengths
+        return bucketed(batches, lengths) if self.bucketed and lengths is not None else batches
 
-    def accuracy(part: Any) -> float:
-        return float(adapter.in_top_k(forward(trainer, part.inputs, part.lengths), part.speaker, 1).mean())
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        self._epochs.append(figures)
 
-    def measure(last: np.ndarray) -> tuple[float, float]:
-        return accuracy(type(train)(*(array[last] for array in train))), accuracy(test)
+    def line(self, figures: dict[str, Any]) -> str | None:
+        return None
 
-    iterations = len(train.lengths) // stream.batch
-    train_epochs(trainer, take, options["epochs"], iterations, measure, bar, epochs.append)
-    save_weights(options["output"], trainer.weights())
-    run.results["runs"].append({"seed": seed, "test_accuracy": epochs[-1]["test_accuracy"], "epochs": epochs})
-    run.results["epochs"] = [_mean(same) for same in zip(*(one["epochs"] for one in run.results["runs"]))]
-    run.save()
-    spent = sum(figures["seconds"] for figures in epochs)
-    with tqdm.external_write_mode():
-        click.echo("seed %d   %s" % (seed, epoch_line(dict(epochs[-1], seconds=spent), options["epochs"])))
+    def keep(self, folder: Path, trainer: Any, ended: bool) -> None:
+        if ended:
+            save_weights(folder, trainer.weights())
+
+    def trained(self, results: dict[str, Any], seed: int) -> list[str]:
+        epochs, self._epochs = self._epochs, []
+        results["runs"].append({"seed": seed, "test_accuracy": epochs[-1]["test_accuracy"], "epochs": epochs})
+        results["epochs"] = [_mean(same) for same in zip(*(one["epochs"] for one in results["runs"]))]
+        spent = sum(figures["seconds"] for figures in epochs)
+        line = epoch_line(dict(epochs[-1], seconds=spent), self.iterations // self.per_round)
+        return ["seed %d   %s" % (seed, line)]
+
+    def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        accuracies = [one["test_accuracy"] for one in results["runs"]]
+        results["mean_test_accuracy"] = float(np.mean(accuracies))
+        return [
+            "mean test accuracy of %s %.4f   least %.4f   most %.4f"
+            % (_seeds(results["runs"]), np.mean(accuracies), min(accuracies), max(accuracies))
+        ]
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        rows = "utterances (%s)" % _seeds(results["runs"])
+        return curve_plot(self.implementation, "Vowels", rows, results["epochs"])
+
+
+def prepare(name: str, options: dict[str, Any]) -> VowelsTask:
+    """The task for the options of the command line."""
+    return VowelsTask(name, options)
 
 
 def _seeds(runs: list[dict[str, Any]]) -> str:

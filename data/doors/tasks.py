@@ -1,0 +1,151 @@
+"""A training program made ready: its data, its model, and what is reported of it. Two loops train it: the plain one of
+`data.doors.training`, and that of `torch_impl`, whose runs can be stopped and resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data.batches import BatchStream
+from data.doors.epochs import curve_plot, epoch_line, forward, save_weights
+from data.programs import Adam, Model
+
+__all__ = ["EpochTask", "Part", "Task"]
+
+
+class Part(NamedTuple):
+    """Rows of a data set: inputs [rows, steps, inputs]; targets by row, as the model's kind wants them; lengths,
+    integers [rows], or None where all rows are whole."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    lengths: np.ndarray | None = None
+
+    def rows(self, chosen: np.ndarray) -> Part:
+        """Some of the rows, by their numbers."""
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Part(self.inputs[chosen], self.targets[chosen], lengths)
+
+
+class Task:
+    """One program with its data; a subclass says what is reported.
+
+    program: its name. model, optimizer: see data.programs. train, test, validation: `Part`s; the last two may be None.
+    batch: rows per batch. seeds: one training for each. iterations: optimizer steps of a training. per_round: steps
+    between two reports; an epoch, where there are epochs. facts: plain values for results.json, and with the key "data"
+    for the checkpoints too (sizes, source, names of the classes, scaling). header: lines to print before training.
+    monitor: the figure that tells the best round, and whether "max" or "min" of it is best.
+    """
+
+    program = ""
+    plot_name = "learning_curve.png"
+    chunk = 10  # iterations between two updates of the progress bar: some 50 ms
+    monitor = ("loss", "min")
+    saves_rounds = True  # whether results.json is written after each round
+
+    model: Model
+    optimizer: Adam
+    train: Part
+    test: Part | None = None
+    validation: Part | None = None
+    batch: int
+    seeds: list[int]
+    iterations: int
+    per_round: int
+    facts: dict[str, Any]
+    header: list[str]
+
+    def start(self) -> dict[str, Any]:
+        """The results before anything is trained: the keys that the other methods fill."""
+        return {}
+
+    def stream(self, seed: int) -> BatchStream:
+        """The batches of the training with this seed."""
+        return BatchStream(len(self.train.inputs), self.batch, seed)
+
+    def take(self, stream: BatchStream, count: int) -> np.ndarray:
+        """The row numbers [count, batch] of a round."""
+        return stream.take(count)
+
+    def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
+        """Take note of some iterations' losses [iterations], each before its step."""
+
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
+        raise NotImplementedError
+
+    def validate(self, adapter: Any, trainer: Any) -> dict[str, Any]:
+        """Further figures, of the validation set; only a loop that chooses among rounds asks for them."""
+        return {}
+
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Enter a round's figures into the results."""
+
+    def line(self, figures: dict[str, Any]) -> str | None:
+        """The line that is printed after a round, if one is."""
+        return None
+
+    def trained(self, results: dict[str, Any], seed: int) -> list[str]:
+        """Enter a whole training into the results, from what was recorded of it; the lines to print."""
+        return []
+
+    def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        """Enter what is known after the last training; the lines to print."""
+        return []
+
+    def keep(self, folder: Path, trainer: Any, ended: bool) -> None:
+        """Write further files after a round; ended: whether it was the training's last."""
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        """The picture of the results as PNG, None where there is nothing to draw yet."""
+        return None
+
+
+class EpochTask(Task):
+    """A task trained by epochs, whose score is an accuracy from 0 to 1.
+
+    source: what the data are called in the picture, rows_name: what their rows are, in the plural.
+    """
+
+    source = ""
+    rows_name = "rows"
+    implementation = ""
+    weights_kept = False  # whether weights.npz is written after each epoch
+
+    def start(self) -> dict[str, Any]:
+        return {"epochs": []}
+
+    def accuracy(self, adapter: Any, trainer: Any, part: Part) -> float:
+        """The share of rows whose class has the largest logit, ties included."""
+        logits = forward(trainer, part.inputs, part.lengths)
+        return float(adapter.in_top_k(logits, part.targets, 1).mean())
+
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        figures = {
+            "epoch": done // self.per_round,
+            "train_accuracy": self.accuracy(adapter, trainer, self.train.rows(rows)),
+        }
+        if self.test is not None:
+            figures["test_accuracy"] = self.accuracy(adapter, trainer, self.test)
+        figures["loss"] = float(losses.mean())
+        return figures
+
+    def validate(self, adapter: Any, trainer: Any) -> dict[str, Any]:
+        if self.validation is None:
+            return {}
+        return {"validation_accuracy": self.accuracy(adapter, trainer, self.validation)}
+
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        results["epochs"].append(figures)
+
+    def line(self, figures: dict[str, Any]) -> str | None:
+        return epoch_line(figures, self.iterations // self.per_round)
+
+    def keep(self, folder: Path, trainer: Any, ended: bool) -> None:
+        if self.weights_kept:
+            save_weights(folder, trainer.weights())
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        return curve_plot(self.implementation, self.source, self.rows_name, results["epochs"])
