@@ -50,8 +50,8 @@ class Run:
     """A trained model and where it came from.
 
     folder, checkpoint: from where it was loaded. model: a Classifier, Regressor or Speller with the trained weights, in
-    evaluation mode. program: the name of what `train` trained, None for a converted checkpoint. step: optimizer steps
-    taken, None if unknown. data: what the program says of its data, plain values. state: all of the checkpoint's state.
+    evaluation mode. program: the name of what was trained, None where the checkpoint does not tell. step: optimizer
+    steps taken, None if unknown. data: what the program says of its data, plain values. state: all of the checkpoint's.
     config: config.json's contents, empty where there is none.
     """
 
@@ -102,9 +102,9 @@ class Run:
 
 
 def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str = "cpu") -> Run:
-    """Open the run in the folder `path`: what `train` or `convert` made.
+    """Open the run in the folder `path`, such as `convert` makes.
 
-    checkpoint: "last", "best" or "step-N". device: "cpu", "cuda", "mps". Every byte of the checkpoint is verified.
+    checkpoint: its name, "last" for the newest. device: "cpu", "cuda", "mps". Every byte of the checkpoint is verified.
     Raises CheckpointError, one sentence, when it is missing, truncated, altered or of another kind, and ValueError for
     a device that is not there.
     """

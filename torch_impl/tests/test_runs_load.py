@@ -12,6 +12,7 @@ import torch
 
 import torch_impl
 from torch_impl.checkpoints import CheckpointError
+from torch_impl.checkpoints.convert import Settings, convert_from_tf1
 from torch_impl.checkpoints.run_files import save_checkpoint
 
 MODEL = {
@@ -92,3 +93,15 @@ def test_inputs_that_do_not_fit_are_named(shape: tuple[int, ...], tmp_path: Path
     saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL)
     with pytest.raises(ValueError, match="inputs must be"):
         torch_impl.load_run(tmp_path).predict(np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", ["classifier", "wrapped"])
+def test_a_converted_tensorflow_1_checkpoint_is_a_run(name: str, tmp_path: Path) -> None:
+    files = Path(__file__).parent / "files" / "tf1"
+    kind, activation = ("classifier", "tanh") if name == "classifier" else ("regressor", "relu")
+    convert_from_tf1(files / name, tmp_path, settings=Settings(kind, activation))
+    run = torch_impl.load_run(tmp_path)
+    with np.load(files / f"{name}.npz", allow_pickle=False) as truth:
+        found = run.logits(truth["inputs"])
+        np.testing.assert_allclose(found, truth["forward"], rtol=0, atol=1e-6)
+    assert (run.program, run.step, run.data, run.config) == (None, 7, {}, {})
