@@ -18,12 +18,17 @@ import click
 from tabulate import tabulate
 from tqdm import tqdm
 
+from spec_tests.conform import conform
+
 SCHEMA = "unrolled.compare/1"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Hold backends to one spec, and compare them."""
+
+
+main.add_command(conform)
 
 
 @main.command()

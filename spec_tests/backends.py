@@ -218,10 +218,13 @@ def _defaults(device: str) -> Selection:
 def select(names: Sequence[str], device: str = "cpu") -> Selection:
     """The backends named, or, when none is, the shipped defaults whose framework is installed.
 
-    A default that the CPU alone can run is left out on another device. Raises BackendError when a backend cannot be
-    loaded, when two have the same name, or when none is left.
+    A default that the CPU alone can run is left out on another device. Raises BackendError when a name is empty, when a
+    backend cannot be loaded, when two have the same name, or when none is left.
     """
-    backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names) if n], {})
+    if not all(names):
+        found = ", ".join(map(repr, names))
+        raise BackendError("an empty name among the backends to test: found %s, expected a name in each place" % found)
+    backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names)], {})
     if not backends:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
         raise BackendError("no backend to test%s: name one with --backend or in %s" % (reasons, ENVIRONMENT))

@@ -41,12 +41,12 @@ FAULTS: dict[str, Fault] = {
         {_STEP: 'f(np.concatenate([states[-1], x[:, t]], axis=1) @ w["kernel"] + w["bias"])'},
     ),
     "bias_dropped": Fault(
-        "the bias is left out of every step",
+        "the bias is left out in unrolling",
         ("test_bias_is_added_exactly_once_per_step",),
         {_STEP: _STEP.replace(' + w["bias"]', "")},
     ),
     "bias_doubled": Fault(
-        "the bias is added twice, as by a layer that has one for the inputs and one for the state",
+        "the bias is added twice in unrolling, as by a layer that has one for the inputs and one for the state",
         ("test_bias_is_added_exactly_once_per_step",),
         {_STEP: _STEP.replace('w["bias"]', '2 * w["bias"]')},
     ),

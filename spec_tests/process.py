@@ -19,7 +19,7 @@ from typing import Any, Sequence
 
 from spec_tests import wire
 
-__all__ = ["Process", "WorkerError"]
+__all__ = ["Process", "WorkerError", "WorkerLostError"]
 
 LAST_WORDS = 4096  # bytes kept of standard error
 END_S = 1.0  # for an idle process to end by itself once its pipes are closed, before it is killed
@@ -33,6 +33,10 @@ class WorkerError(RuntimeError):
 
     It is no ValueError, so that a test that expects one is not content with a dead worker.
     """
+
+
+class WorkerLostError(WorkerError):
+    """The process itself died, hung, or answered nonsense: that says nothing of what its backend computes."""
 
 
 class Process:
@@ -57,7 +61,7 @@ class Process:
                 start_new_session=True,  # a group of its own, to be ended as one; and Ctrl-C is ours alone
             )
         except OSError as error:
-            raise WorkerError("%s cannot be started: %s" % (title, error.strerror or error)) from None
+            raise WorkerLostError("%s cannot be started: %s" % (title, error.strerror or error)) from None
         pipes: list[Any] = [self._child.stdin, self._child.stdout, self._child.stderr]
         self._in, self._out, self._err = pipes
         for pipe in pipes:
@@ -97,11 +101,11 @@ class Process:
             self.end(0)
             raise
 
-    def failure(self, reason: str) -> WorkerError:
+    def failure(self, reason: str) -> WorkerLostError:
         """The error to raise, with the last words; the process is killed if it still runs."""
         self.end(0)
         words = self._words.decode("utf-8", "replace").strip()
-        return WorkerError(
+        return WorkerLostError(
             "%s %s; %s"
             % (self._title, reason, "its last words:\n" + words if words else "it wrote nothing to standard error")
         )

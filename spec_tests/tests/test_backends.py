@@ -84,9 +84,10 @@ def test_selecting_twice_the_same_is_once_and_two_of_one_name_are_an_error():
         backends.select(["oracle", "spec_tests.oracle:backend"])
 
 
-def test_selecting_nothing_is_an_error():
-    with pytest.raises(backends.BackendError, match="no backend to test"):
-        backends.select([""])
+@pytest.mark.parametrize("names", [[""], ["oracle", ""]])
+def test_an_empty_name_is_an_error_also_beside_others(names):
+    with pytest.raises(backends.BackendError, match="an empty name among"):
+        backends.select(names)
 
 
 def _ships(monkeypatch, **needs):

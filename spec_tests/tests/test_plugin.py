@@ -74,7 +74,8 @@ def run(tmp_path):
     ("arguments", "reason"),
     [
         (["--backend", "no_such_backend"], "unknown backend 'no_such_backend'"),
-        (["--backend", ""], "no backend to test"),
+        (["--backend", ""], "an empty name"),
+        (["--backend", "oracle", "--backend", ""], "an empty name"),
         (["--backend", "nowhere.adapter:backend"], "No module named 'nowhere'"),
         (["--backend", "oracle", "--device", "cuda"], "the oracle is NumPy"),
     ],

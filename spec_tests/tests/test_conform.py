@@ -1,0 +1,201 @@
+"""`python -m spec_tests conform`: the matrix on the terminal and as JSON, Markdown and HTML, and what it refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from spec_tests import matrix, matrix_report
+from spec_tests.backends import Selection
+from spec_tests.matrix import Verdict
+from spec_tests.oracle_backend import OracleBackend
+
+ROOT = Path(__file__).resolve().parents[2]
+MINE = """
+from spec_tests.oracle_backend import OracleBackend
+
+class Mine(OracleBackend):
+    name = "mine"
+    capabilities = frozenset(["in_top_k", "float32"])
+
+class Known(Mine):
+    name = "known"
+    def __init__(self):
+        self.expected_failures = {"test_all_classes_tied_are_all_hits": "a | tie <b>"}
+    def in_top_k(self, logits, targets, k=1):
+        return super().in_top_k(logits, targets, k) & (logits.std(axis=1) > 0)
+
+class Empty(Mine):
+    name = "empty"
+    capabilities = frozenset(["tanh"])
+"""
+
+
+def conform(folder, *arguments, **environment):
+    """The command in that folder: exit status, standard output, standard error."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment}
+    command = [sys.executable, "-m", "spec_tests", "conform", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Another project's folder, whose own pytest settings would fail any run that heeds them."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "mine.py").write_text(MINE)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (folder / "conftest.py").write_text("raise RuntimeError('not for the suite')\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(elsewhere):
+    """One run with a right backend, one that misses ties, one that offers a part, and one with a known failure."""
+    pytest.importorskip("jinja2", reason="Jinja2 is not installed (the extra `report`)")
+    names = ["oracle", "spec_tests.faults:ties_missed", "mine:Mine", "mine:Known"]
+    arguments = [argument for name in names for argument in ("--backend", name)]
+    arguments += ["-k", "a_tie_is_a_hit or classes_tied or chapter_batch"]
+    arguments += ["--json", "m.json", "--markdown", "m.md", "--html", "m.html"]
+    status, output, errors = conform(elsewhere, *arguments, PYTEST_ADDOPTS="--no-such-option")
+    assert status == 1, output + errors
+    return output, json.loads((elsewhere / "m.json").read_text("utf-8"))
+
+
+def row_of(results, behaviour):
+    (row,) = (row for row in results["behaviours"] if row["name"] == behaviour)
+    return row["cells"]
+
+
+def test_the_matrix_counts_by_behaviour_and_backend(ran):
+    _, results = ran
+    assert results["schema"] == matrix.SCHEMA
+    assert list(results["backends"]) == ["oracle", "ties_missed", "mine", "known"]
+    top_k = {name: cell["counts"] for name, cell in row_of(results, "in_top_k").items()}
+    assert top_k["oracle"]["failed"] == 0 < top_k["oracle"]["passed"]
+    assert top_k["ties_missed"]["failed"] > 0 < top_k["ties_missed"]["passed"]
+    assert top_k["mine"]["not offered"] == 0 < top_k["mine"]["passed"]
+    assert row_of(results, "two_step")["mine"]["counts"]["not offered"] == 2
+    assert top_k["known"]["known failure"] > 0 == top_k["known"]["failed"]
+    for row in results["behaviours"]:
+        totals = {sum(cell["counts"].values()) for cell in row["cells"].values()}
+        assert len(totals) == 1, "%s: another number of tests for each backend" % row["name"]
+
+
+def test_the_largest_error_stands_beside_its_limit(ran):
+    output, results = ran
+    cell = row_of(results, "two_step")["oracle"]
+    assert cell["largest"]["quantity"] == "outputs" and 0 < cell["largest"]["error"] <= cell["largest"]["limit"]
+    assert re.search(r"two_step .*\n +\d\.\de-\d\d of 2e-06 ", output)
+    named = {(row["quantity"], row["dtype"]) for row in results["errors"]}
+    assert named == {("outputs", "float32"), ("outputs", "float64")}
+    assert all(set(row["errors"]) == {"oracle", "ties_missed"} for row in results["errors"])
+
+
+def test_a_failure_is_told_in_a_sentence(ran):
+    output, results = ran
+    tests = {one["test"] for one in results["failures"]}
+    assert "test_a_tie_is_a_hit" in tests and {one["backend"] for one in results["failures"]} == {"ties_missed"}
+    assert re.search(r"ties_missed: test_a_tie_is_a_hit, 3 cases: .*found a miss, expected a hit\n", output)
+    assert "1 of 4 backends failed tests: ties_missed in " in output
+    (known,) = {one["reason"] for one in results["known_failures"]}
+    assert known == "a | tie <b>"
+
+
+def test_the_markdown_is_tables_of_equal_width(ran, elsewhere):
+    lines = (elsewhere / "m.md").read_text("utf-8").splitlines()
+    headers = [i for i, line in enumerate(lines) if line.startswith("| ---")]
+    assert len(headers) == 3
+    for i in headers:
+        width = lines[i].count("|")
+        for line in lines[i - 1 : lines.index("", i)]:
+            assert len(re.findall(r"(?<!\\)\|", line)) == width, line
+    assert "a | tie <b>" in "\n".join(lines)
+
+
+class Page(HTMLParser):
+    """What a page would load, and its open tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.tags, self.seen = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in ("meta", "link"):
+            self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href") and not value.startswith("data:")]
+
+    def handle_endtag(self, tag):
+        assert self.tags.pop() == tag
+
+
+def test_the_page_is_whole_escaped_and_loads_nothing(ran, elsewhere):
+    text = (elsewhere / "m.html").read_text("utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.tags == [] and page.loads == [] and "script" not in page.seen and "url(" not in text
+    assert "a | tie &lt;b&gt;" in text and "@media print" in text and "1 of 4 backends failed" in text
+
+
+def test_a_backend_that_passes_ends_with_status_0_and_writes_no_more_than_asked(elsewhere):
+    before = sorted(elsewhere.iterdir())
+    status, output, errors = conform(elsewhere, "-k", "a_tie_is_a_hit", UNROLLED_BACKENDS="mine:Mine")
+    assert status == 0, output + errors
+    assert "mine passes every test of what it offers." in output
+    assert [path for path in sorted(elsewhere.iterdir()) if path.name != "__pycache__"] == [
+        path for path in before if path.name != "__pycache__"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--backend", "nobody"], 1, "Error: --backend: unknown backend 'nobody'"),
+        (["--backend", ""], 1, "an empty name"),
+        (["--backend", "mine:Mine", "--backend", ""], 1, "an empty name"),
+        (["--backend", "mine:Mine", "--device", "cuda"], 1, "the oracle is NumPy"),
+        (["--backend", "mine:Mine", "-k", "no_such_test"], 1, "no test of the suite matches 'no_such_test'"),
+        (["--backend", "mine:Mine", "-k", "and and"], 1, "the suite could not be run: "),
+        (["--backend", "mine:Empty", "-k", "tie"], 1, "nothing was tested of empty"),
+        (["--backend", "mine:Mine", "--json", "no/such/m.json"], 2, "there is no folder"),
+        (["--backend", "mine:Mine", "--html", "."], 2, "is a directory"),
+    ],
+    ids=["unknown", "empty", "empty beside another", "device", "no test", "no expression", "nothing", "folder", "file"],
+)
+def test_wrong_input_is_one_sentence(elsewhere, arguments, status, said):
+    found, output, errors = conform(elsewhere, *arguments)
+    assert (found, said in errors) == (status, True), output + errors
+    assert "Traceback" not in output + errors
+
+
+def a_backend(name):
+    backend = OracleBackend()
+    backend.name = name
+    return backend
+
+
+def difference(relative):
+    return {"quantity": "outputs", "dtype": "float32", "tensor": "outputs", "relative": relative, "limit": 1e-6}
+
+
+def test_the_gravest_outcome_decides_and_an_infinite_error_is_written():
+    verdicts = [
+        Verdict("a", "cell", "test_x", "1", "passed", "", [difference(1e-9), difference(3e-7)]),
+        Verdict("a", "cell", "test_x", "2", "failed", "it is off", [difference(float("inf"))]),
+        Verdict("b", "cell", "test_x", "1", "passed", "", [difference(2e-7)]),
+        Verdict("b", "cell", "test_x", "2", "known failure", "as told", []),
+    ]
+    found = matrix.matrix(Selection([a_backend("a"), a_backend("b")], {}), verdicts, {"cell": "the cell"})
+    (row,) = found["behaviours"]
+    assert [matrix_report.verdict(row["cells"][name]["counts"]) for name in "ab"] == ["failed", "known failure"]
+    assert row["cells"]["a"]["largest"] == {
+        "quantity": "outputs", "dtype": "float32", "error": "infinite", "limit": 1e-6
+    }  # fmt: skip
+    assert found["errors"][0]["errors"] == {"a": "infinite", "b": 2e-7}
+    json.dumps(found, allow_nan=False)

@@ -1,0 +1,45 @@
+"""The suite is tested: each planted fault is caught by the test named for it, and a right backend by none.
+
+One run of the suite holds the oracle and every backend of `faults.FAULTS` to all the tests that the table names.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spec_tests import faults
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def caught(tmp_path_factory):
+    """By backend, the names of the tests that failed."""
+    folder = tmp_path_factory.mktemp("faults")
+    names = ["oracle", *("spec_tests.faults:" + name for name in faults.FAULTS)]
+    tests = sorted({test for fault in faults.FAULTS.values() for test in fault.tests})
+    command = [sys.executable, "-m", "spec_tests", "conform", "-k", " or ".join(tests), "--json", "found.json"]
+    command += [argument for name in names for argument in ("--backend", name)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr
+    results = json.loads((folder / "found.json").read_text("utf-8"))
+    assert list(results["backends"]) == ["oracle", *faults.FAULTS]
+    failed: dict[str, set[str]] = {name: set() for name in results["backends"]}
+    for one in results["failures"]:
+        failed[one["backend"]].add(one["test"])
+    return failed
+
+
+def test_a_right_backend_fails_nothing(caught):
+    assert caught["oracle"] == set()
+
+
+@pytest.mark.parametrize("name", list(faults.FAULTS))
+def test_each_fault_is_caught_by_the_test_named_for_it(caught, name):
+    missing = set(faults.FAULTS[name].tests) - caught[name]
+    assert not missing, "the fault that %s passes %s" % (faults.FAULTS[name].sentence, ", ".join(sorted(missing)))
