@@ -133,6 +133,13 @@ def test_a_device_that_is_not_there() -> None:
             backend("cpu", threads)  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_tf32_is_off_on_a_gpu() -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    assert "TF32 off" in backend("cuda").describe()["device"]
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_threads_are_reported() -> None:
     before = torch.get_num_threads()
     try:

@@ -1,0 +1,89 @@
+"""The pages: no link is dead, each difference is shown by a test that exists, and the code that they print runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "spec_tests/DIFFERENCES.md",
+    "spec_tests/NEW_BACKEND.md",
+    "spec_tests/PROTOCOL.md",
+]
+LINK = re.compile(r"\[(`?)([^]]+?)\1\]\(([^)\s]+)\)")
+
+
+def links(page):
+    return [(text, target) for _, text, target in LINK.findall((ROOT / page).read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_link_is_dead(page):
+    for text, target in links(page):
+        if "://" in target:
+            continue
+        path = (ROOT / page).parent / target.partition("#")[0]
+        assert path.exists(), "%s links to %s, which is not there" % (page, target)
+        if text.startswith("test_") and path.suffix == ".py" and text != path.name:
+            defined = re.search(r"^def %s\(" % re.escape(text), path.read_text("utf-8"), re.M)
+            assert defined, "%s: there is no test %s in %s" % (page, text, target)
+
+
+def test_each_difference_is_shown_by_a_test():
+    text = (ROOT / "spec_tests" / "DIFFERENCES.md").read_text("utf-8")
+    parts = re.split(r"^## (\d+)\. ", text, flags=re.M)[1:]
+    numbers, paragraphs = [int(number) for number in parts[::2]], parts[1::2]
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 15
+    for number, paragraph in zip(numbers, paragraphs):
+        assert re.search(r"^- \[`test_", paragraph, re.M), "difference %d links to no test" % number
+
+
+def python_blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
+
+
+def suite(folder, *arguments):
+    """pytest's output in a folder of the user's own, and its exit status."""
+    command = [sys.executable, "-m", "pytest", "-p", "spec_tests.plugin", "-p", "no:cacheprovider", "-q", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_numpy_backend_of_the_readme_passes_what_it_declares(tmp_path):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (printed,) = re.findall(r"<!-- numpy backend -->\n```python\n(.*?)```", readme, re.S)
+    shipped = (ROOT / "spec_tests" / "examples" / "numpy_backend.py").read_text("utf-8")
+    assert printed == shipped, "the README and examples/numpy_backend.py are not the same text"
+    (tmp_path / "mine.py").write_text(printed)
+    status, output = suite(tmp_path, "--pyargs", "spec_tests", "--ignore-glob=*/tests/*", "--backend", "mine:backend")
+    assert status == 0, output
+    counted = re.search(r"(\d+) passed, (\d+) skipped", output)
+    assert counted and int(counted[1]) > 100 < int(counted[2]), output
+
+
+def test_the_backend_of_the_page_fails_as_told_and_passes_when_mended(tmp_path):
+    first, mended = python_blocks("spec_tests/NEW_BACKEND.md")
+    (tmp_path / "mine.py").write_text(first)
+    arguments = ("--pyargs", "spec_tests.test_in_top_k", "--backend", "mine:Mine")
+    status, output = suite(tmp_path, *arguments)
+    assert status == 1 and "found a miss, expected a hit" in output, output
+    (tmp_path / "mine.py").write_text(first[: first.index("    def in_top_k")] + mended)
+    status, output = suite(tmp_path, *arguments)
+    assert status == 0, output
+
+
+def test_the_jax_backend_passes_what_it_declares(tmp_path):
+    pytest.importorskip("jax", reason="JAX is not installed (the extra `jax`)")
+    selected = "in_top_k or static_dynamic or counting or one_step or decoding_stops"
+    backend = "spec_tests.examples.jax_backend:backend"
+    status, output = suite(
+        tmp_path, "--pyargs", "spec_tests", "--ignore-glob=*/tests/*", "--backend", backend, "-k", selected
+    )
+    assert status == 0, output
