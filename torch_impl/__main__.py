@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from torch_impl.bench.command import bench
 from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
 
@@ -78,6 +79,7 @@ def main() -> None:
     group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend)
     group.add_command(fetch_command)
     group.add_command(convert)
+    group.add_command(bench)
     group(prog_name="python -m torch_impl")
 
 

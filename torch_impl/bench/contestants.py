@@ -1,0 +1,117 @@
+"""What is timed in this process: each path of this library, and nn.RNN with torch.optim.Adam(fused=True).
+
+A contestant is called with a number of training steps, runs them, and returns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
+from torch import Tensor, nn
+
+from torch_impl import RNN, Classifier, Regressor, Trainer
+from torch_impl.bench.workloads import Workload
+from torch_impl.paths import forced_path
+
+Contestant = Callable[[int], Any]
+NN_RNN = "nn.RNN"
+OURS = "unrolled"  # the path that the shapes choose
+
+
+class Settings(NamedTuple):
+    """Adam's defaults."""
+
+    learning_rate: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+
+def contestant(name: str, workload: Workload) -> Contestant:
+    """name: OURS, one of torch_impl.paths.PATHS, or NN_RNN."""
+    if workload.kind == "sequence":
+        return _sequence(name, workload)
+    inputs, targets = data(workload)
+    if name == NN_RNN:
+        return _nn_rnn_training(workload, torch.from_numpy(inputs), torch.from_numpy(targets))
+    path = None if name == OURS else name
+    make = Classifier if workload.kind == "classifier" else Regressor
+    model = make(workload.inputs, workload.units, workload.outputs, workload.activation)
+    trainer = Trainer(model, Settings(), torch.from_numpy(inputs), torch.from_numpy(targets))
+
+    def train(steps: int) -> None:
+        with forced_path(path):
+            trainer.run(batches(workload, steps))
+
+    return train
+
+
+def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform random inputs [rows, steps, inputs], and labels [rows] or values [rows, steps, outputs]."""
+    generator = np.random.RandomState(0)
+    inputs = generator.rand(workload.rows, workload.steps, workload.inputs).astype(np.float32)
+    if workload.kind == "classifier":
+        return inputs, generator.randint(0, workload.outputs, workload.rows)
+    return inputs, generator.rand(workload.rows, workload.steps, workload.outputs).astype(np.float32)
+
+
+def batches(workload: Workload, steps: int) -> np.ndarray:
+    """Row numbers [steps, batch], each batch another part of the rows."""
+    numbers = np.arange(steps * workload.batch, dtype=np.int64) % workload.rows
+    return numbers.reshape(steps, workload.batch)
+
+
+class _Plain(nn.Module):
+    """nn.RNN with a linear layer, as one writes it."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(workload.inputs, workload.units, nonlinearity=workload.activation, batch_first=True)
+        self.dense = nn.Linear(workload.units, workload.outputs)
+        self.on_state = workload.kind == "classifier"
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs, state = self.rnn(inputs)
+        return self.dense(state[0] if self.on_state else outputs)
+
+
+def _nn_rnn_training(workload: Workload, inputs: Tensor, targets: Tensor) -> Contestant:
+    model = _Plain(workload)
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    loss_of = F.cross_entropy if workload.kind == "classifier" else F.mse_loss
+
+    def train(steps: int) -> None:
+        for rows in torch.from_numpy(batches(workload, steps)):
+            loss = loss_of(model(inputs.index_select(0, rows)), targets.index_select(0, rows))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def _sequence(name: str, workload: Workload) -> Contestant:
+    """Forward and backward pass of one batch, for a cost on all outputs; gradients by the weights."""
+    inputs = torch.from_numpy(data(workload._replace(kind="regressor", outputs=1))[0])
+    cost = torch.full((workload.batch, workload.steps, workload.units), 1e-3)
+    path = None
+    if name == NN_RNN:
+        rnn: Any = nn.RNN(workload.inputs, workload.units, nonlinearity=workload.activation, batch_first=True)
+    else:
+        rnn = RNN(workload.inputs, workload.units, workload.activation)
+        path = None if name == OURS else name
+    parameters = list(rnn.parameters())
+
+    def passes(steps: int) -> None:
+        with forced_path(path):
+            for _ in range(steps):
+                outputs, _ = rnn(inputs)
+                outputs.backward(cost)
+                for p in parameters:
+                    p.grad = None
+
+    return passes

@@ -1,0 +1,201 @@
+"""The whole measurement, as plain values, and its tables."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from tabulate import tabulate
+
+from torch_impl.bench.contestants import NN_RNN, OURS, contestant
+from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_rate, ratio, timed
+from torch_impl.bench.memory import peak_of
+from torch_impl.bench.rivals import LeftOutError, Rival
+from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
+from torch_impl.paths import PATHS, chosen_path
+
+# Where a step's memory is compared: the programs, and the largest cell of the grid.
+LARGEST = Workload("150 x 400 x 256", "sequence", "tanh", 150, 400, 28, 256, 0, 150)
+
+
+class Settings(NamedTuple):
+    """What to measure: parts of "programs", "grid" and "memory"; names of rivals; whether every path; the grid's sizes
+    by "batch", "units" and "steps" where not all; and how."""
+
+    parts: tuple[str, ...]
+    rivals: tuple[str, ...]
+    paths: bool
+    sizes: Mapping[str, tuple[int, ...]]
+    rounds: int
+    sample_s: float
+    threads: int | None
+
+
+def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
+    """The figures: "machine", and for each part a list of rows. tell is called with what is about to be done.
+
+    Raises ValueError where UNROLLED_PATH is none of the paths.
+    """
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    threads = torch.get_num_threads()
+    chosen_path(torch.empty(1, 1), torch.empty(1, 1, 1))  # UNROLLED_PATH, before anything else is said
+    tell("the machine's rate of matrix products")
+    rate = product_rate()
+    figures: dict[str, Any] = {"machine": _machine(rate, threads), "rounds": settings.rounds, "left_out": {}}
+    paths = PATHS if settings.paths else ()
+    if "programs" in settings.parts:
+        figures["programs"] = [
+            row for workload in PROGRAMS for row in _program(workload, settings, paths, threads, rate, tell, figures)
+        ]
+    if "grid" in settings.parts:
+        sizes = [settings.sizes.get(n, all_) for n, all_ in (("batch", BATCHES), ("units", UNITS), ("steps", STEPS))]
+        figures["grid"] = [_cell(workload, settings, paths, rate, tell) for workload in grid(*sizes)]
+    if "memory" in settings.parts:
+        figures["memory"] = []
+        for workload in (*PROGRAMS, LARGEST):
+            tell(f"peak memory: {workload.name}")
+            peaks = {name: peak_of(name, workload, threads) for name in (OURS, NN_RNN)}
+            figures["memory"].append({"workload": workload.name, "bytes": peaks})
+    return figures
+
+
+def _machine(rate: float, threads: int) -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
+    return {
+        "cpu": cpu,
+        "threads": threads,
+        "products_per_s": rate,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(terse=True),
+    }
+
+
+def _program(
+    workload: Workload,
+    settings: Settings,
+    paths: tuple[str, ...],
+    threads: int,
+    rate: float,
+    tell: Callable[[str], Any],
+    figures: dict[str, Any],
+) -> list[dict[str, Any]]:
+    versions = dict.fromkeys((OURS, NN_RNN, *paths), f"PyTorch {torch.__version__}")
+    work: dict[str, Timed] = {name: timed(contestant(name, workload)) for name in versions}
+    with contextlib.ExitStack() as stack:
+        for name in settings.rivals:
+            tell(f"{workload.name}: starting {name}")
+            try:
+                rival = stack.enter_context(Rival(name, workload, threads))
+                rival(1)
+            except LeftOutError as error:
+                figures["left_out"][name] = str(error)
+                continue
+            versions[name], work[name] = rival.version, rival
+        tell(f"{workload.name}: {', '.join(work)}")
+        seconds = in_turns(work, settings.rounds, settings.sample_s)
+    return [
+        {"program": workload.name, "contestant": name, "version": versions[name], **_row(workload, name, seconds, rate)}
+        for name in seconds
+    ]
+
+
+def _cell(
+    workload: Workload, settings: Settings, paths: tuple[str, ...], rate: float, tell: Callable[[str], Any]
+) -> dict[str, Any]:
+    tell(f"batch x steps x units: {workload.name}")
+    weight, inputs = torch.empty(workload.units, 1), torch.empty(workload.batch, 1, 1)
+    names = (OURS, NN_RNN, *(path for path in paths if path != "native"))
+    seconds = in_turns({name: timed(contestant(name, workload)) for name in names}, settings.rounds, settings.sample_s)
+    return {
+        "batch": workload.batch,
+        "steps": workload.steps,
+        "units": workload.units,
+        "path": chosen_path(weight, inputs),
+        "contestants": {name: _row(workload, name, seconds, rate) for name in names},
+    }
+
+
+def _row(workload: Workload, name: str, seconds: Mapping[str, list[float]], rate: float) -> dict[str, Any]:
+    """Median seconds per step, nn.RNN's time by this contestant's, this one's by this library's, and share of rate."""
+    median = sorted(seconds[name])[len(seconds[name]) // 2]
+    return {
+        "seconds": median,
+        "over_ours": ratio(seconds[name], seconds[OURS])._asdict(),
+        "nn_rnn_over_this": ratio(seconds[NN_RNN], seconds[name])._asdict(),
+        "share_of_products": workload.multiply_adds() / median / rate,
+    }
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """The figures as text."""
+    machine = figures["machine"]
+    parts = [
+        f"{machine['cpu']}, {machine['threads']} threads, float32; PyTorch {machine['torch']}; "
+        f"matrix products {machine['products_per_s'] / 1e9:.0f} thousand million multiply-adds per second; "
+        f"{figures['rounds']} rounds"
+    ]
+    parts += [f"left out {name}: {reason}" for name, reason in figures["left_out"].items()]
+    if "programs" in figures:
+        parts.append(_programs_table(figures["programs"]))
+    if "grid" in figures:
+        parts.append(_grid_table(figures["grid"]))
+    if "memory" in figures:
+        parts.append(_memory_table(figures["memory"]))
+    return "\n\n".join(parts)
+
+
+def _spread(found: Mapping[str, float]) -> str:
+    return f"{found['median']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+
+
+def _programs_table(rows: list[dict[str, Any]]) -> str:
+    header = ["training step", "", "ms", "times unrolled (quartiles)", "of products"]
+    body = [
+        [
+            row["program"],
+            f"{row['contestant']} ({row['version']})",
+            f"{1e3 * row['seconds']:.3f}",
+            "" if row["contestant"] == OURS else _spread(row["over_ours"]),
+            f"{row['share_of_products']:.0%}",
+        ]
+        for row in rows
+    ]
+    return tabulate(body, header, disable_numparse=True, tablefmt="github")
+
+
+def _grid_table(cells: list[dict[str, Any]]) -> str:
+    names = [name for name in cells[0]["contestants"] if name not in (OURS, NN_RNN)]
+    header = ["batch", "steps", "units", "path", "ms", "nn.RNN ms", "nn.RNN / unrolled (quartiles)", "of products"]
+    body = []
+    for cell in cells:
+        found = cell["contestants"]
+        body.append(
+            [str(cell[name]) for name in ("batch", "steps", "units", "path")]
+            + [f"{1e3 * found[name]['seconds']:.3f}" for name in (OURS, NN_RNN)]
+            + [_spread(found[NN_RNN]["over_ours"]), f"{found[OURS]['share_of_products']:.0%}"]
+            + [f"{found[name]['nn_rnn_over_this']['median']:.2f}" for name in names]
+        )
+    ratios = [cell["contestants"][NN_RNN]["over_ours"]["median"] for cell in cells]
+    text = tabulate(body, header + [f"nn.RNN / {name}" for name in names], disable_numparse=True, tablefmt="github")
+    mean = geometric_mean(ratios)
+    return (
+        f"{text}\n\nForward and backward pass of nn.RNN / unrolled: least {min(ratios):.2f}, geometric mean {mean:.2f}."
+    )
+
+
+def _memory_table(rows: list[dict[str, Any]]) -> str:
+    def text(size: int | None) -> str:
+        return "not measured" if size is None else f"{size / 2**20:.1f} MiB"
+
+    header = ["peak memory of a training step", OURS, NN_RNN]
+    body = [[row["workload"], text(row["bytes"][OURS]), text(row["bytes"][NN_RNN])] for row in rows]
+    return tabulate(body, header, disable_numparse=True, tablefmt="github")

@@ -1,0 +1,46 @@
+"""The bench command: it measures what it says, and refuses what it does not know. Times themselves are not tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from torch_impl.bench.command import bench
+
+SHORT = ("--rounds", "2", "--sample-ms", "1", "--threads", "1", "--against", "none")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(bench, list(arguments))
+
+
+def test_a_cell_of_the_grid_is_timed_against_nn_rnn(tmp_path: Path) -> None:
+    shape = ("--batch", "2", "--units", "4", "--steps", "3")
+    done = run("--part", "grid", *shape, *SHORT, "--json", str(tmp_path / "found.json"))
+    assert done.exit_code == 0, done.output
+    assert "nn.RNN" in done.output
+    figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert figures["grid"] and not figures.get("programs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--against", "caffe"), "'caffe' is not one of tf_reference, jax"),
+        (("--batch", "0"), "'--batch'"),
+        (("--json", "nowhere/found.json"), "the folder nowhere does not exist"),
+        (("--part", "all"), "'--part'"),
+    ],
+)
+def test_what_it_does_not_know_is_a_usage_error(arguments: tuple[str, ...], words: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2 and words in done.output
+
+
+def test_an_unknown_path_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_PATH", "fastest")
+    done = run("--part", "grid", "--batch", "2", "--units", "4", "--steps", "3", *SHORT)
+    assert done.exit_code == 1 and done.output.splitlines()[-1].startswith("Error: ") and "fastest" in done.output
