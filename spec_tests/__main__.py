@@ -12,7 +12,8 @@ from typing import Any, Sequence
 from spec_tests.distribution import of_another_project
 
 if of_another_project():
-    sys.exit("spec_tests: " + of_another_project())
+    sys.stderr.write("Error: %s.\n" % of_another_project())
+    sys.exit(2)
 
 import click
 from tabulate import tabulate
@@ -58,6 +59,7 @@ def compare(names: tuple[str, ...], epochs: int, iterations: int, device: str, p
     from data.errors import DataError
     from spec_tests import backends
     from spec_tests import compare as comparison
+    from spec_tests.process import WorkerError
 
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter("there is no folder %s; make it first." % path.parent, param_hint="'--json'")
@@ -73,7 +75,7 @@ def compare(names: tuple[str, ...], epochs: int, iterations: int, device: str, p
         bar = _Bar()
         rows = comparison.compare(chosen, epochs, iterations, bar)
         bar.close()
-    except (backends.BackendError, DataError) as error:
+    except (backends.BackendError, DataError, WorkerError) as error:
         raise click.ClickException(str(error)) from error
     seconds = time.perf_counter() - started
     click.echo(_table(rows, list(facts)))
@@ -83,7 +85,7 @@ def compare(names: tuple[str, ...], epochs: int, iterations: int, device: str, p
     above = [row for row in rows if not row.within]
     if above:
         raise click.ClickException("above the limit: %s" % "; ".join(row.name for row in above))
-    click.echo("Every error is within its limit.")
+    click.echo("Every error that has a limit is within it.")
 
 
 class _Bar:

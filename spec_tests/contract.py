@@ -1,6 +1,7 @@
 """The contract: what a backend offers, NumPy in and NumPy out.
 
 A backend is any object with the attributes and methods of `Backend`; nothing has to be inherited or imported from here.
+`--backend package.module:factory` calls factory(device=DEVICE), or the factory without arguments where it takes none.
 Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds,
 and no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
 dicts, and the named tuples of `data.programs`), so that a backend may live in another process, under another Python.
@@ -21,6 +22,8 @@ that names it. It never reshapes.
 The dtype of the weights (float32 or float64) is the dtype of the whole call: inputs, states and results share it.
 Lengths are integers [batch], each from 0 to steps. None stands for "not given" everywhere: lengths None is every row
 full, initial_state None is zeros.
+
+Integers (lengths, targets, tokens, batches) may have any integer dtype; no rows or no steps is a wrong argument.
 
 An argument that breaks these rules raises ValueError with a sentence that names the argument, what was found and what
 was expected. No argument is ever modified.
@@ -216,7 +219,7 @@ class Backend(Protocol):
         targets: np.ndarray,
         lengths: np.ndarray | None = None,
     ) -> tuple[float, Weights]:
-        """The loss, and its gradient by each weight, under the weights' names."""
+        """The loss, and its gradient by each weight, under the weights' names. Needs "gradients" beside the model."""
 
     def train(
         self,
@@ -232,7 +235,8 @@ class Backend(Protocol):
         """One optimizer step per row of batches, in order.
 
         inputs [rows, steps, inputs], targets and lengths of the same rows; batches: integer row numbers
-        [iterations, batch]. slots: what an earlier call returned, to go on from there; None for a fresh start.
+        [iterations, batch], where no iterations at all is allowed and a row that is not there raises ValueError.
+        slots: what an earlier call returned, to go on from there; None for a fresh start.
 
         Returns (losses [iterations], each before its step; weights; slots). Slots have TF1's names: for each weight
         "<name>/Adam" (first moment) and "<name>/Adam_1" (second moment), and float32 scalars (0-d arrays)

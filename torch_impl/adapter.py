@@ -24,6 +24,7 @@ from torch_impl.adapter_decoding import DecodingMethods
 from torch_impl.arrays import dtype_of, floats, floats_like, integers, optional_lengths, to_numpy
 from torch_impl.cells import BasicRNNCell, two_step
 from torch_impl.models import Classifier, Regressor, Speller, in_top_k
+from torch_impl.paths import wanted_path
 from torch_impl.training import Trainer
 from torch_impl.unrolling import dynamic_rnn, static_rnn
 
@@ -79,6 +80,7 @@ class TorchBackend(DecodingMethods):
             torch.backends.cudnn.allow_tf32 = False
         if self.device.type == "meta":
             raise ValueError("device 'meta' holds no values to compute with; 'cpu' always can be used")
+        wanted_path()  # a wrong UNROLLED_PATH is found here, not in the middle of a training
         if threads is not None:
             if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
                 raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")

@@ -140,6 +140,12 @@ def test_tf32_is_off_on_a_gpu() -> None:
     assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
 
 
+def test_an_unknown_path_in_the_environment_is_found_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_PATH", "foo")
+    with pytest.raises(ValueError, match="UNROLLED_PATH must be one of compiled, bptt, native, got 'foo'"):
+        backend()
+
+
 def test_threads_are_reported() -> None:
     before = torch.get_num_threads()
     try:
