@@ -1,4 +1,4 @@
-"""Each path of `torch_impl.paths`, forced for a whole process, is held to the shared spec like the one that is chosen."""
+"""Each path of `torch_impl.paths`, forced for a whole process, is held to the shared spec like the chosen one."""
 
 from __future__ import annotations
 
