@@ -29,32 +29,32 @@ def measure(hosts: Sequence[Host], profile: Profile, limit_s: float, tell: Calla
     values: dict[str, Any] = {host.label: {"start_s": [], "first_step_s": []} for host in hosts}
     failed: dict[str, str] = {}
 
-    def tried(label: str, work: Callable[[], Any]) -> None:
-        if label not in failed:
+    def tried(host: Host, work: Callable[..., Any], *arguments: Any) -> None:
+        if host.label not in failed:
             try:
-                work()
+                work(host, profile, workers, values[host.label], *arguments)
             except WorkerError as error:
-                failed[label] = str(error)
+                failed[host.label] = " ".join(str(error).split())
 
     try:
         for start in range(profile.starts):
             for host in hosts:
                 tell("start %d of %s" % (start + 1, host.label))
-                tried(host.label, lambda host=host: _start(host, profile, limit_s, workers, values[host.label]))
+                tried(host, _start, limit_s)
         for turn in range(profile.rounds):
             tell("round %d of %d" % (turn + 1, profile.rounds))
             first = turn % len(hosts)
             for host in [*hosts[first:], *hosts[:first]]:
-                tried(host.label, lambda host=host: _round(host, workers[host.label], profile, values[host.label]))
+                tried(host, _round)
         for host in hosts:
-            tried(host.label, lambda host=host: values[host.label].update(peak=_peak(workers[host.label])))
+            tried(host, _peak)
     finally:
         for worker in workers.values():
             worker.close()
     return Found({"backends": values, "failed": failed}, {})
 
 
-def _start(host: Host, profile: Profile, limit_s: float, workers: dict[str, Worker], values: dict[str, Any]) -> None:
+def _start(host: Host, profile: Profile, workers: dict[str, Worker], values: dict[str, Any], limit_s: float) -> None:
     """A fresh process in the place of the one before, up to its first optimizer step."""
     if host.label in workers:
         workers.pop(host.label).close()
@@ -70,7 +70,8 @@ def _start(host: Host, profile: Profile, limit_s: float, workers: dict[str, Work
         worker.do("time_prediction", program=program, calls=1)
 
 
-def _round(host: Host, worker: Worker, profile: Profile, values: dict[str, Any]) -> None:
+def _round(host: Host, profile: Profile, workers: dict[str, Worker], values: dict[str, Any]) -> None:
+    worker = workers[host.label]
     for program in timed_programs(host.capabilities):
         steps = profile.timed_steps * (1 if program == "mnist" else SERIES_STEPS)
         step = worker.do("time_training", program=program, steps=steps).values["step"]
@@ -79,8 +80,8 @@ def _round(host: Host, worker: Worker, profile: Profile, values: dict[str, Any])
         values.setdefault(program + "/predict", []).append(call)
 
 
-def _peak(worker: Worker) -> int | None:
-    return worker.do("memory").values["peak"]
+def _peak(host: Host, profile: Profile, workers: dict[str, Worker], values: dict[str, Any]) -> None:
+    values["peak"] = workers[host.label].do("memory").values["peak"]
 
 
 def summarize(found: Found) -> dict[str, Any]:
@@ -98,10 +99,10 @@ def summarize(found: Found) -> dict[str, Any]:
         }
     ratios = []
     for one, other in itertools.combinations(backends, 2):
-        rounds = [backends[label]["rounds"] for label in (one, other)]
-        for quantity in rounds[0]:
-            if len(rounds[0][quantity]) == len(rounds[1].get(quantity, ())):
-                ratio = ratio_of(rounds[0][quantity], rounds[1][quantity])
+        first, second = (backends[label]["rounds"] for label in (one, other))
+        for quantity in first:
+            if len(first[quantity]) == len(second.get(quantity, ())):
+                ratio = ratio_of(first[quantity], second[quantity])
                 ratios.append(dict(ratio, one=one, other=other, quantity=quantity))
     return {"backends": backends, "ratios": ratios, "failed": found.values["failed"]}
 

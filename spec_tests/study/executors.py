@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 from collections import defaultdict
@@ -145,7 +146,7 @@ class RayExecutor:
 
         own = not ray.is_initialized()
         if own:
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level="warning")
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         try:
             remote = ray.remote(num_cpus=self._threads, max_retries=3)(run_on_node)
             asked = {}

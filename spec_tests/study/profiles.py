@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data.programs import MNIST_ITERATIONS_PER_EPOCH as EPOCH
 from data.programs import SERIES
@@ -36,7 +36,7 @@ class Profile(NamedTuple):
     def resized(self, epochs: int | None, iterations: int | None, seeds: int | None, rounds: int | None) -> Profile:
         """The same with other numbers, None to keep one: epochs of MNIST in lockstep and alone (0: no MNIST),
         iterations of the series likewise, seeds (0: no independent runs), timing rounds (0: no cost)."""
-        given = {}
+        given: dict[str, Any] = {}
         if epochs is not None:
             steps = epochs * self.epoch_steps
             given.update(epochs=epochs, lockstep_mnist_float32=steps, lockstep_mnist_float64=steps)

@@ -182,7 +182,7 @@ def _described(cell: Cell, found: Found | None, reason: str | None) -> dict[str,
 
 def machine(jobs: int) -> dict[str, Any]:
     """Where the study ran."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

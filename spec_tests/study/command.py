@@ -1,0 +1,204 @@
+"""The commands `compare` and `report` of `python -m spec_tests`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import click
+
+from data.errors import DataError
+from spec_tests.backends import BackendError
+from spec_tests.study.profiles import PROFILES, Profile
+
+NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
+INTERRUPTED = 130
+
+
+@contextlib.contextmanager
+def plain_failures() -> Iterator[None]:
+    """Around a command: what the user can mend becomes one sentence and status 1, Ctrl-C one line and status 130."""
+    try:
+        yield
+    except (BackendError, DataError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("Interrupted; what is finished is kept, and the same command goes on from there.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _check_extra(executor: str = "local") -> None:
+    """End with one sentence when a package of the extra is missing, before anything is measured."""
+    needed = dict(NEEDED, **({"ray": "ray"} if executor == "ray" else {}))
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        extra = "ray" if missing == ["ray"] else "study"
+        raise click.ClickException(
+            "%s not installed; the study needs it: pip install 'unrolled[%s]'" % (" and ".join(missing), extra)
+        )
+
+
+@click.command()
+@click.option(
+    "--backend",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Backend to compare, repeatable: torch_impl, tf_reference, oracle, or package.module:factory, each with "
+    "@PYTHON after it where another interpreter has it.  [default: torch_impl and tf_reference]",
+)
+@click.option("--quick", "profile", flag_value="quick", default="quick", help="Under 3 minutes on 2 cores.  [default]")
+@click.option("--standard", "profile", flag_value="standard", help="6 seeds of 10 epochs: 12 minutes on 2 cores.")
+@click.option("--full", "profile", flag_value="full", help="10 seeds of 100 epochs, 10,000 iterations: hours.")
+@click.option("--epochs", type=click.IntRange(min=0), help="Epochs of MNIST, for another number; 0: none.")
+@click.option("--iterations", type=click.IntRange(min=0), help="Iterations of the series likewise; 0: none.")
+@click.option("--seeds", type=click.IntRange(min=0), help="Independent runs of each backend likewise; 0: none.")
+@click.option("--rounds", type=click.IntRange(min=0), help="Rounds of timing likewise; 0: no cost.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="Accuracies are equivalent within this many percentage points.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Cells at a time; CPUs divided.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where cells run: here, or on the Ray cluster of RAY_ADDRESS.",
+)
+@click.option("--limit", type=click.FloatRange(min=1), default=7200.0, show_default=True, help="Seconds for a cell.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("comparison"),
+    show_default=True,
+    help="Folder for the report, the numbers, and the cells as they finish; a study that was interrupted goes on.",
+)
+@click.option("--fresh", is_flag=True, help="Run every cell anew, also those that the folder has.")
+@click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="A copy of the numbers.")
+def compare(
+    names: tuple[str, ...],
+    profile: str,
+    epochs: int | None,
+    iterations: int | None,
+    seeds: int | None,
+    rounds: int | None,
+    margin: float,
+    device: str,
+    jobs: int,
+    executor: str,
+    limit: float,
+    output: Path,
+    fresh: bool,
+    path: Path | None,
+) -> None:
+    """Compare backends: what is equal, to how many digits, what differs and why, and what it costs.
+
+    Prints one table and three sentences, and writes a report. Each backend runs in processes of its own.
+    Ends with status 1 when an error is above its limit, two backends drift apart by more than rounding, initial values
+    are not TF1's, or a cell failed.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter("there is no folder %s; make it first." % path.parent, param_hint="'--json'")
+    _check_extra(executor)
+    size = PROFILES[profile].resized(epochs, iterations, seeds, rounds)
+    with plain_failures():
+        results = _study(names, device, size, jobs, margin / 100, limit, executor, output, fresh)
+        if path is not None:
+            from spec_tests.study import results as files
+
+            files.write(path, results)
+    _tell(results, output)
+
+
+def _study(
+    names: Sequence[str],
+    device: str,
+    size: Profile,
+    jobs: int,
+    margin: float,
+    limit_s: float,
+    executor: str,
+    output: Path,
+    fresh: bool,
+) -> dict[str, Any]:
+    from spec_tests.study import report as pages
+    from spec_tests.study import results as files
+    from spec_tests.study.display import Progress
+    from spec_tests.study.executors import LocalExecutor, RayExecutor
+    from spec_tests.study.store import Store
+    from spec_tests.study.workers import shares
+
+    study = files.Study(names, device, size, jobs, margin, limit_s)
+    store, display = Store(output), Progress()
+    with store.locked():
+        if fresh:
+            store.clear()
+        plan = files.plan(study)
+        for name, reason in plan.left_out.items():
+            click.echo("left out %s: %s" % (name, reason))
+        for host in plan.backends:
+            click.echo("%s: %s" % (host.label, ", ".join("%s %s" % fact for fact in host.described.items())))
+        threads = len(shares(jobs)[0])
+        runner = RayExecutor(threads, limit_s) if executor == "ray" else LocalExecutor(jobs, limit_s)
+        try:
+            results = files.run(study, plan, store, runner, display)
+        finally:
+            display.close()
+        pages.write(files.numbers(results), output)
+    return results
+
+
+def _tell(results: dict[str, Any], output: Path) -> None:
+    from spec_tests.study import results as files
+    from spec_tests.study import table
+
+    click.echo(table.text(files.numbers(results)))
+    click.echo()
+    for sentence in results["findings"]:
+        click.echo(sentence)
+    click.echo("\n%.0f seconds in all. Report: %s, and %s" % (results["seconds"], *_names(output)))
+    if results["problems"]:
+        raise click.ClickException("\n  ".join(["this is not as it should be:", *results["problems"]]))
+    click.echo("Every error is within its limit.")
+
+
+def _names(output: Path) -> tuple[Path, Path]:
+    return output / "report.html", output / "report.md"
+
+
+@click.command()
+@click.argument("places", metavar="RESULTS...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report.  [default: that of the first RESULTS]",
+)
+def report(places: tuple[Path, ...], output: Path | None) -> None:
+    """Make a report anew from a results file, or set several side by side: two machines, two versions.
+
+    RESULTS is a results.json, or the folder that holds one.
+    """
+    _check_extra()
+    from spec_tests.study import report as pages
+    from spec_tests.study import results as files
+
+    first = places[0] if places[0].is_dir() else places[0].parent
+    folder = output or first
+    with plain_failures():
+        read = {str(place): files.read(place) for place in places}
+        if len(read) != len(places):
+            raise click.BadParameter("the same one is named twice.", param_hint="RESULTS")
+        if len(read) == 1:
+            pages.write(next(iter(read.values())), folder)
+            written = _names(folder)
+        else:
+            pages.write_side_by_side(read, folder)
+            written = (folder / "side-by-side.html", folder / "side-by-side.md")
+    click.echo("Report: %s, and %s" % written)
