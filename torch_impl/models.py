@@ -69,7 +69,7 @@ class Classifier(_Model):
 
     def forward(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
         """inputs [batch, steps, inputs] (or a PackedSequence), lengths [batch] or None -> logits [batch, classes]."""
-        _, state = self.rnn(inputs, lengths)
+        _, state = self.rnn(inputs, lengths, outputs=False)
         return self.dense(state)
 
     def predict(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
@@ -191,7 +191,7 @@ class Speller(Canonical):
         Returns logits [batch, n, vocabulary]: with tokens those of teacher forcing, to train with; without, those that
         greedy decoding chose from, n = max_steps, exactly zero past a row's end.
         """
-        _, state = self.encoder(inputs, lengths)
+        _, state = self.encoder(inputs, lengths, outputs=False)
         if tokens is not None:
             return self.decoder(state, tokens)
         logits = self.decoder.decode(state, self.max_steps).logits
@@ -199,7 +199,7 @@ class Speller(Canonical):
 
     def predict(self, inputs: Tensor | PackedSequence, lengths: Any = None) -> Tensor:
         """The tokens, int64 [batch, max_steps], `end` after a row's end."""
-        _, state = self.encoder(inputs, lengths)
+        _, state = self.encoder(inputs, lengths, outputs=False)
         tokens = self.decoder.decode(state, self.max_steps).tokens
         return F.pad(tokens, (0, self.max_steps - tokens.shape[1]), value=self.decoder.end)
 
@@ -209,7 +209,7 @@ class Speller(Canonical):
 
     def _training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
         """The loss to train with, of targets already checked."""
-        _, state = self.encoder(inputs, lengths)
+        _, state = self.encoder(inputs, lengths, outputs=False)
         return self.decoder._criterion(self.decoder.teach(state, targets), targets)
 
     def prediction_shape(self, rows: int, steps: int) -> tuple[int, ...]:

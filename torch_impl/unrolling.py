@@ -73,14 +73,15 @@ def _static_masked(
 
 
 def dynamic_rnn(
-    cell: BasicRNNCell, inputs: Any, lengths: Any = None, initial_state: Tensor | None = None
+    cell: BasicRNNCell, inputs: Any, lengths: Any = None, initial_state: Tensor | None = None, outputs: bool = True
 ) -> tuple[Any, Tensor]:
     """The cell over whole sequences: TF1's dynamic_rnn.
 
     inputs: [batch, steps, inputs], batch and steps at least 1. lengths: integers [batch] from 0 to steps, or None for
     all steps; keep them on the CPU, since on a GPU they cost a transfer. initial_state: [batch, units], or None: zeros.
     Returns (outputs [batch, steps, units], state [batch, units]) under the length law. A PackedSequence, which holds
-    its own lengths, gives a PackedSequence packed alike; the states are in the order before packing.
+    its own lengths, gives a PackedSequence packed alike; the states are in the order before packing. outputs: False
+    where only the state is wanted: a PackedSequence's outputs are then None, and the time to pack them is spared.
     Raises TypeError or ValueError that names the argument.
     """
     if not isinstance(cell, BasicRNNCell):
@@ -89,7 +90,7 @@ def dynamic_rnn(
         if lengths is not None:
             raise ValueError("lengths must be None with a PackedSequence, which holds its own lengths")
         check_tensor("inputs.data", inputs.data, ("values", cell.inputs), cell.weight_ih)
-        return packed_rnn(cell, inputs, _first_state(cell, int(inputs.batch_sizes[0]), initial_state))
+        return packed_rnn(cell, inputs, _first_state(cell, int(inputs.batch_sizes[0]), initial_state), outputs)
     check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
     batch, steps, _ = inputs.shape
     state = _first_state(cell, batch, initial_state)
@@ -150,21 +151,25 @@ def _kernel_packed(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor, state: T
     return outputs, state
 
 
-def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor) -> tuple[PackedSequence, Tensor]:
-    """A PackedSequence through the cell; state [batch, units], before and after, in the order before packing."""
+def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor, outputs: bool = True) -> tuple[Any, Tensor]:
+    """A PackedSequence through the cell; state [batch, units], before and after, in the order before packing.
+
+    outputs: whether they are wanted; None stands for them where they are not.
+    """
     data, batch_sizes, order, inverse = packed
+    values: Any
     first = state if order is None else state.index_select(0, order)
     name = chosen_path(cell.weight_hh, first, data, cell.weight_ih, cell.bias)
     if name == "native":
         kernel, train = _KERNELS[cell.activation], torch.is_grad_enabled()
-        outputs, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
+        values, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
         last = last[0]
     else:  # the other paths skip the padding by the lengths: to pad costs them two copies
         inputs, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes), batch_first=True)
         padded, last = _fast_path(name, cell, inputs, lengths, first)
-        outputs = pack_padded_sequence(padded, lengths, batch_first=True).data
+        values = pack_padded_sequence(padded, lengths, batch_first=True).data if outputs else None
     state = last if inverse is None else last.index_select(0, inverse)
-    return PackedSequence(outputs, batch_sizes, order, inverse), state
+    return PackedSequence(values, batch_sizes, order, inverse) if outputs else None, state
 
 
 def _kernel_weights(cell: BasicRNNCell) -> list[Tensor]:
@@ -211,18 +216,22 @@ class RNN(nn.Module):
         self.batch_first = batch_first
 
     def forward(
-        self, inputs: Tensor | PackedSequence, lengths: Any = None, initial_state: Tensor | None = None
-    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        self,
+        inputs: Tensor | PackedSequence,
+        lengths: Any = None,
+        initial_state: Tensor | None = None,
+        outputs: bool = True,
+    ) -> tuple[Any, Tensor]:
         """inputs: [batch, steps, inputs], with lengths [batch] or None; or a PackedSequence, which has its own lengths.
 
         Returns (outputs, state): outputs of the same kind and layout as inputs, with `units` values per step; state
         [batch, units], the last valid one of each row. See dynamic_rnn for the rest, and for what it raises.
         """
         if self.batch_first or isinstance(inputs, PackedSequence):
-            return dynamic_rnn(self.cell, inputs, lengths, initial_state)
+            return dynamic_rnn(self.cell, inputs, lengths, initial_state, outputs)
         check_tensor("inputs", inputs, ("steps", "batch", self.cell.inputs), self.cell.weight_ih)
-        outputs, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state)
-        return outputs.transpose(0, 1), state
+        found, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state)
+        return found.transpose(0, 1), state
 
     def nn_rnn_state_dict(self) -> dict[str, Tensor]:
         """The weights as a state_dict for `nn.RNN(inputs, units, nonlinearity=activation)`; its second bias is zero."""
