@@ -136,12 +136,9 @@ def _write(path: Path, rows: Sequence[Any], facts: dict[str, dict[str, str]], se
         "seconds": seconds,
         "rows": [dict(row._asdict(), within=row.within) for row in rows],
     }
-    temporary = path.with_name("." + path.name + ".part")
-    try:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise click.ClickException("%s cannot be written (%s)" % (path, error.strerror)) from error
+    from data.doors.runs import write_atomically
+
+    write_atomically(path, (json.dumps(results, indent=1) + "\n").encode("utf-8"))
 
 
 if __name__ == "__main__":

@@ -215,6 +215,15 @@ def _defaults(device: str) -> Selection:
     return Selection(backends, left_out)
 
 
+def selection(given: Sequence[str], device: str = "cpu") -> Selection:
+    """`select` of what was given or, when nothing was, of what the environment names; a BackendError says which."""
+    names, source = asked_for(given)
+    try:
+        return select(names, device)
+    except BackendError as error:
+        raise BackendError("%s: %s" % (source, error) if source else str(error)) from error
+
+
 def select(names: Sequence[str], device: str = "cpu") -> Selection:
     """The backends named, or, when none is, the shipped defaults whose framework is installed.
 

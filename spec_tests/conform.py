@@ -80,11 +80,10 @@ def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) 
     from spec_tests import backends, matrix
     from spec_tests.plugin import description
 
-    given, source = backends.asked_for(names)
     try:
-        selection = backends.select(given, device)
+        selection = backends.selection(names, device)
     except backends.BackendError as error:
-        raise click.ClickException("%s: %s" % (source, error) if source else str(error)) from error
+        raise click.ClickException(str(error)) from error
     for backend in selection.backends:
         click.echo("\n".join(description(backend)))
     for name, reason in selection.left_out.items():
@@ -104,11 +103,7 @@ def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) 
 
 
 def _write(path: Path, content: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name("." + path.name + ".part")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise click.ClickException("%s cannot be written (%s)" % (path, error.strerror)) from error
+    from data.doors.runs import write_atomically
+
+    write_atomically(path, content.encode("utf-8"))
     click.echo("wrote %s" % path)

@@ -80,11 +80,11 @@ def selection(config: pytest.Config) -> Any:
             raise pytest.UsageError(in_the_way)
         from spec_tests import backends
 
-        names, source = backends.asked_for(config.option.unrolled_backend or [])
         try:
-            config.stash[SELECTION] = backends.select(names, config.option.unrolled_device)
+            given = config.option.unrolled_backend or []
+            config.stash[SELECTION] = backends.selection(given, config.option.unrolled_device)
         except backends.BackendError as error:
-            raise pytest.UsageError("%s: %s" % (source, error) if source else str(error)) from error
+            raise pytest.UsageError(str(error)) from error
     return config.stash[SELECTION]
 
 

@@ -48,6 +48,9 @@ def sources() -> str:
     return total.hexdigest()
 
 
+_STAMP = sources()  # once: every cached function has the same
+
+
 class CacheFile(IndexDataCacheFile):
     """Numba's index and data files of one function, safe for processes that fill them at the same time."""
 
@@ -75,5 +78,5 @@ def cached(function: Any) -> Any:
     """`compiled`, for what is called from Python: the machine code is kept on disk."""
     dispatcher: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
     cache = dispatcher._cache
-    cache._cache_file = CacheFile(cache._cache_path, cache._impl.filename_base, sources())
+    cache._cache_file = CacheFile(cache._cache_path, cache._impl.filename_base, _STAMP)
     return dispatcher

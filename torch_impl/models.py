@@ -221,6 +221,9 @@ class Speller(Canonical):
         self.decoder.check_tokens(targets, shape[0], "targets")
 
 
+AnyModel = Classifier | Regressor | Speller
+
+
 def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
     """Raise unless labels are integers [batch], each from 0 to classes - 1, for logits of `shape` [batch, classes].
 

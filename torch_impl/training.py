@@ -16,7 +16,7 @@ from torch import Tensor
 
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_tensor, shown
 from torch_impl.conversion import Table, check_names, from_canonical, to_canonical
-from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.models import AnyModel
 from torch_impl.paths import chosen_path
 
 # The step itself, without the wrapper that PyTorch puts around an optimizer's own `step`: that would run hooks twice.
@@ -159,7 +159,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Classifier | Regressor | Speller,
+        model: AnyModel,
         optimizer: Any,
         inputs: Tensor,
         targets: Tensor,

@@ -1,55 +1,38 @@
-"""A training program made ready: its data, its model, and what is reported of it. Two loops train it: the plain one of
-`data.doors.training`, and that of `torch_impl`, whose runs can be stopped and resumed."""
+"""A training program made ready: its data, its model, and what is reported of it. `data.doors.training` trains it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from data.batches import BatchStream
 from data.doors.epochs import curve_plot, epoch_line, forward, save_weights
+from data.parts import Part
 from data.programs import Adam, Model
 
-__all__ = ["EpochTask", "Part", "Task"]
-
-
-class Part(NamedTuple):
-    """Rows of a data set: inputs [rows, steps, inputs]; targets by row, as the model's kind wants them; lengths,
-    integers [rows], or None where all rows are whole."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-    lengths: np.ndarray | None = None
-
-    def rows(self, chosen: np.ndarray) -> Part:
-        """Some of the rows, by their numbers."""
-        lengths = None if self.lengths is None else self.lengths[chosen]
-        return Part(self.inputs[chosen], self.targets[chosen], lengths)
+__all__ = ["EpochTask", "Task"]
 
 
 class Task:
     """One program with its data; a subclass says what is reported.
 
-    program: its name. model, optimizer: see data.programs. train, test, validation: `Part`s; the last two may be None.
+    program: its name. model, optimizer: see data.programs. train, test: `Part`s; test may be None.
     batch: rows per batch. seeds: one training for each. iterations: optimizer steps of a training. per_round: steps
     between two reports; an epoch, where there are epochs. facts: plain values for results.json, and with the key "data"
     for the checkpoints too (sizes, source, names of the classes, scaling). header: lines to print before training.
-    monitor: the figure that tells the best round, and whether "max" or "min" of it is best.
     """
 
     program = ""
     plot_name = "learning_curve.png"
     chunk = 10  # iterations between two updates of the progress bar: some 50 ms
-    monitor = ("loss", "min")
     saves_rounds = True  # whether results.json is written after each round
 
     model: Model
     optimizer: Adam
     train: Part
     test: Part | None = None
-    validation: Part | None = None
     batch: int
     seeds: list[int]
     iterations: int
@@ -75,10 +58,6 @@ class Task:
     def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
         raise NotImplementedError
-
-    def validate(self, adapter: Any, trainer: Any) -> dict[str, Any]:
-        """Further figures, of the validation set; only a loop that chooses among rounds asks for them."""
-        return {}
 
     def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
         """Enter a round's figures into the results."""
@@ -131,11 +110,6 @@ class EpochTask(Task):
             figures["test_accuracy"] = self.accuracy(adapter, trainer, self.test)
         figures["loss"] = float(losses.mean())
         return figures
-
-    def validate(self, adapter: Any, trainer: Any) -> dict[str, Any]:
-        if self.validation is None:
-            return {}
-        return {"validation_accuracy": self.accuracy(adapter, trainer, self.validation)}
 
     def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
         results["epochs"].append(figures)

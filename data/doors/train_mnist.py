@@ -17,8 +17,9 @@ from data.doors.options import (
     plain_failures,
     seed_option,
 )
-from data.doors.tasks import EpochTask, Part
+from data.doors.tasks import EpochTask
 from data.doors.training import Train, train_task
+from data.parts import Part
 from data.programs import MNIST, MNIST_EPOCHS, Adam, Model, Program
 
 __all__ = ["ImageTask", "image_options", "load_images", "mnist_command"]
@@ -85,9 +86,6 @@ class ImageTask(EpochTask):
         self.model = model._replace(cell=cell, inputs=inputs)
         self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (self.part(part) for part in (images.train, images.test))
-        if len(images.validation.labels):
-            self.validation = self.part(images.validation)
-            self.monitor = ("validation_accuracy", "max")
         self.batch, self.seeds = options["batch_size"], [options["seed"]]
         self.per_round = rows // self.batch
         self.iterations = options["epochs"] * self.per_round

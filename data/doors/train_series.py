@@ -17,8 +17,9 @@ from data.doors.options import (
     seed_option,
 )
 from data.doors.plots import truth_against_prediction
-from data.doors.tasks import Part, Task
+from data.doors.tasks import Task
 from data.doors.training import Train, train_task
+from data.parts import Part
 from data.programs import SERIES
 
 __all__ = ["series_command"]
@@ -64,7 +65,6 @@ class SeriesTask(Task):
     program = SERIES.name
     plot_name = "prediction.png"
     chunk = 20
-    monitor = ("mse", "min")
     saves_rounds = False
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:

@@ -17,10 +17,10 @@ from data.doors.options import (
     plain_failures,
     seed_option,
 )
-from data.doors.tasks import Part
 from data.doors.train_mnist import ImageTask, image_options, load_images
 from data.doors.training import Train, train_task
 from data.errors import DataError
+from data.parts import Part
 from data.programs import SPELLER, SPELLER_EPOCHS
 
 __all__ = ["exact_matches", "names_of", "speller_command"]

@@ -19,8 +19,9 @@ from data.doors.options import (
     plain_failures,
     seed_option,
 )
-from data.doors.tasks import EpochTask, Part
+from data.doors.tasks import EpochTask
 from data.doors.training import Train, train_task
+from data.parts import Part
 from data.programs import VOWELS, VOWELS_EPOCHS
 
 __all__ = ["vowels_command"]

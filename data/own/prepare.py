@@ -14,24 +14,16 @@ from data.errors import DataError
 from data.own.scaling import Scaling
 from data.own.sequences import Sequences, read_sequences
 from data.own.tables import read_table
-from data.own.windows import Windows, fitted, split_by_time, windows
+from data.own.windows import Windows, check_shares, fitted, split_by_time, windows
+from data.parts import Part
 from data.programs import Adam, Cell, Model, Program
 
-__all__ = ["EPOCHS", "Part", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
+__all__ = ["EPOCHS", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
 
 EPOCHS = 50
 BATCH = 32
 UNITS = 100
 MOST_SIZE = 1 << 20
-
-
-class Part(NamedTuple):
-    """inputs float32 [rows, steps, inputs]; targets: labels int64 [rows], or values float32 [rows, steps, outputs];
-    lengths int64 [rows], or None where all rows have all steps."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-    lengths: np.ndarray | None
 
 
 class Prepared(NamedTuple):
@@ -89,9 +81,7 @@ def classifier_data(
         "rows": {"train": len(parts[0]), "validation": len(parts[1]), "test": len(test.lengths)},
     }
     model = Model("classifier", Cell("basic_rnn", units, activation), found.inputs.shape[2], len(found.classes))
-    batch = min(batch, len(parts[0]))
-    iterations = epochs * max(1, len(parts[0]) // batch)
-    program = Program("classifier", model, Adam(learning_rate), batch, found.inputs.shape[1], iterations)
+    program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
     made = [_part(some, scaling) for some in (train, validation, test)]
     assert made[0] is not None
     return Prepared(program, made[0], made[1], made[2], facts)
@@ -144,23 +134,27 @@ def regressor_data(
         "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
     }
     model = Model("regressor", Cell("basic_rnn", units, activation), count, count * horizon)
-    batch = min(batch, len(parts[0].inputs))
-    iterations = epochs * max(1, len(parts[0].inputs) // batch)
-    program = Program("regressor", model, Adam(learning_rate), batch, window, iterations)
+    program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
     train, validation, test = (_of_windows(part) for part in parts)
     assert train is not None
     return Prepared(program, train, validation, test, facts)
 
 
+def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: float, epochs: int) -> Program:
+    """What to train on so many rows; the batch is no larger than they are, an epoch is as many whole ones as fit."""
+    batch = min(batch, rows)
+    iterations = epochs * max(1, rows // batch)
+    return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
+
+
 def scaled_sequences(sequences: Sequences, scaling: Scaling) -> np.ndarray:
     """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
-    valid = np.arange(sequences.inputs.shape[1]) < sequences.lengths[:, None]
-    return np.where(valid[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
+    return np.where(sequences.valid()[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
 
 
 def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
     """Row numbers of the training, validation and test part, sorted: of each class the same shares, drawn by seed."""
-    split_by_time(len(labels), validation, test)  # checks the shares
+    check_shares(validation, test)
     random = np.random.RandomState(seed)
     parts: list[list[np.ndarray]] = [[], [], []]
     for label in range(int(labels.max()) + 1):
@@ -196,7 +190,7 @@ def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequence
 
 def _frames(sequences: Sequences) -> np.ndarray:
     """All valid steps, [frames, inputs]."""
-    return sequences.inputs[np.arange(sequences.inputs.shape[1]) < sequences.lengths[:, None]]
+    return sequences.inputs[sequences.valid()]
 
 
 def _part(sequences: Sequences, scaling: Scaling) -> Part | None:

@@ -40,6 +40,10 @@ class Sequences(NamedTuple):
     names: list[str]
     images: bool
 
+    def valid(self) -> np.ndarray:
+        """Which steps are within the lengths: bool [rows, steps]."""
+        return np.arange(self.inputs.shape[1]) < self.lengths[:, None]
+
     def rows(self, rows: np.ndarray) -> Sequences:
         """Some of the rows."""
         labels = None if self.labels is None else self.labels[rows]
@@ -74,7 +78,8 @@ def read_sequence(path: Path) -> np.ndarray:
         with opened(path) as stream:
             if not stream.read(1):
                 raise DataError("%s: is empty; a sequence needs at least one step" % path)
-        return _checked(numbers(path), str(path), _lines(path))
+        cells = read_cells(path)
+        return _checked(numbers(path, cells), str(path), ["line %d" % line for line in cells.lines])
     return _checked(read_npy(path), str(path))
 
 
@@ -128,10 +133,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _lines(path: Path) -> list[str]:
-    return ["line %d" % line for line in read_cells(path).lines]
 
 
 def _archive(path: Path, labelled: bool) -> Sequences:

@@ -93,9 +93,9 @@ def number(path: Path, line: int, name: str, cell: str) -> float:
     )
 
 
-def numbers(path: Path) -> np.ndarray:
-    """All cells as float64 [rows, columns]; DataError that names the line and column of one that is none."""
-    cells = read_cells(path)
+def numbers(path: Path, cells: Cells) -> np.ndarray:
+    """All cells of the file at path as float64 [rows, columns]; DataError that names the line and column of one that is
+    no finite number."""
     try:
         values = np.array(cells.rows, dtype=np.float64)
     except ValueError:

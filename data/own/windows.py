@@ -9,7 +9,7 @@ import numpy as np
 from data.errors import DataError
 from data.own.scaling import Scaling
 
-__all__ = ["Split", "Windows", "split_by_time", "windows"]
+__all__ = ["Split", "Windows", "check_shares", "fitted", "split_by_time", "windows"]
 
 _MOST_BYTES = 1 << 31
 
@@ -30,13 +30,18 @@ class Windows(NamedTuple):
     targets: np.ndarray
 
 
-def split_by_time(rows: int, validation: float, test: float) -> Split:
-    """The last share `test` of the rows is the test part, the share `validation` before it the validation part."""
+def check_shares(validation: float, test: float) -> None:
+    """Raise DataError unless both are shares that leave some of the rows to train on."""
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(
             "the validation share is %s and the test share %s, expected two from 0 that leave some to train on"
             % (validation, test)
         )
+
+
+def split_by_time(rows: int, validation: float, test: float) -> Split:
+    """The last share `test` of the rows is the test part, the share `validation` before it the validation part."""
+    check_shares(validation, test)
     last = rows - round(rows * test)
     middle = last - round(rows * validation)
     return Split((0, middle), (middle, last), (last, rows))

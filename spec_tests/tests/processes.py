@@ -1,7 +1,8 @@
-"""What the tests of workers ask about processes."""
+"""What tests ask about processes, and pytest run in another project's folder."""
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from spec_tests.process import WorkerError
 
+ROOT = Path(__file__).resolve().parents[2]
 SERVED = "spec_tests.tests.served:backend@"
 HERE = SERVED + sys.executable
 
@@ -41,3 +43,15 @@ def fails_once(backend, said, *call, limit_s=60.0):
     assert backend.two_step(1) == ((1,), {})
     assert backend.pid != pid
     return str(caught.value)
+
+
+def run(folder, *arguments, path=(), command=("-m", "pytest"), **environment):
+    """pytest in that folder, with the project on the path as an installation would have it; its exit status, output."""
+    search = os.pathsep.join([str(ROOT), *map(str, path)])
+    environment = {**os.environ, "PYTHONPATH": search, "COLUMNS": "200", **environment}
+    environment.pop("PYTEST_ADDOPTS", None)
+    options = ["-p", "spec_tests.plugin", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(
+        [sys.executable, *command, *options], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -1,14 +1,12 @@
 """Backends by the environment, by an entry point, and from the folder that pytest is started in, in other projects."""
 
-import os
-import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from spec_tests.tests.processes import run
+
 MINE = """
 from spec_tests.oracle_backend import OracleBackend
 
@@ -19,18 +17,6 @@ class Mine(OracleBackend):
 class Other(Mine):
     name = "other"
 """
-
-
-def run(folder, *arguments, path=(), command=("-m", "pytest"), **environment):
-    """pytest in that folder, with the project on the path as an installation would have it; its exit status, output."""
-    search = os.pathsep.join([str(ROOT), *map(str, path)])
-    environment = {**os.environ, "PYTHONPATH": search, "COLUMNS": "200", **environment}
-    environment.pop("PYTEST_ADDOPTS", None)
-    options = ["-p", "spec_tests.plugin", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(
-        [sys.executable, *command, *options], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def install(folder, *points):

@@ -1,14 +1,11 @@
 """The pages: no link is dead, each difference is shown by a test that exists, and the code that they print runs."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from spec_tests.tests.processes import ROOT, run
+
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
@@ -49,11 +46,8 @@ def python_blocks(page):
 
 
 def suite(folder, *arguments):
-    """pytest's output in a folder of the user's own, and its exit status."""
-    command = [sys.executable, "-m", "pytest", "-p", "spec_tests.plugin", "-p", "no:cacheprovider", "-q", *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout + done.stderr
+    """pytest in a folder of the user's own: its exit status and output."""
+    return run(folder, "-q", *arguments, path=[folder], OMP_NUM_THREADS="1")
 
 
 def test_the_numpy_backend_of_the_readme_passes_what_it_declares(tmp_path):

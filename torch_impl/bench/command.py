@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.checkpoints.files import write_atomically
+
 __all__ = ["bench"]
 
 QUICK_GRID = {"batch": (1, 32), "units": (16, 150), "steps": (16, 100)}
@@ -81,7 +84,10 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
         raise click.exceptions.Exit(130) from None
     click.echo(tables(figures))
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        try:
+            write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode("utf-8"))
+        except CheckpointError as error:
+            raise click.ClickException(str(error)) from None
 
 
 def _rivals(against: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
 from torch_impl import RNN, Classifier, Regressor, Trainer
+from torch_impl.bench.worker import batches, data
 from torch_impl.bench.workloads import Workload
 from torch_impl.paths import forced_path
 
@@ -35,34 +35,19 @@ def contestant(name: str, workload: Workload) -> Contestant:
     """name: OURS, one of torch_impl.paths.PATHS, or NN_RNN."""
     if workload.kind == "sequence":
         return _sequence(name, workload)
-    inputs, targets = data(workload)
+    inputs, targets = data(workload._asdict())
     if name == NN_RNN:
         return _nn_rnn_training(workload, torch.from_numpy(inputs), torch.from_numpy(targets))
-    path = None if name == OURS else name
+    path, shapes = None if name == OURS else name, workload._asdict()
     make = Classifier if workload.kind == "classifier" else Regressor
     model = make(workload.inputs, workload.units, workload.outputs, workload.activation)
     trainer = Trainer(model, Settings(), torch.from_numpy(inputs), torch.from_numpy(targets))
 
     def train(steps: int) -> None:
         with forced_path(path):
-            trainer.run(batches(workload, steps))
+            trainer.run(batches(shapes, steps))
 
     return train
-
-
-def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform random inputs [rows, steps, inputs], and labels [rows] or values [rows, steps, outputs]."""
-    generator = np.random.RandomState(0)
-    inputs = generator.rand(workload.rows, workload.steps, workload.inputs).astype(np.float32)
-    if workload.kind == "classifier":
-        return inputs, generator.randint(0, workload.outputs, workload.rows)
-    return inputs, generator.rand(workload.rows, workload.steps, workload.outputs).astype(np.float32)
-
-
-def batches(workload: Workload, steps: int) -> np.ndarray:
-    """Row numbers [steps, batch], each batch another part of the rows."""
-    numbers = np.arange(steps * workload.batch, dtype=np.int64) % workload.rows
-    return numbers.reshape(steps, workload.batch)
 
 
 class _Plain(nn.Module):
@@ -80,12 +65,12 @@ class _Plain(nn.Module):
 
 
 def _nn_rnn_training(workload: Workload, inputs: Tensor, targets: Tensor) -> Contestant:
-    model = _Plain(workload)
+    model, shapes = _Plain(workload), workload._asdict()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     loss_of = F.cross_entropy if workload.kind == "classifier" else F.mse_loss
 
     def train(steps: int) -> None:
-        for rows in torch.from_numpy(batches(workload, steps)):
+        for rows in torch.from_numpy(batches(shapes, steps)):
             loss = loss_of(model(inputs.index_select(0, rows)), targets.index_select(0, rows))
             optimizer.zero_grad()
             loss.backward()
@@ -96,7 +81,7 @@ def _nn_rnn_training(workload: Workload, inputs: Tensor, targets: Tensor) -> Con
 
 def _sequence(name: str, workload: Workload) -> Contestant:
     """Forward and backward pass of one batch, for a cost on all outputs; gradients by the weights."""
-    inputs = torch.from_numpy(data(workload._replace(kind="regressor", outputs=1))[0])
+    inputs = torch.from_numpy(data(workload._replace(kind="regressor", outputs=1)._asdict())[0])
     cost = torch.full((workload.batch, workload.steps, workload.units), 1e-3)
     path = None
     if name == NN_RNN:

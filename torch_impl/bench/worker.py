@@ -56,7 +56,8 @@ def open_rival(name, workload, threads):
 
 
 def data(workload):
-    """As in torch_impl.bench.contestants, which needs PyTorch."""
+    """Uniform random inputs [rows, steps, inputs], and labels [rows] or values [rows, steps, outputs]: the same for
+    every contestant. workload: the fields of torch_impl.bench.workloads.Workload by name."""
     import numpy as np
 
     generator = np.random.RandomState(0)
@@ -68,7 +69,7 @@ def data(workload):
 
 
 def batches(workload, steps):
-    """Row numbers [steps, batch]."""
+    """Row numbers [steps, batch], each batch another part of the rows."""
     import numpy as np
 
     numbers = np.arange(steps * workload["batch"], dtype=np.int64) % workload["rows"]

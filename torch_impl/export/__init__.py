@@ -2,7 +2,6 @@
 
 onnx_model      the ONNX graph, around the operator RNN
 torch_program   a module that torch.export can take, around torch's scan
-command         python -m torch_impl export
 
 Both have dynamic batch and steps, take lengths, and keep the length law. The shift and scale that a run applied to its
 data become part of what is exported, so that both take and give the values of the user's own data.

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from torch_impl.checkpoints.files import write_atomically
-from torch_impl.export.scaled import AnyModel, ExportError, Scaling, check_model, check_scaling
-from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller
 
 __all__ = ["build_onnx", "to_onnx"]
 

@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller
 
 __all__ = ["ExportError", "Scaling", "check_model", "check_scaling"]
-
-AnyModel = Classifier | Regressor | Speller
 
 
 class ExportError(Exception):

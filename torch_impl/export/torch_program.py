@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from torch_impl.cells import ACTIVATIONS, BasicRNNCell
 from torch_impl.checkpoints.files import write_atomically
-from torch_impl.export.scaled import AnyModel, ExportError, Scaling, check_model, check_scaling
-from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller
 
 __all__ = ["build_program", "to_torch"]
 

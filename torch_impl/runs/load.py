@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl.adapter import AnyModel, backend
+from torch_impl.adapter import backend
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.checkpoints.run_files import Checkpoint, load_checkpoint
-from torch_impl.models import Classifier
+from torch_impl.models import AnyModel, Classifier
 
 __all__ = ["CONFIG", "Run", "load_run", "read_config"]
 
