@@ -9,7 +9,8 @@ A checkpoint holds, as `load_checkpoint` gives them,
     tensors        "weights/NAME" the canonical weights, "slots/NAME" Adam's state under TensorFlow 1's names
     state          plain values: "model" and "optimizer" with the fields of `data.programs.Model` and `Adam`; "step",
                    the optimizer steps taken, None where a TensorFlow 1 checkpoint does not tell; where known "program",
-                   its name, and "data", what the program says of its data (names of the classes, scaling, ...)
+                   its name, and "data", what the program says of its data: "classes", their names; "scaling", the
+                   "shift" and "scale" by input that were applied (see `scaling`); its source, split, columns, ...
 """
 
 from torch_impl.runs.load import Run, load_run

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl.adapter import backend
+from torch_impl.adapter import _model, backend
+from torch_impl.arrays import dtype_of
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.checkpoints.run_files import Checkpoint, load_checkpoint
-from torch_impl.models import AnyModel, Classifier
+from torch_impl.conversion import from_canonical
+from torch_impl.export.scaled import Scaling
+from torch_impl.models import AnyModel, Classifier, Regressor
+from torch_impl.runs.scaling import scaling_of
 
 __all__ = ["CONFIG", "Run", "load_run", "read_config"]
 
@@ -52,7 +56,11 @@ class Run:
     folder, checkpoint: from where it was loaded. model: a Classifier, Regressor or Speller with the trained weights, in
     evaluation mode. program: the name of what was trained, None where the checkpoint does not tell. step: optimizer
     steps taken, None if unknown. data: what the program says of its data, plain values. state: all of the checkpoint's.
-    config: config.json's contents, empty where there is none.
+    config: config.json's contents, empty where there is none. scaling: what was applied to the data before training,
+    None where nothing was.
+
+    The methods take the values of the user's own data, and scale them as the training did; a regressor that continues
+    its own inputs predicts in their units again (float64 then, else the dtype of the weights).
     """
 
     folder: Path
@@ -63,6 +71,7 @@ class Run:
     data: dict[str, Any]
     state: dict[str, Any]
     config: dict[str, Any]
+    scaling: Scaling | None = None
 
     def logits(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """What the model's `forward` gives: a classifier's logits [batch, classes], a regressor's predictions [batch,
@@ -71,12 +80,12 @@ class Run:
         inputs: array or tensor [batch, steps, inputs] of any real dtype, lengths: integers [batch] or None. `rows` are
         computed at a time. Raises TypeError or ValueError that names the argument.
         """
-        return self._rows(self.model, inputs, lengths, rows)
+        return self._rescaled(self._rows(self.model, inputs, lengths, rows))
 
     def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """A classifier's classes, int64 [batch]; a regressor's predictions [batch, steps, outputs]; a speller's tokens,
         int64 [batch, max_steps]. Arguments as for `logits`."""
-        return self._rows(self.model.predict, inputs, lengths, rows)
+        return self._rescaled(self._rows(self.model.predict, inputs, lengths, rows))
 
     def probabilities(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """A classifier's probabilities [batch, classes], softmax of the logits. Raises TypeError for other models."""
@@ -97,8 +106,19 @@ class Run:
         for start in range(0, len(values), rows):
             part = slice(start, start + rows)
             chosen = None if limits is None else limits[part]
-            parts.append(function(values[part].to(weight.device, weight.dtype), chosen))
+            parts.append(function(self._scaled(values[part]).to(weight.device, weight.dtype), chosen))
         return torch.cat(parts).cpu().numpy()
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        if self.scaling is None or values.shape[2] != len(self.scaling.shift):  # the model names a wrong width
+            return values
+        shift, scale = (torch.from_numpy(part) for part in (self.scaling.shift, self.scaling.scale))
+        return (values.to("cpu", torch.float64) - shift) / scale
+
+    def _rescaled(self, predictions: np.ndarray) -> np.ndarray:
+        if self.scaling is None or self.scaling.target_scale is None or not isinstance(self.model, Regressor):
+            return predictions
+        return predictions.astype(np.float64) * self.scaling.target_scale + self.scaling.target_shift
 
 
 def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str = "cpu") -> Run:
@@ -113,22 +133,27 @@ def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str
     found = load_checkpoint(folder, checkpoint)
     config = read_config(folder)
     where = f"{folder}, checkpoint {checkpoint!r}"
+    program, step, data = (found.state.get(name) for name in ("program", "step", "data"))
+    data = data if isinstance(data, dict) else {}
     try:
-        model = adapter._loaded(model_of(found.state), weights_of(found))
+        described, weights = model_of(found.state), weights_of(found)
+        check_weights(described, weights)
+        model = adapter._loaded(described, weights)
+        scaling = scaling_of(data, model)
     except ValueError as error:
         raise CheckpointError(f"{where}: does not fit its own model ({error}); use another checkpoint") from None
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from None
-    program, step, data = (found.state.get(name) for name in ("program", "step", "data"))
     return Run(
         folder,
         checkpoint,
         model.eval(),
         program if isinstance(program, str) else None,
         step if isinstance(step, int) else None,
-        data if isinstance(data, dict) else {},
+        data,
         found.state,
         config,
+        scaling,
     )
 
 
@@ -158,6 +183,16 @@ def slots_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 def _part(checkpoint: Checkpoint, prefix: str) -> dict[str, np.ndarray]:
     return {name[len(prefix) :]: array for name, array in checkpoint.tensors.items() if name.startswith(prefix)}
+
+
+def check_weights(model: Model, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError that names the weight unless the canonical weights are those of the model described.
+
+    Nothing of the described size is allocated: a checkpoint may claim any.
+    """
+    first = "encoder/kernel" if model.kind == "speller" else "kernel"
+    module = _model(model, dtype_of(weights, first), torch.device("meta"))
+    from_canonical(module.table, weights, dict(module.named_parameters()))
 
 
 def model_of(state: Mapping[str, Any]) -> Model:

@@ -105,3 +105,45 @@ def test_a_converted_tensorflow_1_checkpoint_is_a_run(name: str, tmp_path: Path)
         found = run.logits(truth["inputs"])
         np.testing.assert_allclose(found, truth["forward"], rtol=0, atol=1e-6)
     assert (run.program, run.step, run.data, run.config) == (None, 7, {}, {})
+
+
+def test_a_claimed_size_is_checked_before_anything_is_allocated(tmp_path: Path) -> None:
+    cell = {"kind": "basic_rnn", "units": 1 << 20, "activation": "tanh"}
+    saved(tmp_path, torch_impl.Classifier(3, 5, 4), {**MODEL, "cell": cell})
+    with pytest.raises(CheckpointError, match=r"'kernel' must be .*\[1048579, 1048576\], got float32 \[8, 5\]"):
+        torch_impl.load_run(tmp_path)  # four tebibytes, if it were believed
+
+
+def test_values_are_scaled_as_in_the_training_and_predictions_are_in_their_units_again(tmp_path: Path) -> None:
+    scaling = {"shift": [10.0, -3.0], "scale": [2.0, 0.5]}
+    described = {**MODEL, "kind": "regressor", "inputs": 2}
+    model = torch_impl.Regressor(2, 5, 4, "tanh")
+    saved(tmp_path / "r", model, described, data={"kind": "table", "scaling": scaling})
+    shift, scale = np.array(scaling["shift"]), np.array(scaling["scale"])
+    raw = np.random.default_rng(1).normal(size=(3, 6, 2)) * scale + shift
+    with torch.no_grad():
+        plain = model(torch.tensor((raw - shift) / scale, dtype=torch.float32)).numpy()
+    run = torch_impl.load_run(tmp_path / "r")
+    expected = plain.astype(np.float64) * np.tile(scale, 2) + np.tile(shift, 2)  # two steps of both columns
+    assert np.array_equal(run.predict(raw), expected) and run.predict(raw).dtype == np.float64
+    # A classifier's inputs are scaled too; there is nothing to undo.
+    classifier = torch_impl.Classifier(2, 5, 4)
+    saved(tmp_path / "c", classifier, {**MODEL, "inputs": 2}, data={"kind": "sequences", "scaling": scaling})
+    with torch.no_grad():
+        logits = classifier(torch.tensor((raw - shift) / scale, dtype=torch.float32)).numpy()
+    assert np.array_equal(torch_impl.load_run(tmp_path / "c").logits(raw), logits)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "words"),
+    [
+        ({"shift": [0.0, 0.0], "scale": [1.0, 1.0, 1.0]}, '"shift" is not 3 finite numbers'),
+        ({"shift": [0.0, 0.0, 0.0], "scale": [1.0, 0.0, 1.0]}, '"scale" is not above 0'),
+        ({"shift": [0.0, 0.0, 10**400], "scale": [1.0, 1.0, 1.0]}, '"shift" is not 3 finite numbers'),
+        ([1], '"shift" is not 3 finite numbers'),
+    ],
+)
+def test_a_scaling_that_does_not_fit_is_one_sentence(scaling: Any, words: str, tmp_path: Path) -> None:
+    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL, data={"scaling": scaling})
+    with pytest.raises(CheckpointError, match=words):
+        torch_impl.load_run(tmp_path)
