@@ -250,11 +250,15 @@ class TorchBackend(DecodingMethods):
         targets: np.ndarray,
         lengths: np.ndarray | None = None,
         slots: Arrays | None = None,
+        precision: str = "fp32",
     ) -> NumpyTrainer:
-        """What `train` does, kept: `run(batches)` as often as wanted, `forward`, `weights` and `slots` in between."""
+        """What `train` does, kept: `run(batches)` as often as wanted, `forward`, `weights` and `slots` in between.
+
+        precision: see `training.Trainer`.
+        """
         module = self._loaded(model, weights)
         values = self._sequences(module, inputs), self._targets(module, targets), optional_lengths(lengths)
-        return NumpyTrainer(self, Trainer(module, optimizer, *values, slots=slots))
+        return NumpyTrainer(self, Trainer(module, optimizer, *values, slots=slots, precision=precision))
 
     def _cell(self, cell: Any, weights: Mapping[str, Any], inputs: Any) -> BasicRNNCell:
         """The cell of these weights, for an array of inputs [..., inputs], of which only that size is used."""

@@ -49,7 +49,7 @@ def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tens
             raise ValueError(f"{name} must be {_wanted(shape, like)}, got {shown(value)}")
     if value.device != like.device:
         raise ValueError(f"{name} is on {value.device} and the weights are on {like.device}; move one of the two")
-    if value.dtype != like.dtype and not (value.is_floating_point() and _autocast(like.device.type)):
+    if value.dtype != like.dtype and not (value.is_floating_point() and autocast_enabled(like.device.type)):
         raise TypeError(
             f"{name} must be {_wanted(shape, like)}, the dtype of the weights, got {shown(value)}; cast one of the two"
         )
@@ -60,7 +60,8 @@ def _wanted(shape: tuple[int | str, ...], like: Tensor) -> str:
     return f"{str(like.dtype)[6:]} [{', '.join(map(str, shape))}]"
 
 
-def _autocast(device_type: str) -> bool:
+def autocast_enabled(device_type: str) -> bool:
+    """Whether operations on tensors of such a device are being cast."""
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 

@@ -20,7 +20,7 @@ from torch_impl.compiled import padded, parts_of, shared
 from torch_impl.models import Classifier, Regressor
 from torch_impl.unrolling import RNN
 
-__all__ = ["whole_steps"]
+__all__ = ["ordinary", "whole_steps"]
 
 # Steps between two looks at the keyboard, where one call runs many.
 STEPS_PER_CALL = 64
@@ -35,14 +35,14 @@ def whole_steps(
     over exactly the model's parameters. None where hooks, frozen parameters, other models or other settings of the
     optimizer ask for autograd. The compiled path must be the chosen one (torch_impl.paths).
     """
-    if not _ordinary(model, optimizer) or type(targets) is not Tensor:
+    if not ordinary(model, optimizer) or type(targets) is not Tensor:
         return None
     if targets.device.type != "cpu" or targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
         return None
     return _Steps(model, optimizer, inputs, targets, batch).run
 
 
-def _ordinary(model: Any, optimizer: Any) -> bool:
+def ordinary(model: Any, optimizer: Any) -> bool:
     """Whether nothing but the numbers of the step could be seen from outside."""
     if type(model) not in (Classifier, Regressor) or type(model.rnn) is not RNN:
         return False
@@ -132,12 +132,9 @@ class _Steps:
 
     def _moments(self) -> tuple[np.ndarray, ...]:
         """The optimizer's own first and second moments, created where it has none yet."""
-        state = self.optimizer.state
-        (group,) = self.optimizer.param_groups
         for p in self.parameters:
-            if not state[p]:
-                step = torch.tensor(float(group["steps"]), dtype=torch.float32)
-                state[p] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+            self.optimizer.ensure_moments(p)
+        state = self.optimizer.state
         return tuple(state[p][name].detach().numpy() for name in ("exp_avg", "exp_avg_sq") for p in self.parameters)
 
     def _finish(self, group: dict[str, Any], powers: np.ndarray, done: int) -> None:

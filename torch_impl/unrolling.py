@@ -7,6 +7,7 @@ the padding, whatever the padding holds: NaN there reaches neither a result nor 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from torch_impl.cells import BasicRNNCell
-from torch_impl.checks import check_lengths, check_tensor, shown
+from torch_impl.checks import autocast_enabled, check_lengths, check_tensor, shown
 from torch_impl.paths import chosen_path, run_path
 
 _KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
@@ -124,10 +125,7 @@ def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:
 def kernel_path(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
     """PyTorch's own kernel (cuDNN on a GPU, a C++ loop on the CPU); different lengths go through packed sequences."""
     if lengths is None:
-        kernel = _KERNELS[cell.activation]
-        train = torch.is_grad_enabled()  # of the kernel alone: cuDNN has no backward pass in evaluation mode
-        outputs, state = kernel(inputs, state[None], _kernel_weights(cell), True, 1, 0.0, train, False, True)
-        return outputs, state[0]
+        return _run_kernel(cell, inputs, state)
     batch, steps, _ = inputs.shape
     rows = lengths.nonzero()[:, 0]
     if len(rows) == batch:
@@ -161,15 +159,44 @@ def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor, output
     first = state if order is None else state.index_select(0, order)
     name = chosen_path(cell.weight_hh, first, data, cell.weight_ih, cell.bias)
     if name == "native":
-        kernel, train = _KERNELS[cell.activation], torch.is_grad_enabled()
-        values, last = kernel(data, batch_sizes, first[None], _kernel_weights(cell), True, 1, 0.0, train, False)
-        last = last[0]
+        values, last = _run_kernel(cell, data, first, batch_sizes)
     else:  # the other paths skip the padding by the lengths: to pad costs them two copies
         inputs, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes), batch_first=True)
         padded, last = _fast_path(name, cell, inputs, lengths, first)
         values = pack_padded_sequence(padded, lengths, batch_first=True).data if outputs else None
     state = last if inverse is None else last.index_select(0, inverse)
     return PackedSequence(values, batch_sizes, order, inverse) if outputs else None, state
+
+
+def _run_kernel(
+    cell: BasicRNNCell, inputs: Tensor, state: Tensor, batch_sizes: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """PyTorch's kernel on inputs [batch, steps, inputs], or on packed values with their batch_sizes.
+
+    Under autocast the cast is made here: PyTorch's own, for cuDNN, goes to float16 whatever dtype was asked for
+    (aten/src/ATen/cudnn/AutocastRNN.cpp).
+    """
+    kernel, weights = _KERNELS[cell.activation], _kernel_weights(cell)
+    train = torch.is_grad_enabled()  # of the kernel alone: cuDNN has no backward pass in evaluation mode
+    device = inputs.device.type
+    with contextlib.ExitStack() as stack:
+        if autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            stack.enter_context(torch.autocast(device, enabled=False))
+            inputs, state, weights = inputs.to(dtype), state.to(dtype), _cast(weights, dtype)
+        settings = (weights, True, 1, 0.0, train, False)
+        if batch_sizes is None:
+            outputs, last = kernel(inputs, state[None], *settings, True)
+        else:
+            outputs, last = kernel(inputs, batch_sizes, state[None], *settings)
+    return outputs, last[0]
+
+
+def _cast(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The weights in another dtype, in one piece of memory, as cuDNN wants them."""
+    whole = torch.cat([weight.flatten() for weight in weights]).to(dtype)
+    parts = whole.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
 
 
 def _kernel_weights(cell: BasicRNNCell) -> list[Tensor]:
