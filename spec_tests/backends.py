@@ -78,6 +78,13 @@ def asked_for(given: Sequence[str]) -> tuple[list[str], str]:
     return ([name.strip() for name in names.split(",")], ENVIRONMENT) if names.strip() else ([], "")
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raises BackendError when one of them is empty, as after a comma too many."""
+    if not all(names):
+        found = ", ".join(map(repr, names))
+        raise BackendError("an empty name among the backends: found %s, expected a name in each place" % found)
+
+
 def registered() -> dict[str, set[str]]:
     """What installed packages register under `GROUP`: name -> its factories, several only where two packages clash."""
     try:
@@ -230,9 +237,7 @@ def select(names: Sequence[str], device: str = "cpu") -> Selection:
     A default that the CPU alone can run is left out on another device. Raises BackendError when a name is empty, when a
     backend cannot be loaded, when two have the same name, or when none is left.
     """
-    if not all(names):
-        found = ", ".join(map(repr, names))
-        raise BackendError("an empty name among the backends to test: found %s, expected a name in each place" % found)
+    check_names(names)
     backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names)], {})
     if not backends:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())

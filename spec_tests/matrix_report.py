@@ -6,6 +6,8 @@ from typing import Any, Iterator
 
 from tabulate import tabulate
 
+from spec_tests.pages import rendered
+
 # Outcome, the gravest first, that decides a cell -> its sign, which says it without colour too.
 SIGNS = {"failed": "✗", "known failure": "!", "passed": "✓", "skipped otherwise": "?", "not offered": "\N{EN DASH}"}
 TOLD = 20  # failures told in full in a terminal
@@ -163,12 +165,6 @@ def _table(headers: list[str], rows: Any) -> list[str]:
 
 def html(results: dict[str, Any]) -> str:
     """The page. Raises ImportError where Jinja2 is not installed."""
-    import jinja2
-
-    loader = jinja2.PackageLoader("spec_tests", "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     helpers = (verdict, words, number, largest, conclusion, about, versions, told)
-    environment.globals.update({function.__name__: function for function in helpers}, SIGNS=SIGNS)
-    return environment.get_template("conform.html").render(results=results)
+    named = {function.__name__: function for function in helpers}
+    return rendered("conform.html", results=results, SIGNS=SIGNS, **named)

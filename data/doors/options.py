@@ -90,9 +90,9 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def plain_failures() -> Iterator[None]:
-    """Around a command: a DataError, or memory that is not there, becomes one sentence and status 1, Ctrl-C one line
-    and status 130."""
+def plain_failures(interrupted: str = "Interrupted.") -> Iterator[None]:
+    """Around a command: a DataError, or memory that is not there, becomes one sentence and status 1, Ctrl-C the line
+    `interrupted` and status 130."""
     try:
         yield
     except DataError as error:
@@ -104,5 +104,5 @@ def plain_failures() -> Iterator[None]:
             "not enough memory for a network of this size; take fewer --units or a smaller batch"
         ) from error
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
+        click.echo(interrupted, err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None

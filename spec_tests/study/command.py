@@ -9,24 +9,24 @@ from typing import Any, Iterator, Sequence
 
 import click
 
+from data.doors import options
 from data.errors import DataError
 from spec_tests.backends import BackendError
+from spec_tests.process import WorkerError
 from spec_tests.study.profiles import PROFILES, Profile
 
 NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
-INTERRUPTED = 130
+INTERRUPTED = "Interrupted; what is finished is kept, and the same command goes on from there."
 
 
 @contextlib.contextmanager
 def plain_failures() -> Iterator[None]:
     """Around a command: what the user can mend becomes one sentence and status 1, Ctrl-C one line and status 130."""
-    try:
-        yield
-    except (BackendError, DataError) as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("Interrupted; what is finished is kept, and the same command goes on from there.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+    with options.plain_failures(INTERRUPTED):
+        try:
+            yield
+        except (BackendError, WorkerError) as error:
+            raise DataError(str(error)) from error
 
 
 def _check_extra(executor: str = "local") -> None:
@@ -46,8 +46,9 @@ def _check_extra(executor: str = "local") -> None:
     "names",
     multiple=True,
     metavar="NAME",
-    help="Backend to compare, repeatable: torch_impl, tf_reference, oracle, or package.module:factory, each with "
-    "@PYTHON after it where another interpreter has it.  [default: torch_impl and tf_reference]",
+    help="Backend to compare, repeatable: torch_impl, tf_reference, oracle, one that an installed package registers, "
+    "or package.module:factory, each with @PYTHON after it where another interpreter has it.  "
+    "[default: the environment variable UNROLLED_BACKENDS, or torch_impl and tf_reference]",
 )
 @click.option("--quick", "profile", flag_value="quick", default="quick", help="Under 3 minutes on 2 cores.  [default]")
 @click.option("--standard", "profile", flag_value="standard", help="6 seeds of 10 epochs: 12 minutes on 2 cores.")
@@ -166,7 +167,7 @@ def _tell(results: dict[str, Any], output: Path) -> None:
     click.echo("\n%.0f seconds in all. Report: %s, and %s" % (results["seconds"], *_names(output)))
     if results["problems"]:
         raise click.ClickException("\n  ".join(["this is not as it should be:", *results["problems"]]))
-    click.echo("Every error is within its limit.")
+    click.echo("Every error that has a limit is within it.")
 
 
 def _names(output: Path) -> tuple[Path, Path]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from data.doors.runs import write_atomically
+from data.errors import DataError
+from spec_tests.pages import rendered
 from spec_tests.study import figures, side_by_side, tables
 from spec_tests.study.findings import points
-from spec_tests.study.store import write_atomically
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Section(NamedTuple):
@@ -126,8 +126,6 @@ def store_figures(drawn: Mapping[str, str], folder: Path) -> None:
 
 
 def _make(folder: Path) -> None:
-    from data.errors import DataError
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -136,17 +134,7 @@ def _make(folder: Path) -> None:
 
 def _render(name: str, given: Mapping[str, Any], folder: Path) -> None:
     """NAME.html and NAME.md."""
-    import jinja2
-
     _make(folder)
     for kind in ("html", "md"):
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(str(TEMPLATES)),
-            autoescape=kind == "html",
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-        )
-        text = environment.get_template("report.%s.jinja" % kind).render(**given)
+        text = rendered("study." + kind, **given)
         write_atomically(folder / ("%s.%s" % (name, kind)), text.encode("utf-8"))

@@ -10,13 +10,13 @@ import contextlib
 import fcntl
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
+from data.doors.runs import write_atomically
 from data.errors import DataError
 
 SCHEMA = "unrolled.cell/1"
@@ -30,26 +30,6 @@ class Found(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """To a temporary file beside path, synced, then renamed. Raises DataError, in one sentence, when it cannot."""
-    temporary = path.with_name(".%s.part" % path.name)
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        folder = os.open(str(path.parent), os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name too
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise DataError("%s cannot be written (%s); free some space or name another folder" % (path, error)) from None
-
-
 class Store:
     """A folder with cells/ in it. Raises DataError when it cannot be made or written to."""
 
@@ -58,8 +38,6 @@ class Store:
         self._cells = folder / "cells"
         try:
             self._cells.mkdir(parents=True, exist_ok=True)
-            for left in self._cells.glob(".*.part"):  # of a study that was killed
-                left.unlink()
         except OSError as error:
             raise DataError("%s cannot be used (%s); name another folder" % (folder, error.strerror or error)) from None
 
@@ -96,4 +74,6 @@ class Store:
                 raise DataError(
                     "another study is at work in %s; wait for it, or name another folder with --output" % self.folder
                 ) from None
+            for left in self._cells.glob(".*"):  # half written by a study that was killed
+                left.unlink()
             yield

@@ -110,9 +110,10 @@ def threads_of(count: int) -> Iterator[None]:
 
 def _names(given: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The backends to study, and the defaults left out with the reason."""
-    given, _ = backends.asked_for(given)
-    if given:
-        return [name for name in dict.fromkeys(given) if name], {}
+    names, _ = backends.asked_for(given)
+    if names:
+        backends.check_names(names)
+        return list(dict.fromkeys(names)), {}
     defaults = [name for name in backends.SHIPPED if backends.SHIPPED[name].default]
     left_out = {name: backends.missing(name) for name in defaults if backends.missing(name)}
     return [name for name in defaults if name not in left_out], left_out
