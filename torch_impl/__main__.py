@@ -13,6 +13,7 @@ import click
 from torch_impl.bench.command import bench
 from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
+from torch_impl.runs.options import with_run_options
 
 
 def _backend(device: str, threads: int | None) -> Any:
@@ -22,7 +23,7 @@ def _backend(device: str, threads: int | None) -> Any:
     if device == "auto":
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return adapter.backend(device, threads)
 
 
@@ -43,6 +44,13 @@ def fetch_command(name: str, folder: Path) -> None:
         raise click.exceptions.Exit(130) from None
     click.echo(f"{name} is in {home}. To train on it:\n")
     click.echo(f"    python -m torch_impl train mnist --data {shlex.quote(str(home))}")
+
+
+def _train(name: str, backend: Any, options: dict[str, Any], prepare: Any) -> None:
+    """What a train command does; PyTorch is imported only here."""
+    from torch_impl.runs.loop import train_run
+
+    train_run(name, backend, options, prepare)
 
 
 _HINT = (
@@ -74,13 +82,20 @@ def check_data() -> None:
 
 def main() -> None:
     check_data()
+    make_group()(prog_name="python -m torch_impl")
+
+
+def make_group() -> click.Group:
+    """All commands."""
     from data.doors import command_line
 
-    group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend)
-    group.add_command(fetch_command)
-    group.add_command(convert)
-    group.add_command(bench)
-    group(prog_name="python -m torch_impl")
+    group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend, _train)
+    train = group.commands["train"]
+    assert isinstance(train, click.Group)
+    train.commands.update({name: with_run_options(command) for name, command in train.commands.items()})
+    for command in (fetch_command, convert, bench):
+        group.add_command(command)
+    return group
 
 
 if __name__ == "__main__":

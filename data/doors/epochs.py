@@ -24,9 +24,9 @@ _ROWS_AT_ONCE = 10_000  # rows per forward pass: MNIST's test set in one piece, 
 
 
 def epoch_line(figures: dict[str, Any], epochs: int) -> str:
-    """A line with an epoch's figures; the accuracies of the training and the test set where there is one."""
+    """A line with an epoch's figures; the accuracies of the training, the validation and the test set, as there are."""
     parts = ["epoch %*d/%d" % (len(str(epochs)), figures["epoch"], epochs)]
-    for part in ("train", "test"):
+    for part in ("train", "validation", "test"):
         if part + "_accuracy" in figures:
             parts.append("%s accuracy %.4f" % (part, figures[part + "_accuracy"]))
     return "   ".join(parts + ["loss %.4f" % figures["loss"], "%.1f s" % figures["seconds"]])

@@ -92,7 +92,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 @contextlib.contextmanager
 def plain_failures(interrupted: str = "Interrupted.") -> Iterator[None]:
     """Around a command: a DataError, or memory that is not there, becomes one sentence and status 1, Ctrl-C the line
-    `interrupted` and status 130."""
+    `interrupted` and status 130. A KeyboardInterrupt with a `status` of its own, for another signal, ends with that."""
     try:
         yield
     except DataError as error:
@@ -103,6 +103,6 @@ def plain_failures(interrupted: str = "Interrupted.") -> Iterator[None]:
         raise click.ClickException(
             "not enough memory for a network of this size; take fewer --units or a smaller batch"
         ) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         click.echo(interrupted, err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(getattr(stop, "status", INTERRUPTED)) from None

@@ -19,12 +19,15 @@ SCHEMA = "unrolled.train/1"
 
 
 class NotFiniteError(Exception):
-    """A loss became infinite or NaN: at which iteration, counted from 1."""
+    """A loss became infinite or NaN: at which iteration, counted from 1. more: what else is known, what else to try."""
 
-    def __init__(self, iteration: int, loss: float) -> None:
+    def __init__(self, iteration: int, loss: float, more: tuple[str, str] = ("", "")) -> None:
+        known, remedy = more
         super().__init__(
-            "the loss is %s at iteration %d, so training stopped; try a smaller --learning-rate" % (loss, iteration)
+            "the loss is %s at iteration %d%s, so training stopped; try a smaller --learning-rate%s"
+            % (loss, iteration, known, remedy)
         )
+        self.iteration, self.loss = iteration, loss
 
 
 def check_losses(losses: np.ndarray, done: int) -> None:

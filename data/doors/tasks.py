@@ -18,7 +18,7 @@ __all__ = ["EpochTask", "Task"]
 class Task:
     """One program with its data; a subclass says what is reported.
 
-    program: its name. model, optimizer: see data.programs. train, test: `Part`s; test may be None.
+    program: its name. model, optimizer: see data.programs. train, validation, test: `Part`s; the last two may be None.
     batch: rows per batch. seeds: one training for each. iterations: optimizer steps of a training. per_round: steps
     between two reports; an epoch, where there are epochs. facts: plain values for results.json, and with the key "data"
     for the checkpoints too (sizes, source, names of the classes, scaling). header: lines to print before training.
@@ -32,6 +32,7 @@ class Task:
     model: Model
     optimizer: Adam
     train: Part
+    validation: Part | None = None
     test: Part | None = None
     batch: int
     seeds: list[int]
@@ -54,6 +55,13 @@ class Task:
 
     def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
         """Take note of some iterations' losses [iterations], each before its step."""
+
+    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+        """How good the model is on the validation set: a score, higher is better, and the figures to report."""
+        assert self.validation is not None
+        predictions = forward(trainer, self.validation.inputs, self.validation.lengths).astype(np.float64)
+        error = float(np.mean(np.square(predictions - self.validation.targets)))
+        return -error, {"validation_mse": error}
 
     def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
@@ -100,6 +108,11 @@ class EpochTask(Task):
         """The share of rows whose class has the largest logit, ties included."""
         logits = forward(trainer, part.inputs, part.lengths)
         return float(adapter.in_top_k(logits, part.targets, 1).mean())
+
+    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+        assert self.validation is not None
+        score = self.accuracy(adapter, trainer, self.validation)
+        return score, {"validation_accuracy": score}
 
     def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         figures = {

@@ -86,6 +86,7 @@ class ImageTask(EpochTask):
         self.model = model._replace(cell=cell, inputs=inputs)
         self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (self.part(part) for part in (images.train, images.test))
+        self.validation = self.part(images.validation) if len(images.validation.labels) else None
         self.batch, self.seeds = options["batch_size"], [options["seed"]]
         self.per_round = rows // self.batch
         self.iterations = options["epochs"] * self.per_round

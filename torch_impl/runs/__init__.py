@@ -1,8 +1,8 @@
-"""Runs: a trained model kept in a folder. `load_run` opens one; so far `convert` makes them, and `train` does not yet.
+"""Runs: a trained model kept in a folder. `train` and `convert` make one, `load_run` opens it.
 
     last.json      the newest checkpoint; its tensors are in last-DIGEST.safetensors (torch_impl.checkpoints.run_files)
-    NAME.json      further checkpoints, in the same form
-    config.json    a JSON object with how the run was made, where there is one
+    NAME.json      further checkpoints, in the same form: best, epoch-0010, ...
+    config.json    a JSON object with how the run was made, where there is one: options, seeds, versions
 
 A checkpoint holds, as `load_checkpoint` gives them,
 
@@ -11,8 +11,21 @@ A checkpoint holds, as `load_checkpoint` gives them,
                    the optimizer steps taken, None where a TensorFlow 1 checkpoint does not tell; where known "program",
                    its name, and "data", what the program says of its data: "classes", their names; "scaling", the
                    "shift" and "scale" by input that were applied (see `scaling`); its source, split, columns, ...
+
+One that `train` wrote can be resumed: `torch_impl.runs.progress` says what it holds for that. `train` also leaves
+log.csv, a row for each round; results.json and a picture; and on request TensorBoard's events.
 """
 
-from torch_impl.runs.load import Run, load_run
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch_impl.runs.load import Run, load_run
 
 __all__ = ["Run", "load_run"]
+
+
+def __getattr__(name: str) -> Any:  # on first use, so that the command line's --help need not wait for PyTorch
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("torch_impl.runs.load"), name)

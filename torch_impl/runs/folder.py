@@ -1,0 +1,138 @@
+"""The folder of a run in training: whether it may be used, config.json, log.csv, TensorBoard's events, checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.metadata
+import io
+import json
+import math
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.checkpoints.files import write_atomically
+from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint, save_checkpoint
+from torch_impl.runs.load import CONFIG
+
+__all__ = ["LAST", "RunFolder", "check_free", "versions"]
+
+LAST, BEST = "last", "best"
+LOG, EVENTS = "log.csv", "tensorboard"
+SCHEMA = "unrolled.run/1"
+# A round's checkpoint waits until so many times its own cost has passed since the one before: saving takes at most 1 %.
+_PATIENCE = 100
+
+
+def check_free(folder: Path) -> None:
+    """Raise CheckpointError when the folder holds a run that was not trained to its end, or that was converted."""
+    names = checkpoint_names(folder)
+    if not names:
+        return
+    hint = "name another folder with --output, or replace it with --force"
+    if LAST not in names:
+        raise CheckpointError(f"{folder}: holds checkpoints ({', '.join(names)}); {hint}")
+    run = load_checkpoint(folder, LAST).state.get("run")
+    if not isinstance(run, dict):
+        raise CheckpointError(f"{folder}: holds a run that `train` did not make; {hint}")
+    if run.get("finished") is not True:
+        raise CheckpointError(f"{folder}: holds an unfinished run; go on with it by --resume {folder}; or {hint}")
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    found = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["unrolled"] = importlib.metadata.version("unrolled")
+    return found
+
+
+class RunFolder:
+    """Where a run's checkpoints and log go. `due` says when a round's checkpoint is worth its time."""
+
+    def __init__(self, path: Path, tensorboard: bool = False) -> None:
+        """tensorboard: whether to write events too; ImportError where its package is missing."""
+        self.path = path
+        self._columns: list[str] = []
+        self._log: Any = None
+        self._events: Any = None
+        self._tensorboard = tensorboard
+        self._cost, self._saved_at = math.inf, -math.inf
+        if tensorboard:
+            import torch.utils.tensorboard  # noqa: F401 (found missing here, before any work)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """config.json: how the run is made."""
+        text = json.dumps({"schema": SCHEMA, **config, "versions": versions()}, indent=1, allow_nan=False)
+        write_atomically(self.path / CONFIG, text.encode() + b"\n")
+
+    def forget_others(self) -> None:
+        """Remove the checkpoints of a run that was here before, all but the one just saved as `last`."""
+        for name in checkpoint_names(self.path):
+            if name != LAST:
+                for path in [
+                    self.path / f"{name}.json",
+                    *self.path.glob(f"{name}-" + "[0-9a-f]" * 16 + ".safetensors"),
+                ]:
+                    with naming(path, "removed"):
+                        path.unlink(missing_ok=True)
+
+    def save(self, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], name: str = LAST) -> None:
+        """Save a checkpoint; CheckpointError when that fails, and the one before is then still whole."""
+        start = time.perf_counter()
+        save_checkpoint(self.path, tensors, state, name)
+        now = time.perf_counter()
+        if name == LAST:
+            self._cost, self._saved_at = min(self._cost, now - start), now
+
+    def due(self) -> bool:
+        """Whether enough time has passed since `last` was saved."""
+        return time.perf_counter() - self._saved_at >= _PATIENCE * self._cost
+
+    def open_log(self, rows: list[dict[str, Any]], step: int) -> None:
+        """Begin log.csv with the rows known so far, and events after `step`; what a lost part of a run wrote goes."""
+        self._columns = []
+        path = self.path / LOG
+        with naming(path, "written"):
+            if rows:
+                self._columns = list(rows[0])
+            write_atomically(path, self._lines(rows, True).encode())
+            self._log = path.open("a", encoding="utf-8", newline="")
+        if self._tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(self.path / EVENTS), purge_step=step + 1)
+
+    def log(self, row: dict[str, Any], step: int) -> None:
+        """A round's figures: one line of log.csv; a scalar for each in the events, at the run's `step`."""
+        first = not self._columns
+        self._columns = self._columns or list(row)
+        with naming(self.path / LOG, "written"):
+            self._log.write(self._lines([row], first))
+            self._log.flush()
+        if self._events is not None:
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and name not in ("seed", "epoch", "iteration", "step"):
+                    self._events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Close log and events."""
+        for part in (self._log, self._events):
+            if part is not None:
+                with contextlib.suppress(OSError):
+                    part.close()
+
+    def _lines(self, rows: list[dict[str, Any]], header: bool) -> str:
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, self._columns, extrasaction="ignore", lineterminator="\n")
+        if header and self._columns:
+            writer.writeheader()
+        writer.writerows(rows)
+        return stream.getvalue()
