@@ -55,6 +55,7 @@ class Collector:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[plugin.SELECTION] = self._selection
+        config.option.tbstyle = "line"  # what failed, not the code around it: that would take half of the time
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
