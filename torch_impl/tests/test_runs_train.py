@@ -62,7 +62,7 @@ def test_a_run_folder_says_how_it_was_made_and_can_be_used(home: Path) -> None:
     assert [float(row["loss"]) for row in rows] == [epoch["loss"] for epoch in results(folder)["epochs"]]
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     run = torch_impl.load_run(folder)
-    assert (run.program, run.step, run.data["classes"]) == ("mnist", 8, 3)
+    assert (run.program, run.step, run.data["classes"]) == ("mnist", 52, 3)
     assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == [
         "config.json", "last", "last.json", "learning_curve.png", "log.csv", "results.json",
     ]  # fmt: skip
@@ -79,7 +79,7 @@ def test_by_default_it_is_the_plain_loop_to_the_bit(program: str, home: Path, tm
 
 @pytest.mark.parametrize(
     ("arguments", "stops"),
-    [(SERIES, (1, 5, 3)), (("mnist", "--epochs", "4"), (1, 2)), (VOWELS, (2, 3))],
+    [(SERIES, (1, 5, 3)), (("mnist", "--epochs", "4"), (1, 4)), (VOWELS, (2, 3))],
     ids=["series", "mnist", "vowels"],
 )
 def test_stopped_and_resumed_gives_the_same_bits(
@@ -117,6 +117,14 @@ def test_a_finished_run_can_be_trained_further(home: Path, tmp_path: Path) -> No
     trained("series", "--units", 5, "--iterations", 130, "--output", tmp_path)
     trained("series", "--resume", tmp_path, "--iterations", 250)
     assert_same_bits(home / "series", tmp_path)
+
+
+def test_the_optimizers_count_of_steps_is_kept_where_its_powers_no_longer_tell_it(home: Path, tmp_path: Path) -> None:
+    saved = load_checkpoint(home / "series")
+    state = {**saved.state, "run": {**saved.state["run"], "adam_steps": 123_456}}
+    save_checkpoint(tmp_path, saved.tensors, state)
+    trained("series", "--resume", tmp_path, "--iterations", 260)
+    assert load_checkpoint(tmp_path).state["run"]["adam_steps"] == 123_466
 
 
 def test_further_seeds_can_be_asked_for_but_no_other_length(tmp_path: Path) -> None:
