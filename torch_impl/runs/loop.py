@@ -112,7 +112,7 @@ class Training:
             self.trainer.restore_steps(steps)
         if not self.progress.stream:
             self.progress.stream = self.task.stream(self.task.seeds[self.progress.training]).state()
-        self.folder.write_config(
+        self.folder.write_config(  # the first write of every start
             {
                 "program": self.task.program,
                 "options": plain_options(self.options),

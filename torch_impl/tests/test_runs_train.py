@@ -20,6 +20,7 @@ from torch_impl.__main__ import _backend, make_group
 from torch_impl.checkpoints import files
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs.trainer import RunTrainer
+from torch_impl.tests.kill_runs import killed_run
 from torch_impl.tests.training_runs import SERIES, VOWELS, assert_same_bits, call, images, mnist, results, trained
 
 
@@ -102,6 +103,14 @@ def test_stopped_and_resumed_gives_the_same_bits(
         assert load_checkpoint(parts).state["run"]["finished"] is False
     trained(arguments[0], "--resume", parts)
     assert_same_bits(whole, parts)
+
+
+def test_killed_twice_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
+    """More of it, over programs and moments: python -m torch_impl.tests.kill_runs."""
+    arguments = ("series", "--units", "5", "--iterations", "20000", "--threads", "1")
+    trained(*arguments, "--output", tmp_path / "whole")
+    killed_run(arguments, tmp_path / "killed", [0.15, 0.4], lambda *again: trained(*again))
+    assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_a_keyboard_interrupt_saves_too(tmp_path: Path, stop_at: Any) -> None:
