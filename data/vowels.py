@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from data.errors import DataError
+from data.own.scaling import Scaling
 from data.reading import BUNDLED, check_sha256, find, opened
 
-__all__ = ["CHANNELS", "FILES", "SPEAKERS", "Utterances", "Vowels", "load", "read_ts", "standardized"]
+__all__ = ["CHANNELS", "FILES", "SPEAKERS", "Utterances", "Vowels", "load", "read_ts", "scaling", "standardized"]
 
 FILES = {
     "JapaneseVowels_TRAIN.ts": "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
@@ -57,16 +58,22 @@ def load(folder: Path | str | None = None) -> Vowels:
 def standardized(vowels: Vowels) -> Vowels:
     """Both parts with each channel shifted and scaled to mean 0 and standard deviation 1 over the valid frames of the
     training set; the padding stays zero. Computed in float64, given in float32."""
-    valid = [np.arange(part.inputs.shape[1]) < part.lengths[:, None] for part in vowels]
-    frames = vowels.train.inputs[valid[0]].astype(np.float64)
-    mean, deviation = frames.mean(axis=0), frames.std(axis=0)
-    deviation[deviation == 0.0] = 1.0  # a constant channel tells nothing, and must not become NaN
+    found = scaling(vowels)
 
-    def scaled(part: Utterances, frame: np.ndarray) -> Utterances:
-        values = (part.inputs.astype(np.float64) - mean) / deviation
-        return part._replace(inputs=np.where(frame[:, :, None], values, 0.0).astype(np.float32))
+    def scaled(part: Utterances) -> Utterances:
+        return part._replace(inputs=np.where(_valid(part)[:, :, None], found.apply(part.inputs), np.float32(0)))
 
-    return Vowels(*(scaled(part, frame) for part, frame in zip(vowels, valid)))
+    return Vowels(*(scaled(part) for part in vowels))
+
+
+def scaling(vowels: Vowels) -> Scaling:
+    """The shift and scale by channel that `standardized` applies."""
+    return Scaling.fitted(vowels.train.inputs[_valid(vowels.train)])
+
+
+def _valid(part: Utterances) -> np.ndarray:
+    """Which frames are within the lengths: bool [n, steps]."""
+    return np.arange(part.inputs.shape[1]) < part.lengths[:, None]
 
 
 def read_ts(path: Path, sha256: str | None = None) -> Utterances:

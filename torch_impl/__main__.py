@@ -14,6 +14,7 @@ from torch_impl.bench.command import bench
 from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
 from torch_impl.runs.options import with_run_options
+from torch_impl.using.command import evaluate, export, predict, with_default
 
 
 def _backend(device: str, threads: int | None) -> Any:
@@ -93,7 +94,9 @@ def make_group() -> click.Group:
     train = group.commands["train"]
     assert isinstance(train, click.Group)
     train.commands.update({name: with_run_options(command) for name, command in train.commands.items()})
-    for command in (fetch_command, convert, bench):
+    predicting = group.commands["predict"]
+    assert isinstance(predicting, click.Group)
+    for command in (with_default(predicting, predict), evaluate, export, fetch_command, convert, bench):
         group.add_command(command)
     return group
 

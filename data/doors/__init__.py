@@ -22,6 +22,7 @@ import click
 from data.doors.predict_speller import predict_speller_command
 from data.doors.show import show_command
 from data.doors.train_mnist import mnist_command
+from data.doors.train_own import classifier_command, regressor_command
 from data.doors.train_series import series_command
 from data.doors.train_speller import speller_command
 from data.doors.train_vowels import vowels_command
@@ -47,7 +48,11 @@ def command_line(
     def main() -> None:
         pass
 
-    @main.group(name="train", help="Train one of the chapter's programs.", short_help="Train a program.")
+    @main.group(
+        name="train",
+        help="Train one of the chapter's programs, or a network on data of your own.",
+        short_help="Train a program.",
+    )
     def train() -> None:
         pass
 
@@ -56,6 +61,8 @@ def command_line(
     train.add_command(series_command(name, backend, trained))
     train.add_command(speller_command(name, backend, trained))
     train.add_command(vowels_command(name, backend, trained))
+    train.add_command(classifier_command(name, backend, trained))
+    train.add_command(regressor_command(name, backend, trained))
 
     @main.group(name="predict", help="Use what a training left behind.", short_help="Use a trained program.")
     def predict() -> None:

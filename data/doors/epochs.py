@@ -45,8 +45,9 @@ def curve_plot(name: str, source: str, rows: str, epochs: list[dict[str, Any]]) 
     """The learning curve as PNG; None before the first epoch. rows: what the test set holds, in the plural."""
     if not epochs:
         return None
-    reached = (name, Path(source).name, 100 * epochs[-1]["test_accuracy"], rows, len(epochs))
-    return learning_curve("%s, %s: %.2f%% of the test %s right after epoch %d" % reached, epochs)
+    key, part = ("test_accuracy", "test") if "test_accuracy" in epochs[-1] else ("train_accuracy", "last batch's")
+    reached = (name, Path(source).name, 100 * epochs[-1][key], part, rows, len(epochs))
+    return learning_curve("%s, %s: %.2f%% of the %s %s right after epoch %d" % reached, epochs)
 
 
 def save_weights(folder: Path, weights: dict[str, np.ndarray]) -> None:

@@ -7,30 +7,29 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["learning_curve", "spelled_images", "truth_against_prediction"]
+__all__ = ["forecasts", "learning_curve", "spelled_images", "truth_against_prediction"]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 _IMAGES_PER_LINE = 10
+_CURVES = (
+    ("train", "last training batch", _ORANGE, 1),
+    ("validation", "validation set", _GREY, 1),
+    ("test", "test set", _BLUE, 2),
+)
 
 
 def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
-    """Accuracies in percent and the mean loss over the epochs; epochs as in results.json, at least one."""
+    """Accuracies in percent, of the parts that were measured, and the mean loss over the epochs; epochs as in
+    results.json, at least one."""
     figure, (upper, lower) = _figure(2, (7.5, 6.5))
     numbers = [epoch["epoch"] for epoch in epochs]
     marker = "o" if len(epochs) <= 30 else None
     style = {"marker": marker, "markersize": 4}
-    upper.plot(
-        numbers,
-        [100 * epoch["train_accuracy"] for epoch in epochs],
-        color=_ORANGE,
-        linewidth=1,
-        label="last training batch",
-        **style,
-    )
-    upper.plot(
-        numbers, [100 * epoch["test_accuracy"] for epoch in epochs], color=_BLUE, linewidth=2, label="test set", **style
-    )
+    for part, label, color, width in _CURVES:
+        if part + "_accuracy" in epochs[0]:
+            values = [100 * epoch[part + "_accuracy"] for epoch in epochs]
+            upper.plot(numbers, values, color=color, linewidth=width, label=label, **style)
     upper.set_ylabel("accuracy (%)")
     upper.set_title(title, loc="left")
     upper.legend(loc="lower right", frameon=False)
@@ -55,6 +54,36 @@ def truth_against_prediction(title: str, x: np.ndarray, truth: np.ndarray, predi
     lower.vlines(x, 0, prediction - truth, color=_ORANGE, linewidth=1.5)
     lower.set_ylabel("prediction - truth")
     lower.set_xlabel("x")
+    return _png(figure)
+
+
+def forecasts(title: str, epochs: list[dict[str, Any]], found: dict[str, Any] | None) -> bytes:
+    """The errors over the epochs; and for the first columns the test part beside what was forecast, a row ahead.
+
+    epochs: as in results.json, at least one. found: its "forecast", columns, truth and forecast [rows, columns].
+    """
+    found = found or {"columns": []}
+    columns = found["columns"][:4]
+    figure, axes = _figure(1 + len(columns), (9, 3 + 2.4 * len(columns)), shared=False)
+    errors = np.atleast_1d(axes)[0]
+    numbers = [epoch["epoch"] for epoch in epochs]
+    for key, label, color in (("loss", "training", _ORANGE), ("validation_mse", "validation", _GREY),
+                              ("test_mse", "test", _BLUE)):  # fmt: skip
+        if key in epochs[0]:
+            errors.plot(numbers, [epoch[key] for epoch in epochs], color=color, label=label, linewidth=1.5)
+    errors.set_yscale("log")
+    errors.set_ylabel("MSE, scaled")
+    errors.set_xlabel("epoch")
+    errors.xaxis.get_major_locator().set_params(integer=True)
+    errors.set_title(title, loc="left")
+    errors.legend(loc="upper right", frameon=False, ncol=3)
+    for column, name in enumerate(columns):
+        axis = axes[1 + column]
+        axis.plot(np.array(found["truth"])[:, column], color=_BLUE, linewidth=2, label="truth, test part")
+        axis.plot(np.array(found["forecast"])[:, column], color=_ORANGE, linewidth=1.2, label="forecast, 1 row ahead")
+        axis.set_ylabel(name if len(name) <= 20 else name[:19] + "\u2026")
+        axis.set_xlabel("row")
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False, ncol=2)
     return _png(figure)
 
 
@@ -89,15 +118,15 @@ def spelled_images(title: str, sections: list[tuple[str, np.ndarray, list[str], 
     return stream.getvalue()
 
 
-def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None = None) -> Any:
+def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None = None, shared: bool = True) -> Any:
     """A figure on Agg's canvas, and its axes: outside pyplot, so no window and no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=120)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, sharex=True, gridspec_kw={"height_ratios": ratios or (1,) * rows})
-    for axis in axes:
+    axes = figure.subplots(rows, 1, sharex=shared, gridspec_kw={"height_ratios": ratios or (1,) * rows})
+    for axis in np.atleast_1d(axes):
         axis.grid(True, color="#dddddd", linewidth=0.8)
         axis.set_axisbelow(True)
         for side in ("top", "right"):

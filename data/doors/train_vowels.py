@@ -69,7 +69,8 @@ class VowelsTask(EpochTask):
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.implementation = name
-        speakers = vowels.standardized(vowels.load())
+        loaded = vowels.load()
+        speakers = vowels.standardized(loaded)
         rows, _, inputs = speakers.train.inputs.shape
         if options["batch_size"] > rows:
             raise click.BadParameter(
@@ -98,6 +99,8 @@ class VowelsTask(EpochTask):
                 "test": len(speakers.test.lengths),
                 "source": "Japanese Vowels",
                 "inputs": inputs,
+                "classes": ["speaker %d" % (1 + speaker) for speaker in range(self.model.outputs)],
+                "scaling": vowels.scaling(loaded).to_json(),
             },
             "padding": _padding(speakers.train.lengths, options),
         }

@@ -50,7 +50,7 @@ def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str
     listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     if columns is None:
         if len(names) != 1:
-            raise DataError("%s: has the columns %s; say which to use with --columns" % (path, listed))
+            raise DataError("%s: has the columns %s; say which to use with --column" % (path, listed))
         return names
     for name in columns:
         if name not in names:

@@ -23,8 +23,8 @@ class Split(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """inputs float32 [windows, window, columns]: what is known. targets float32 [windows, window, horizon * columns]:
-    for each step the `horizon` rows after it, the nearest first. Both are scaled."""
+    """inputs [windows, window, columns]: what is known. targets [windows, window, horizon * columns]: for each step the
+    `horizon` rows after it, the nearest first. Both in the dtype of the series."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -48,7 +48,7 @@ def split_by_time(rows: int, validation: float, test: float) -> Split:
 
 
 def windows(series: np.ndarray, part: tuple[int, int], name: str, window: int, horizon: int, stride: int) -> Windows:
-    """All windows of a scaled series [rows, columns] that lie within a part with the `horizon` rows after them.
+    """All windows of a series [rows, columns] that lie within a part with the `horizon` rows after them.
 
     stride: rows between the first steps of two windows. An empty part gives no windows; DataError for a part too short
     for one, and for more windows than fit into 2 GiB.
@@ -61,15 +61,15 @@ def windows(series: np.ndarray, part: tuple[int, int], name: str, window: int, h
             "the %s part has %d rows, but a window of %d steps and a horizon of %d need %d; give more rows, a shorter "
             "window, or another share (0 leaves the part out)" % (name, last - first, window, horizon, window + horizon)
         )
-    size = len(starts) * window * columns * (1 + horizon) * 4
+    size = len(starts) * window * columns * (1 + horizon) * series.itemsize
     if size > _MOST_BYTES:
         raise DataError(
             "the %s part gives %d windows, %.1f GiB; give a larger stride" % (name, len(starts), size / 2.0**30)
         )
     steps = starts[:, None] + np.arange(window)
     ahead = [series[steps + step] for step in range(1, horizon + 1)]
-    targets = np.concatenate(ahead, axis=2) if len(starts) else np.zeros((0, window, horizon * columns), np.float32)
-    return Windows(series[steps].astype(np.float32), targets.astype(np.float32))
+    targets = np.concatenate(ahead, axis=2) if len(starts) else np.zeros((0, window, horizon * columns), series.dtype)
+    return Windows(series[steps], targets)
 
 
 def fitted(values: np.ndarray, split: Split) -> Scaling:

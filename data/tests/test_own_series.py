@@ -49,7 +49,7 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "words"),
     [
-        ("a,b\n1,2\n", None, "has the columns a, b; say which to use with --columns"),
+        ("a,b\n1,2\n", None, "has the columns a, b; say which to use with --column"),
         ("a,b\n1,2\n", ["c"], "has no column 'c', only a, b"),
         ("a,b\n1,2\n", ["a", "a"], "a column is named twice"),
         ("a,b\n1,2\n3,\n", ["b"], "line 3: column 'b' is empty, expected a finite number"),

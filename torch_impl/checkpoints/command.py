@@ -115,7 +115,9 @@ def _settings(options: dict[str, Any]) -> tuple[Any, Any]:
         from data.programs import PROGRAMS
 
         model, adam = PROGRAMS[options["program"]].model, PROGRAMS[options["program"]].optimizer
-        settings = Settings(model.kind, model.cell.activation, None, **{**adam._asdict(), **given})
+        settings = Settings(
+            model.kind, model.cell.activation, program=options["program"], **{**adam._asdict(), **given}
+        )
         return settings, model.weight_shapes()
     if not options["kind"] or not options["activation"]:
         raise click.UsageError(

@@ -4,7 +4,7 @@ TensorFlow itself is not needed. In a run's checkpoint a converted model is
 
     tensors   "weights/NAME" for the canonical weights, "slots/NAME" for the state of Adam under TF1's names
     state     "model" and "optimizer", plain values with the fields of `data.programs.Model` and `Adam`;
-              "step", the optimizer steps taken, or None where the checkpoint does not tell;
+              "step", the optimizer steps taken, or None where the checkpoint does not tell; "program", where given;
               "tf1_names", what each was called in the TensorFlow 1 checkpoint it came from, and "tf1_step_dtype"
 """
 
@@ -44,7 +44,8 @@ class Settings(NamedTuple):
     """What a TensorFlow 1 checkpoint does not hold.
 
     kind: "classifier" or "regressor". activation: "tanh" or "relu". projection: a regressor's, "stacked" or "wrapped";
-    None for what the variables' names say. The rest are Adam's settings, TF1's defaults.
+    None for what the variables' names say. program: the chapter's program that was trained, where it was one of them.
+    The rest are Adam's settings, TF1's defaults.
     """
 
     kind: str = "classifier"
@@ -54,6 +55,7 @@ class Settings(NamedTuple):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    program: str | None = None
 
 
 def convert_from_tf1(
@@ -90,6 +92,8 @@ def convert_from_tf1(
         "tf1_names": {**names.weights, **names.slots, **({GLOBAL_STEP: names.step} if names.step else {})},
         "tf1_step_dtype": bundle.entries[names.step].dtype if names.step else "int64",
     }
+    if settings.program is not None:
+        state["program"] = settings.program
     tensors = {f"weights/{name}": array for name, array in weights.items()}
     tensors.update({f"slots/{name}": array for name, array in slots.items()})
     save_checkpoint(folder, tensors, state)

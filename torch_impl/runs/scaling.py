@@ -41,10 +41,10 @@ def scaling_of(data: Mapping[str, Any], model: AnyModel) -> Scaling | None:
 
 def _numbers(found: Any, name: str, count: int) -> np.ndarray:
     values = found.get(name) if isinstance(found, dict) else None
-    good = isinstance(values, list) and len(values) == count
-    if not good or not all(type(value) in (int, float) and _finite(value) for value in values):
+    numbers = values if isinstance(values, list) else []
+    if len(numbers) != count or not all(type(value) in (int, float) and _finite(value) for value in numbers):
         raise CheckpointError(f'its "{name}" is not {count} finite numbers; use another checkpoint')
-    return np.array(values, np.float64)
+    return np.array(numbers, np.float64)
 
 
 def _finite(value: float) -> bool:

@@ -1,0 +1,201 @@
+"""python -m torch_impl predict, evaluate and export: the doors of a trained run. PyTorch is imported when one runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from torch_impl.checkpoints.errors import CheckpointError
+
+__all__ = ["evaluate", "export", "predict", "with_default"]
+
+_SUFFIXES = {".onnx": "onnx", ".pt2": "torch"}
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Every expected failure becomes one sentence and status 1."""
+    from data.doors.options import plain_failures
+    from torch_impl.export import ExportError
+
+    with plain_failures():
+        try:
+            yield
+        except (CheckpointError, ExportError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _opened(options: dict[str, Any]) -> Any:
+    """The run that the options name."""
+    from torch_impl.runs import load_run
+
+    device = options["device"]
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return load_run(options["run"], options["checkpoint"], device)
+    except ValueError as error:  # a device that is not there
+        raise click.ClickException(str(error)) from error
+
+
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """RUN, --checkpoint and --device."""
+    command = click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "auto"]),
+        default="cpu",
+        show_default=True,
+        help="Where to compute; auto is cuda where there is one.",
+    )(command)
+    command = click.option(
+        "--checkpoint", default="last", show_default=True, help="Which checkpoint of the run, such as best."
+    )(command)
+    return command
+
+
+_run = click.argument("run", type=click.Path(path_type=Path))
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+def _write(path: Path, content: bytes, what: str) -> None:
+    from data.doors.runs import write_atomically
+
+    write_atomically(path, content)
+    click.echo(f"{what}: {path}", err=True)
+
+
+def _drawn(draw: Callable[..., bytes], *arguments: Any) -> bytes:
+    try:
+        return draw(*arguments)
+    except ImportError as error:
+        raise click.ClickException(f"a picture needs matplotlib ({error}); pip install matplotlib") from error
+
+
+@click.command(name="predict", short_help="Use a trained run: predict RUN INPUT.")
+@_run
+@click.argument("input", type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(min=1), help="Rows to continue a series by.  [default: the run's horizon]")
+@click.option("--invert", is_flag=True, help="Turn images black for white: MNIST's strokes are white on black.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
+    help="How to print the predictions.",
+)  # fmt: skip
+@click.option("--output", type=_file, help="A file for the predictions, instead of the terminal.")
+@click.option("--picture", type=_file, help="A PNG file for the predictions as a picture.")
+@_run_options
+def predict(**options: Any) -> None:
+    """Predict with the run in the folder RUN for the file or folder INPUT.
+
+    A classifier or speller takes images (PNG, JPEG, BMP, or MNIST's IDX files), sequences in an .npz or .npy file, or a
+    .csv file with a line per step; a folder of such files too. It gives each row's class with its probabilities, or the
+    word. A regressor takes a series (.csv, .parquet, .npy) with the columns it was trained on, and continues it. Values
+    are given as they are: the run applies the scaling of its training, and undoes it.
+    """
+    with _failures():
+        from torch_impl.using.predict import predict_file
+
+        run = _opened(options)
+        found = predict_file(run, options["input"], options["steps"], options["invert"])
+        text = found.text(options["form"])
+        if options["output"] is None:
+            click.echo(text, nl=False)
+        else:
+            _write(options["output"], text.encode(), "Predictions")
+        if options["picture"] is not None:
+            from torch_impl.using.pictures import predictions_picture
+
+            title = f"{options['run'].name or options['run']} on {options['input'].name}"
+            _write(options["picture"], _drawn(predictions_picture, title, found), "Picture")
+
+
+@click.command(short_help="Accuracy or errors of a trained run: evaluate RUN.")
+@_run
+@click.option(
+    "--data", "data_path", type=click.Path(path_type=Path),
+    help="Labelled sequences, a folder like MNIST's, or a table.  [default: the test part of what the run was trained "
+    "on]",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
+    help="How to print the figures.",
+)  # fmt: skip
+@click.option("--picture", type=_file, help="A PNG file for the picture.  [default: RUN/evaluation.png]")
+@click.option("--no-picture", is_flag=True, help="Draw none.")
+@_run_options
+def evaluate(**options: Any) -> None:
+    """Measure the run in the folder RUN on data that it was not trained on.
+
+    A classifier or speller gives its accuracy with a 95% confidence interval (Wilson's), recall and precision by class,
+    and the confusion matrix as a picture. A regressor gives mean square and mean absolute errors by column and steps
+    ahead, in the data's own units, beside those of the last known value taken for a forecast, and a picture of the
+    forecasts.
+    """
+    with _failures():
+        from torch_impl.using.evaluate import evaluate as evaluated
+
+        run = _opened(options)
+        found = evaluated(run, options["data_path"])
+        click.echo(found.text(options["form"]), nl=False)
+        if not options["no_picture"]:
+            from torch_impl.using.pictures import evaluation_picture
+
+            target = options["picture"] or options["run"] / "evaluation.png"
+            _write(target, _drawn(evaluation_picture, found), "Picture")
+
+
+@click.command(short_help="A trained run as ONNX or torch.export: export RUN FILE.")
+@_run
+@click.argument("file", type=_file)
+@click.option(
+    "--format", "form", type=click.Choice(["onnx", "torch"]),
+    help="An ONNX file, or a program for torch.export.load.  [default: by FILE's suffix, .onnx or .pt2]",
+)  # fmt: skip
+@click.option("--lengths/--no-lengths", default=True, show_default=True, help="Take rows of different lengths.")
+@click.option(
+    "--data", "data_path", type=click.Path(path_type=Path),
+    help="A file of inputs to check with.  [default: the test part of what the run was trained on]",
+)  # fmt: skip
+@click.option("--check/--no-check", default=True, show_default=True, help="Compare with the run before writing.")
+@_run_options
+def export(**options: Any) -> None:
+    """Write the run in the folder RUN to FILE for other programs.
+
+    Batch and steps stay free, and the scaling of the training data goes with it: both take and give values in the
+    user's own units. The export is run on real inputs (by onnxruntime, or by PyTorch), and only written when it gives
+    what the run gives, to 1e-5 of the largest value.
+    """
+    form = options["form"] or _SUFFIXES.get(options["file"].suffix.lower())
+    if form is None:
+        raise click.UsageError("FILE ends neither in .onnx nor in .pt2; say --format onnx or --format torch")
+    with _failures():
+        from torch_impl.using.exporting import export_run
+
+        run = _opened(options)
+        found = export_run(run, options["file"], form, options["lengths"], options["data_path"], options["check"])
+    if found is None:
+        click.echo(f"{options['file']}: written, not checked.")
+    else:
+        click.echo(
+            f"{options['file']}: differs from the run by at most {found.difference:.2g}, of values up to "
+            f"{found.magnitude:.3g}, over {found.rows} rows of {found.source}."
+        )
+
+
+def with_default(group: click.Group, default: click.Command) -> click.Group:
+    """`group` with the command `default` for whatever does not start with the name of one of the group's own."""
+
+    class _WithDefault(click.Group):
+        def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+            if args and args[0] in self.commands:
+                return super().make_context(info_name, args, *rest, **extra)
+            return default.make_context(info_name, args, *rest, **extra)
+
+    listed = "\n".join(f"  {group.name} {name}  {each.get_short_help_str()}" for name, each in group.commands.items())
+    default.epilog = f"\b\nAlso:\n{listed}"
+    return _WithDefault(group.name, group.commands, help=default.help, short_help=default.short_help)

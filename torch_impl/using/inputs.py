@@ -1,0 +1,203 @@
+"""A file, or a data set, as what a run's model takes, in the units of the user's own data; the run scales it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data import mnist, spelling, vowels
+from data.errors import DataError
+from data.own.prepare import MOST_SIZE, classifier_data, renumbered
+from data.own.sequences import Sequences, read_sequences
+from data.own.tables import read_table
+from data.own.windows import Windows, windows
+from torch_impl.runs import Run
+
+__all__ = ["Rows", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
+
+_MOST_WINDOWS = 50_000
+
+
+class Rows(NamedTuple):
+    """inputs float32 [rows, steps, inputs]; lengths int64 [rows], or None where all rows are whole; names by row;
+    images: whether the inputs are some; labels int64 [rows] or None; source: what to call them."""
+
+    inputs: np.ndarray
+    lengths: np.ndarray | None
+    names: list[str]
+    images: bool
+    labels: np.ndarray | None
+    source: str
+
+
+def class_names(run: Run) -> list[str]:
+    """The classifier's classes by number."""
+    count = int(run.model.dense.out_features)  # type: ignore[union-attr,arg-type]
+    names = run.data.get("classes")
+    if names is None or type(names) is int:
+        return [str(label) for label in range(count)]
+    if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
+        raise DataError("%s: its data do not name %d classes; use another checkpoint" % (run.folder, count))
+    return names
+
+
+def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False) -> Rows:
+    """The sequences in a file or folder, for a classifier or speller: images (PNG and others, IDX), .npz, .npy, .csv.
+
+    invert: of images, black for white. Raises DataError for what cannot be read, or has another width than the model.
+    """
+    found = _idx(path) if _is_idx(path) else read_sequences(path, labelled)
+    width = run.model.input_cell.inputs
+    if found.inputs.shape[2] != width:
+        hint = "; give images %d pixels wide" % width if found.images else ""
+        raise DataError("%s: has %d values per step, the run takes %d%s" % (path, found.inputs.shape[2], width, hint))
+    if found.labels is not None and labelled:
+        found = renumbered(path, found, class_names(run))
+    if invert:
+        if not found.images:
+            raise DataError("%s: holds no images that could be inverted; leave --invert out" % path)
+        found = found._replace(inputs=np.where(found.valid()[:, :, None], 1 - found.inputs, 0).astype(np.float32))
+    return _rows(found, str(path))
+
+
+def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
+    """(names of the columns, the series float64 [rows, columns]) for a regressor."""
+    columns = run.data.get("columns")
+    width = run.model.input_cell.inputs
+    if columns is not None and (
+        not isinstance(columns, list) or len(columns) != width or not all(isinstance(name, str) for name in columns)
+    ):
+        raise DataError("%s: its data do not name %d columns; use another checkpoint" % (run.folder, width))
+    if path.suffix.lower() in (".npz", ".npy"):
+        found = read_sequences(path, labelled=False)
+        if len(found.lengths) != 1 or found.inputs.shape[2] != width:
+            raise DataError("%s: is %s, expected one series [1, steps, %d]" % (path, list(found.inputs.shape), width))
+        return columns or [str(column) for column in range(width)], found.inputs[0].astype(np.float64)
+    if columns is None and width > 1:
+        raise DataError("%s: the run does not name its %d columns; give the series as .npy" % (run.folder, width))
+    table = read_table(path, columns)
+    return table.columns, table.values
+
+
+def labelled_rows(run: Run, path: Path | None) -> Rows:
+    """What to evaluate a classifier or speller on: a file or folder, else the test set of what it was trained on."""
+    if path is not None and not _mnist_folder(path):
+        return read_rows(run, path, labelled=True)
+    if path is None and run.program == "vowels":
+        test = vowels.load().test
+        rows = Rows(test.inputs, test.lengths, _numbered(test.speaker), False, test.speaker, "Japanese Vowels, test")
+    elif path is None and run.data.get("kind") == "sequences":
+        return _own_test_part(run)
+    else:
+        folder = path if path is not None else _trained_on(run)
+        test_images = mnist.load(folder, 0).test
+        source = "MNIST, test" if folder is None else "%s, test" % folder
+        labels = test_images.labels.astype(np.int64)
+        rows = Rows(test_images.images, None, _numbered(labels), True, labels, source)
+    if rows.inputs.shape[2] != run.model.input_cell.inputs:
+        widths = (rows.source, rows.inputs.shape[2], run.model.input_cell.inputs)
+        raise DataError("%s: has %d values per step, the run takes %d; name its data with --data" % widths)
+    return rows
+
+
+def test_windows(run: Run, path: Path | None) -> tuple[Windows, str]:
+    """The windows to evaluate a run on a table by: of all of a given file, else of the test part of its own.
+
+    Not scaled. One starts at each row; at every second row, third, … where there are more than 50,000."""
+    source = path or Path(str(run.data.get("source")))
+    _, values = read_series(run, source)
+    part = (0, len(values)) if path is not None else _test_part(run, len(values))
+    stride = 1 + (part[1] - part[0]) // _MOST_WINDOWS
+    found = windows(values, part, "test", _integer(run, "window"), _integer(run, "horizon"), stride)
+    if not len(found.inputs):
+        raise DataError("%s: the run has no test part; name a file with --data" % source)
+    return found, str(source) if path is not None else "%s, test part" % source
+
+
+def _integer(run: Run, name: str) -> int:
+    value = run.data.get(name)
+    if type(value) is not int or not 1 <= value <= MOST_SIZE:
+        raise DataError("%s: its %s is %.40r, expected an integer; use another checkpoint" % (run.folder, name, value))
+    return value
+
+
+def _test_part(run: Run, rows: int) -> tuple[int, int]:
+    split = run.data.get("split")
+    part = split.get("test") if isinstance(split, dict) else None
+    good = isinstance(part, list) and len(part) == 2 and all(type(row) is int for row in part)
+    if not good or not 0 <= part[0] <= part[1]:  # type: ignore[index]
+        raise DataError("%s: its data do not tell the test part; name a file with --data" % run.folder)
+    if part[1] > rows:  # type: ignore[index]
+        raise DataError("%s: has %d rows, fewer than when the run was trained" % (run.data.get("source"), rows))
+    return part[0], part[1]  # type: ignore[index]
+
+
+def _own_test_part(run: Run) -> Rows:
+    facts = run.data
+    split = facts.get("split")
+    names = ("validation", "test", "seed")
+    if not isinstance(split, dict) or not all(type(split.get(name)) in (int, float) for name in names):
+        raise DataError("%s: its data do not tell the test part; name a file with --data" % run.folder)
+    paths = [None if facts.get(name) is None else Path(str(facts[name])) for name in ("source", "test_source")]
+    if paths[0] is None:
+        raise DataError("%s: its data do not tell their source; name a file with --data" % run.folder)
+    if paths[1] is not None:
+        return read_rows(run, paths[1], labelled=True)
+    shares = (split["validation"], split["test"])
+    made = classifier_data(paths[0], None, *shares, scale=False, seed=int(split["seed"]) % 2**32)
+    if made.facts["classes"] != class_names(run):
+        raise DataError("%s: its classes are no longer those trained on; name a file with --data" % paths[0])
+    if made.facts["rows"] != facts.get("rows"):
+        raise DataError("%s: has no longer the rows that were trained on; name a file with --data" % paths[0])
+    if made.test is None:
+        raise DataError("%s: the run has no test part; name a file with --data" % paths[0])
+    part = made.test
+    lengths = np.full(len(part.inputs), part.inputs.shape[1]) if part.lengths is None else part.lengths
+    found = Sequences(part.inputs, lengths, part.targets, [], _numbered(part.targets), bool(made.facts["images"]))
+    return _rows(found, "%s, test part" % paths[0])
+
+
+def _trained_on(run: Run) -> Path | None:
+    """The folder of images that the run was trained on; None for the bundled MNIST."""
+    source = run.data.get("source")
+    if run.program in ("mnist", "speller"):
+        return None if source in (None, "MNIST") else Path(str(source))
+    raise DataError("%s: does not tell what it was trained on; name labelled data with --data" % run.folder)
+
+
+def _rows(found: Sequences, source: str) -> Rows:
+    whole = bool((found.lengths == found.inputs.shape[1]).all())
+    return Rows(found.inputs, None if whole else found.lengths, found.names, found.images, found.labels, source)
+
+
+def _is_idx(path: Path) -> bool:
+    name = path.name[:-3] if path.name.endswith(".gz") else path.name
+    return path.is_file() and (name.endswith(("-ubyte", ".idx")) or "idx3" in name)
+
+
+def _idx(path: Path) -> Sequences:
+    images = mnist.read_idx(path, 3)
+    if 0 in images.shape:
+        raise DataError("%s: holds images %s, expected at least one" % (path, list(images.shape)))
+    lengths = np.full(len(images), images.shape[1], np.int64)
+    values = images.astype(np.float32) * np.float32(1.0 / 255.0)
+    return Sequences(values, lengths, None, [], ["image %d" % row for row in range(len(images))], True)
+
+
+def _mnist_folder(path: Path) -> bool:
+    places = (path, path / "raw") if path.is_dir() else ()
+    return any(list(place.glob("t10k-images-idx3-ubyte*")) for place in places)
+
+
+def _numbered(rows: np.ndarray) -> list[str]:
+    return ["row %d" % row for row in range(len(rows))]
+
+
+def words(tokens: np.ndarray) -> list[str]:
+    """What a speller of the digits' names wrote; the tokens as numbers where they are no letters."""
+    try:
+        return spelling.words(tokens)
+    except (ValueError, IndexError):
+        return [" ".join(map(str, row.tolist())) for row in tokens]

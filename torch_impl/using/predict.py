@@ -1,0 +1,151 @@
+"""Predictions for a file: classes with their probabilities, words, or how a series goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+
+from data.errors import DataError
+from torch_impl.models import Classifier, Regressor
+from torch_impl.runs import Run
+from torch_impl.using.inputs import Rows, class_names, read_rows, read_series, words
+
+__all__ = ["Predictions", "predict_file"]
+
+_MOST_STEPS = 1_000_000
+_SHOWN_CLASSES = 12  # a table of more columns is not read by anyone; CSV and JSON have them all
+
+
+class Predictions(NamedTuple):
+    """columns: names. rows: plain values, a list for each row of the table.
+
+    A classifier gives the row's name, its class, that class's probability, and the probabilities of all classes; a
+    speller the row's name and the word; a regressor the step and the values, in the units of the user's own data.
+    known, forecast: for a regressor, the series given and its continuation, float64 [rows, columns]. inputs: for images
+    that were classified or spelled, the images. kind: "classes", "words" or "series".
+    """
+
+    kind: str
+    columns: list[str]
+    rows: list[list[Any]]
+    known: np.ndarray | None = None
+    forecast: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+
+    def text(self, form: str = "table") -> str:
+        """As "table", "csv" or "json" (a list of objects), ending in a line break."""
+        if form == "json":
+            objects = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+            return json.dumps(objects, indent=1, ensure_ascii=False) + "\n"
+        if form == "csv":
+            stream = io.StringIO()
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(self.columns)
+            writer.writerows(self.rows)
+            return stream.getvalue()
+        most = 3 + _SHOWN_CLASSES if self.kind == "classes" else len(self.columns)
+        short = [row[:most] if len(row) <= most else row[:3] for row in self.rows]
+        columns = self.columns if len(self.columns) <= most else self.columns[:3]
+        return tabulate(short, columns, floatfmt=".4g", disable_numparse=[0, 1]) + "\n"
+
+
+def predict_file(run: Run, path: str | os.PathLike[str], steps: int | None = None, invert: bool = False) -> Predictions:
+    """What the run predicts for a file, or a folder of files, of the user's own.
+
+    A classifier and a speller take images (PNG, JPEG, BMP; IDX), .npz, .npy or .csv: see data.own.sequences. A
+    regressor takes a series, .csv, .parquet, .npy or .npz, and continues it for `steps` rows (None: its horizon), fed
+    with its own predictions where they are more than its horizon; one whose outputs are no continuation of its inputs,
+    as the chapter's, gives its outputs at the steps given. invert: images' black for white, where MNIST's strokes are
+    white. Raises DataError, one sentence, for a file that cannot be used.
+    """
+    path = Path(path)
+    if isinstance(run.model, Regressor):
+        if invert:
+            raise DataError("--invert is for images; this run holds a regressor")
+        return _series(run, path, steps)
+    if steps is not None:
+        raise DataError("--steps continues a series; this run holds a %s" % type(run.model).__name__.lower())
+    rows = read_rows(run, path, invert=invert)
+    pictures = rows.inputs if rows.images else None
+    if isinstance(run.model, Classifier):
+        return _classes(run, rows)._replace(inputs=pictures)
+    spelled = words(run.predict(rows.inputs, rows.lengths))
+    pairs = [[name, word] for name, word in zip(rows.names, spelled, strict=True)]
+    return Predictions("words", ["row", "word"], pairs, inputs=pictures)
+
+
+def _classes(run: Run, rows: Rows) -> Predictions:
+    names = class_names(run)
+    probabilities = run.probabilities(rows.inputs, rows.lengths)
+    if not np.isfinite(probabilities).all():
+        raise DataError("%s: its predictions are not finite; use another checkpoint" % run.folder)
+    table = [
+        [name, names[int(row.argmax())], _plain(row.max()), *map(_plain, row)]
+        for name, row in zip(rows.names, probabilities, strict=True)
+    ]
+    return Predictions("classes", ["row", "class", "probability", *(f"p({name})" for name in names)], table)
+
+
+def _series(run: Run, path: Path, steps: int | None) -> Predictions:
+    columns, known = read_series(run, path)
+    if run.data.get("kind") != "table":
+        return _outputs(run, columns, known, steps)
+    forecast = continued(run, known, steps)
+    rows = [[step + 1, *map(_plain, row)] for step, row in enumerate(forecast)]
+    return Predictions("series", ["step", *columns], rows, known, forecast)
+
+
+def continued(run: Run, known: np.ndarray, steps: int | None) -> np.ndarray:
+    """The `steps` rows after a series known [rows, columns], both in their own units; float64 [steps, columns].
+
+    The model reads the last window of rows and gives the next `horizon` of them; these are appended, and so on.
+    """
+    columns = known.shape[1]
+    horizon, rest = divmod(int(run.model.dense.out_features), columns)  # type: ignore[union-attr,arg-type]
+    window = run.data.get("window")
+    if rest or not horizon or type(window) is not int or window < 1:
+        raise DataError("%s: its data do not fit its model; use another checkpoint" % run.folder)
+    steps = horizon if steps is None else steps
+    if not 1 <= steps <= _MOST_STEPS:
+        raise DataError("--steps is %d, expected 1 to %d" % (steps, _MOST_STEPS))
+    rows = known[-window:]
+    made: list[np.ndarray] = []
+    while len(made) * horizon < steps:
+        ahead = run.predict(rows[None])[0, -1].reshape(horizon, columns)
+        if not np.isfinite(ahead).all():
+            raise DataError(
+                "the series grows beyond all bounds %d steps on; ask for fewer --steps" % (len(made) * horizon)
+            )
+        made.append(ahead.astype(np.float64))
+        rows = np.concatenate([rows, ahead])[-window:]
+    return np.concatenate(made)[:steps]
+
+
+def _outputs(run: Run, columns: list[str], known: np.ndarray, steps: int | None) -> Predictions:
+    """A regressor whose outputs are not its inputs' next rows: its outputs at the given steps and, where the inputs are
+    points at equal distances, as the chapter's, at `steps` more of them."""
+    if steps is not None:
+        gaps = np.diff(known, axis=0)
+        if len(known) < 2 or not np.allclose(gaps, gaps[0], rtol=1e-3):
+            raise DataError("--steps continues this run's inputs only at equal distances; give at least two such rows")
+        known = np.concatenate([known, known[-1] + gaps[0] * np.arange(1, steps + 1)[:, None]])
+    outputs = run.predict(known[None])[0].astype(np.float64)
+    if not np.isfinite(outputs).all():
+        raise DataError("%s: its predictions are not finite; use another checkpoint" % run.folder)
+    names = ["predicted"] if outputs.shape[1] == 1 else [f"predicted {column}" for column in range(outputs.shape[1])]
+    rows = [
+        [step + 1, *map(_plain, row), *map(_plain, out)]
+        for step, (row, out) in enumerate(zip(known, outputs, strict=True))
+    ]
+    return Predictions("series", ["step", *columns, *names], rows, None, outputs)
+
+
+def _plain(value: Any) -> float:
+    return float(f"{float(value):.8g}")
