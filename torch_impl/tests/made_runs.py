@@ -1,36 +1,23 @@
-"""Small trained runs for the tests of what uses one, each made once: the tasks of the command line, trained briefly."""
+"""Small trained runs, and files of a user's own, for the tests of what uses a run: made by the command line itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from click.testing import CliRunner
 
-from data.doors import train_mnist, train_speller, train_vowels
-from data.doors.tasks import Task
-from data.doors.train_own import prepare_classifier, prepare_regressor
-from data.doors.training import new_trainer
-from torch_impl import adapter
-from torch_impl.checkpoints.run_files import save_checkpoint
+from torch_impl.__main__ import make_group
 
-COMMON = {
-    "validation_share": 0.1, "test_share": 0.2, "scale": True, "units": 30, "activation": "tanh", "epochs": 30,
-    "learning_rate": 0.005, "batch_size": 16, "seed": 1,
-}  # fmt: skip
+_SHORT = ("--epochs", 30, "--batch-size", 16, "--units", 30, "--learning-rate", 0.005, "--test-share", 0.2)
 
 
-def save(task: Task, folder: Path, iterations: int | None = None) -> Path:
-    """Train a task and keep it as a run."""
-    backend = adapter.backend("cpu")
-    trainer = new_trainer(task, backend, backend.initial_weights(task.model, 1))
-    iterations = iterations or task.iterations
-    trainer.run(task.take(task.stream(1), iterations))
-    tensors = {f"weights/{name}": array for name, array in trainer.weights().items()}
-    model = {**task.model._asdict(), "cell": task.model.cell._asdict()}
-    state = {"model": model, "optimizer": task.optimizer._asdict(), "step": iterations, "program": task.program}
-    save_checkpoint(folder, tensors, {**state, "data": task.facts.get("data", {})})
-    return folder
+def train(folder: Path, program: str, *options: object) -> Path:
+    """Train into folder/program."""
+    words = ["train", program, "--output", folder / program, *options]
+    result = CliRunner().invoke(make_group(), [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return folder / program
 
 
 def write_waves(path: Path, rows: int = 120) -> Path:
@@ -54,28 +41,16 @@ def write_tide(path: Path, rows: int = 400) -> Path:
     return path
 
 
-def own_classifier(folder: Path) -> Path:
-    options: dict[str, Any] = {**COMMON, "data": str(write_waves(folder / "waves.npz")), "test_data": None}
-    return save(prepare_classifier("t", options), folder / "classifier")
+def classifier(folder: Path) -> Path:
+    return train(folder, "classifier", "--data", write_waves(folder / "waves.npz"), *_SHORT)
 
 
-def own_regressor(folder: Path) -> Path:
-    cut = {"columns": ("level", "flow"), "window": 20, "horizon": 4, "stride": 1}
-    options: dict[str, Any] = {**COMMON, "data": str(write_tide(folder / "tide.csv")), **cut}
-    return save(prepare_regressor("t", options), folder / "regressor")
+def regressor(folder: Path) -> Path:
+    cut = ("--column", "level", "--column", "flow", "--window", 20, "--horizon", 4)
+    return train(folder, "regressor", "--data", write_tide(folder / "tide.csv"), *cut, *_SHORT)
 
 
-_IMAGES = {"epochs": 1, "batch_size": 50, "seed": 1, "folder": None, "validation_size": 50_000}
-
-
-def digits(folder: Path) -> Path:
-    return save(train_mnist.prepare("t", {**_IMAGES, "units": 40, "learning_rate": 0.003}), folder / "mnist", 300)
-
-
-def speller(folder: Path) -> Path:
-    return save(train_speller.prepare("t", {**_IMAGES, "units": 40, "learning_rate": 0.002}), folder / "speller", 400)
-
-
-def vowels(folder: Path) -> Path:
-    options = {"epochs": 10, "batch_size": 30, "units": 30, "learning_rate": 0.003, "seed": 1, "seeds": 1}
-    return save(train_vowels.prepare("t", {**options, "bucketed": False}), folder / "vowels")
+def images(folder: Path, program: str = "mnist") -> Path:
+    """Trained on 5,000 images."""
+    small = ("--validation-size", 50_000, "--batch-size", 50, "--units", 40, "--learning-rate", 0.003)
+    return train(folder, program, "--epochs", 3, *small)

@@ -43,8 +43,10 @@ def refused(command: click.Command, *arguments: Any) -> str:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    for make in (made_runs.own_classifier, made_runs.own_regressor, made_runs.digits, made_runs.speller):
-        make(folder)
+    made_runs.classifier(folder)
+    made_runs.regressor(folder)
+    made_runs.images(folder)
+    made_runs.images(folder, "speller")
     return folder
 
 

@@ -37,7 +37,7 @@ def _opened(options: dict[str, Any]) -> Any:
     if device == "auto":
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         return load_run(options["run"], options["checkpoint"], device)
     except ValueError as error:  # a device that is not there
@@ -48,10 +48,10 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """RUN, --checkpoint and --device."""
     command = click.option(
         "--device",
-        type=click.Choice(["cpu", "cuda", "auto"]),
+        type=click.Choice(["cpu", "cuda", "mps", "auto"]),
         default="cpu",
         show_default=True,
-        help="Where to compute; auto is cuda where there is one.",
+        help="Where to compute; auto is cuda or mps where there is one.",
     )(command)
     command = click.option(
         "--checkpoint", default="last", show_default=True, help="Which checkpoint of the run, such as best."
