@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
 @click.option(
     "--part",
     multiple=True,
-    type=click.Choice(["programs", "grid", "memory"]),
-    help="What to measure (repeatable).  [default: all]",
+    type=click.Choice(["programs", "grid", "memory", "profile"]),
+    help="What to measure (repeatable); profile: where the time of a step goes.  [default: all but profile]",
 )
 @click.option(
     "--against",
@@ -35,7 +36,9 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
     help="Another framework for the programs: tf_reference, jax, keras-tensorflow, keras-jax, keras-torch, each with "
     "@PYTHON after it where another interpreter has it; all; none (repeatable).  [default: all]",
 )
-@click.option("--paths", is_flag=True, help="Time each path of torch_impl.paths too, not only the one that is chosen.")
+@click.option(
+    "--paths", is_flag=True, help="Time each path of torch_impl.paths too, not only the chosen one, and bf16."
+)
 @_sizes("--batch", "A batch of the grid (repeatable).  [default: 1, 8, 32, 150]")
 @_sizes("--units", "A number of units of the grid (repeatable).  [default: 16, 64, 150, 256]")
 @_sizes("--steps", "A number of steps of the grid (repeatable).  [default: 16, 100, 400]")
@@ -60,6 +63,7 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
     if json_file is not None and not json_file.parent.is_dir():
         raise click.BadParameter(f"the folder {json_file.parent} does not exist; create it first", param_hint="--json")
     names = _rivals(options["against"])
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # PyTorch's profiler would tell of each start and stop
     try:
         from torch_impl.bench.report import Settings, measure, tables
     except ImportError as error:

@@ -20,6 +20,7 @@ from torch_impl.paths import forced_path
 Contestant = Callable[[int], Any]
 NN_RNN = "nn.RNN"
 OURS = "unrolled"  # the path that the shapes choose
+BF16 = "bf16"  # the same with matrix products in bfloat16
 
 
 class Settings(NamedTuple):
@@ -32,16 +33,17 @@ class Settings(NamedTuple):
 
 
 def contestant(name: str, workload: Workload) -> Contestant:
-    """name: OURS, one of torch_impl.paths.PATHS, or NN_RNN."""
+    """name: OURS, one of torch_impl.paths.PATHS, BF16, or NN_RNN."""
     if workload.kind == "sequence":
         return _sequence(name, workload)
     inputs, targets = data(workload._asdict())
     if name == NN_RNN:
         return _nn_rnn_training(workload, torch.from_numpy(inputs), torch.from_numpy(targets))
-    path, shapes = None if name == OURS else name, workload._asdict()
+    path, shapes = None if name in (OURS, BF16) else name, workload._asdict()
+    precision = "bf16" if name == BF16 else "fp32"
     make = Classifier if workload.kind == "classifier" else Regressor
     model = make(workload.inputs, workload.units, workload.outputs, workload.activation)
-    trainer = Trainer(model, Settings(), torch.from_numpy(inputs), torch.from_numpy(targets))
+    trainer = Trainer(model, Settings(), torch.from_numpy(inputs), torch.from_numpy(targets), precision=precision)
 
     def train(steps: int) -> None:
         with forced_path(path):

@@ -11,20 +11,21 @@ from typing import Any, NamedTuple
 import torch
 from tabulate import tabulate
 
-from torch_impl.bench.contestants import NN_RNN, OURS, contestant
+from torch_impl.bench.contestants import BF16, NN_RNN, OURS, contestant
 from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_rate, ratio, timed
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
 from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
 from torch_impl.paths import PATHS, chosen_path
 
+PROFILED_STEPS = 200
 # Where a step's memory is compared: the programs, and the largest cell of the grid.
 LARGEST = Workload("150 x 400 x 256", "sequence", "tanh", 150, 400, 28, 256, 0, 150)
 
 
 class Settings(NamedTuple):
-    """What to measure: parts of "programs", "grid" and "memory"; names of rivals; whether every path; the grid's sizes
-    by "batch", "units" and "steps" where not all; and how."""
+    """What to measure: parts of "programs", "grid", "profile" and "memory"; names of rivals; whether every path and
+    bf16; the grid's sizes by "batch", "units" and "steps" where not all; and how."""
 
     parts: tuple[str, ...]
     rivals: tuple[str, ...]
@@ -55,6 +56,8 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
     if "grid" in settings.parts:
         sizes = [settings.sizes.get(n, all_) for n, all_ in (("batch", BATCHES), ("units", UNITS), ("steps", STEPS))]
         figures["grid"] = [_cell(workload, settings, paths, rate, tell) for workload in grid(*sizes)]
+    if "profile" in settings.parts:
+        figures["profile"] = _profiles(tell)
     if "memory" in settings.parts:
         figures["memory"] = []
         for workload in (*PROGRAMS, LARGEST):
@@ -62,6 +65,16 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
             peaks = {name: peak_of(name, workload, threads) for name in (OURS, NN_RNN)}
             figures["memory"].append({"workload": workload.name, "bytes": peaks})
     return figures
+
+
+def _profiles(tell: Callable[[str], Any]) -> list[dict[str, Any]]:
+    from torch_impl.bench.profiling import profiled  # imports Numba
+
+    found = []
+    for workload in PROGRAMS:
+        tell(f"profile: {workload.name}")
+        found += [profiled(name, workload, PROFILED_STEPS) for name in (NN_RNN, "bptt", OURS)]
+    return found
 
 
 def _machine(rate: float, threads: int) -> dict[str, Any]:
@@ -88,7 +101,8 @@ def _program(
     tell: Callable[[str], Any],
     figures: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    versions = dict.fromkeys((OURS, NN_RNN, *paths), f"PyTorch {torch.__version__}")
+    extra = (*paths, BF16) if paths else ()
+    versions = dict.fromkeys((OURS, NN_RNN, *extra), f"PyTorch {torch.__version__}")
     work: dict[str, Timed] = {name: timed(contestant(name, workload)) for name in versions}
     with contextlib.ExitStack() as stack:
         for name in settings.rivals:
@@ -148,6 +162,8 @@ def tables(figures: dict[str, Any]) -> str:
         parts.append(_programs_table(figures["programs"]))
     if "grid" in figures:
         parts.append(_grid_table(figures["grid"]))
+    if "profile" in figures:
+        parts += [_profile_table(row) for row in figures["profile"]]
     if "memory" in figures:
         parts.append(_memory_table(figures["memory"]))
     return "\n\n".join(parts)
@@ -190,6 +206,14 @@ def _grid_table(cells: list[dict[str, Any]]) -> str:
     return (
         f"{text}\n\nForward and backward pass of nn.RNN / unrolled: least {min(ratios):.2f}, geometric mean {mean:.2f}."
     )
+
+
+def _profile_table(row: dict[str, Any]) -> str:
+    whole = row["milliseconds"]
+    header = [f"{row['program']}: {row['contestant']}, one thread", "ms", "share"]
+    body = [[group, f"{ms:.3f}", f"{ms / whole:.0%}"] for group, ms in row["by_group"].items()]
+    body.append(["a whole step", f"{whole:.3f}", ""])
+    return tabulate(body, header, disable_numparse=True, tablefmt="github")
 
 
 def _memory_table(rows: list[dict[str, Any]]) -> str:

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from torch_impl.bench.command import bench
+from torch_impl.bench.profiling import profiled
+from torch_impl.bench.workloads import PROGRAMS
 
 SHORT = ("--rounds", "2", "--sample-ms", "1", "--threads", "1", "--against", "none")
 
@@ -24,6 +26,16 @@ def test_a_cell_of_the_grid_is_timed_against_nn_rnn(tmp_path: Path) -> None:
     assert "nn.RNN" in done.output
     figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
     assert figures["grid"] and not figures.get("programs")
+
+
+def test_a_profile_adds_up_to_the_step() -> None:
+    small = PROGRAMS[0]._replace(batch=3, steps=4, units=5, rows=6)
+    for name in ("nn.RNN", "bptt", "unrolled"):
+        row = profiled(name, small, 5)
+        assert sum(row["by_group"].values()) == pytest.approx(row["milliseconds"], rel=0.5)
+        assert all(ms >= 0 for ms in row["by_group"].values())
+    groups = profiled("nn.RNN", small, 5)["by_group"]
+    assert min(groups[name] for name in ("matrix products", "tanh and ReLU", "Adam", "loss")) > 0
 
 
 @pytest.mark.parametrize(
