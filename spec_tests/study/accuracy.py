@@ -7,6 +7,7 @@ difference of that size. The statistics are those of statsmodels and SciPy, impo
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from typing import Any, Mapping, Sequence
@@ -20,6 +21,7 @@ from spec_tests.study.store import Found
 MARGIN = 0.005  # of accuracy: 0.5 percentage points
 LEVEL = 0.05  # of each one-sided test; the interval that goes with them is 90%
 POWER = 0.9  # with which the seeds needed would show equivalence
+MOST = 100_000  # seeds that are still said
 LAST = 4  # the accuracy compared is the mean over the last quarter of the epochs: one epoch alone jumps
 EARLY = 61  # steps of the early curve, a sixth of an epoch
 DRAWN = 1e-6  # p below which initial values are not from their distribution: rare over any number of studies
@@ -36,8 +38,7 @@ def equivalence(one: Sequence[float], other: Sequence[float], margin: float = MA
 
     difference, low, high: of the means, with the 90% interval (Welch). p: of the two one-sided tests. effect: Hedges's
     g, None where neither sample varies. verdict: "equivalent" (p below 0.05), "different" (the whole interval is beyond
-    the margin), "cannot tell". seeds: how many of each would show equivalence with a power of 0.9, were the difference
-    and the spread as seen; None where that cannot be said.
+    the margin), "cannot tell". seeds: see `seeds_needed`, were the difference and the spread as seen.
     """
     difference = float(np.mean(one) - np.mean(other))
     found: dict[str, Any] = {"difference": difference, "margin": margin, "sizes": [len(one), len(other)]}
@@ -69,19 +70,22 @@ def _certain(apart: float, margin: float) -> str:
 
 
 def seeds_needed(difference: float, spread: float, margin: float = MARGIN) -> int | None:
-    """Seeds of each backend with which both one-sided tests succeed with a probability of about POWER, for a true
-    difference and standard deviation as given; None when the difference is not within the margin."""
-    room = margin - abs(difference)
-    if room <= 0:
+    """The fewest seeds of each backend with which both one-sided tests succeed together with a probability of POWER,
+    for a true difference and standard deviation as given; None when that takes more than MOST, as it always does when
+    the difference is not within the margin."""
+    if margin <= abs(difference):
         return None
     from statsmodels.stats.power import TTestIndPower
 
-    effect = room / spread
-    power = TTestIndPower()
-    if power.power(effect, 2, LEVEL, alternative="larger") >= POWER:
-        return 2
-    solved = power.solve_power(effect_size=effect, alpha=LEVEL, power=POWER, alternative="larger")
-    return math.ceil(float(np.squeeze(solved)))
+    effects = [(margin - abs(difference)) / spread, (margin + abs(difference)) / spread]
+
+    def enough(seeds: int) -> bool:
+        # What each leaves of certainty adds up: where the power is high, they do not fail together.
+        missed = (1.0 - TTestIndPower().power(each, seeds, LEVEL, alternative="larger") for each in effects)
+        return sum(missed) <= 1.0 - POWER
+
+    found = 2 + bisect.bisect_left(range(2, MOST + 1), True, key=enough)
+    return found if found <= MOST else None
 
 
 def early_difference(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:

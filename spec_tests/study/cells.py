@@ -10,6 +10,7 @@ from typing import Any, Iterable, NamedTuple
 import numpy as np
 
 from spec_tests import cases, makers
+from spec_tests.study import questions
 from spec_tests.study.profiles import Profile
 
 JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
@@ -69,13 +70,22 @@ def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Ce
         found += [_parity(label, dtype) for dtype in cases.DTYPES if dtype in able]
         found += _lockstep(profile, label, able)
         found += _independent(profile, label, able)
-    found += [_parity(JUDGE_LABEL, dtype) for dtype in cases.DTYPES]
-    return found
+    return found + _judged(capabilities)
 
 
 def _parity(label: str, dtype: str) -> Cell:
-    arguments = {"dtype": dtype, "widen": True} if label == JUDGE_LABEL else {"dtype": dtype}
-    return Cell("parity", label, "parity", arguments, 6.0)
+    return Cell("parity", label, "parity", {"dtype": dtype}, 6.0)
+
+
+def _judged(capabilities: dict[str, Iterable[str]]) -> list[Cell]:
+    """What the judge is asked: each behaviour that any backend offers."""
+    found = []
+    for dtype in cases.DTYPES:
+        asked = {name for offered in capabilities.values() for name in questions.offered(offered, dtype)}
+        if asked:
+            arguments = {"dtype": dtype, "widened": sorted(asked)}
+            found.append(Cell("parity", JUDGE_LABEL, "parity", arguments, 6.0))
+    return found
 
 
 def _needs(program: str) -> frozenset[str]:

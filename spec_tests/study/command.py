@@ -174,6 +174,16 @@ def _names(output: Path) -> tuple[Path, Path]:
     return output / "report.html", output / "report.md"
 
 
+@contextlib.contextmanager
+def _holding_together(place: str) -> Iterator[None]:
+    """Around the use of a results file: one that was altered is a DataError, whatever it leads to."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = (place, type(error).__name__, error)
+        raise DataError("%s does not hold together (%s: %s); run its study again" % problem) from error
+
+
 @click.command()
 @click.argument("places", metavar="RESULTS...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -196,8 +206,12 @@ def report(places: tuple[Path, ...], output: Path | None) -> None:
         read = {str(place): files.read(place) for place in places}
         if len(read) != len(places):
             raise click.BadParameter("the same one is named twice.", param_hint="RESULTS")
+        for place, results in read.items():
+            with _holding_together(place):
+                pages.check(results)
         if len(read) == 1:
-            pages.write(next(iter(read.values())), folder)
+            with _holding_together(next(iter(read))):
+                pages.write(next(iter(read.values())), folder)
             written = _names(folder)
         else:
             pages.write_side_by_side(read, folder)

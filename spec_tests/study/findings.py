@@ -6,6 +6,11 @@ import math
 from typing import Any, Mapping, Sequence
 
 Results = Mapping[str, Any]
+PROGRAMS = {
+    "mnist": "MNIST",
+    "series-stacked": "the series (stacked projection)",
+    "series-wrapped": "the series (wrapped projection)",
+}
 
 
 def sentences(results: Results) -> list[str]:
@@ -84,7 +89,7 @@ def _lockstep(results: Results) -> str:
     steps: dict[str, int] = {}
     for pair in pairs:
         steps[pair["program"]] = max(steps.get(pair["program"], 0), pair["steps"][-1])
-    spoken = joined(["%d on %s" % (count, program) for program, count in steps.items()])
+    spoken = joined(["%d steps on %s" % (count, PROGRAMS[program]) for program, count in steps.items()])
     losses: dict[str, float] = {}
     for pair in pairs:
         losses[pair["dtype"]] = max(losses.get(pair["dtype"], 0.0), *pair["loss"])
@@ -93,14 +98,15 @@ def _lockstep(results: Results) -> str:
     if not judged:
         ending = "no backend was run against itself, so rounding was not told from a fault"
     else:
-        worst = max(judged, key=lambda pair: pair["ratio"])
+        worst = max(judged, key=lambda pair: pair["ratio"] / pair["limit"])
         told = "what rounding explains" if worst["verdict"] == "rounding" else "more than rounding explains"
         ending = (
-            "the weights part at most %s times as far as those of one backend do from a start one unit in the last "
-            "place away (%s and %s, %s, %s), which is %s; both grow with every step, so this holds for these lengths "
-            "and starting weights" % (number(worst["ratio"]), *_place(worst), told)
+            "nearest to its limit of %s the weights part %s times as far as those of one backend do from a start one "
+            "unit in the last place away (%s and %s on %s, %s), which is %s; both grow with every step, so this holds "
+            "for these lengths and starting weights"
+            % (number(worst["limit"]), number(worst["ratio"]), *_place(worst), told)
         )
-    return "Trained in lockstep, up to %s steps, single losses come to differ by %s, relative, and %s." % (
+    return "Trained in lockstep, up to %s, single losses come to differ by %s, relative, and %s." % (
         spoken,
         apart,
         ending,
@@ -108,7 +114,7 @@ def _lockstep(results: Results) -> str:
 
 
 def _place(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return pair["one"], pair["other"], pair["program"], pair["dtype"]
+    return pair["one"], pair["other"], PROGRAMS[pair["program"]], pair["dtype"]
 
 
 def _accuracy_and_cost(results: Results) -> str:
@@ -163,23 +169,24 @@ def _seeds(sizes: Sequence[int]) -> str:
 
 
 def _cost(results: Results) -> str:
+    """For each two backends, how many times as long a training step of the second takes."""
     if not results["cost"]:
         return ""
-    spoken = []
+    spoken: dict[tuple[str, str], list[str]] = {}
     for ratio in results["cost"]["ratios"]:
         program, _, what = ratio["quantity"].partition("/")
         if what == "step":
-            spoken.append("%s %s on %s" % (ratio["other"], times(ratio), {"mnist": "MNIST"}.get(program, "the series")))
+            place = {"mnist": "MNIST"}.get(program, "the series")
+            spoken.setdefault((ratio["one"], ratio["other"]), []).append("%s on %s" % (times(ratio), place))
     if not spoken:
         return ""
-    first = results["cost"]["ratios"][0]["one"]
-    threads = results["machine"]["cpus"]
-    return "a training step takes %s as long as %s's, on this machine (%s, %s CPU%s) and at these sizes alone" % (
-        joined(spoken),
-        first if len({ratio["one"] for ratio in results["cost"]["ratios"]}) == 1 else "the other",
+    told = ["%s takes %s as long as %s" % (other, joined(found), one) for (one, other), found in spoken.items()]
+    cpus = results["machine"]["cpus"]
+    return "for a training step %s, on this machine (%s, %s CPU%s) and at these sizes alone" % (
+        joined(told),
         results["machine"]["processor"],
-        threads,
-        "" if threads == 1 else "s",
+        cpus,
+        "" if cpus == 1 else "s",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,8 @@ FORMS = ("classifier", "stacked", "wrapped")
 
 
 class Behaviour(NamedTuple):
-    """How the tables call it, which quantity of `tolerances.LIMITS` limits it, and what a backend must declare."""
+    """How the tables call it, which quantity of `tolerances.LIMITS` limits it, and what a backend must declare: nothing
+    where the answer comes with that of another behaviour."""
 
     title: str
     quantity: str
@@ -56,20 +57,27 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
+def offered(capabilities: Iterable[str], dtype: str) -> list[str]:
+    """The keys of the behaviours that a backend which declares these can be asked for in a dtype."""
+    able = frozenset(capabilities)
+    return [name for name, each in BEHAVIOURS.items() if each.needs and each.needs | {dtype} <= able]
+
+
 def behaviour_of(question: str, tensor: str = "") -> str:
     """The key in BEHAVIOURS of a question's name, and of a tensor in its answer."""
     start = question.split("-")[0]
     return "weights_" + start if tensor.startswith("weights/") else start
 
 
-def questions(dtype: str) -> Iterator[cases.Case]:
-    """All of them, the quick ones first."""
-    yield from cases.small_cases(dtype)
-    yield from _model_questions(dtype)
-    yield from _decoding_questions(dtype)
+def questions(dtype: str, behaviours: Iterable[str]) -> Iterator[cases.Case]:
+    """Those on some behaviours, by their keys, the quick ones first."""
+    asked = frozenset(behaviours)
+    for several in (cases.small_cases, _model_questions, _decoding_questions):
+        yield from (case for case in several(dtype) if behaviour_of(case.name) in asked)
     for name in makers.TRAINING:
-        case = cases.training_case(name, dtype, TRAINING_STEPS)
-        yield case._replace(name="%s-%d" % (name.replace("-", "_"), TRAINING_STEPS))
+        start = name.replace("-", "_")
+        if start in asked:
+            yield cases.training_case(name, dtype, TRAINING_STEPS)._replace(name="%s-%d" % (start, TRAINING_STEPS))
 
 
 def recorded_name(question: str, dtype: str) -> str:

@@ -70,6 +70,12 @@ def sections(results: Mapping[str, Any]) -> list[Section]:
     ]
 
 
+def check(results: Mapping[str, Any]) -> None:
+    """Look at all that tables are made of. Raises whatever comes of results that do not hold together."""
+    sections(results)
+    side_by_side.sections({"": results})
+
+
 def write(results: Mapping[str, Any], folder: Path) -> None:
     """report.html, report.md and figures/*.svg. Raises DataError when the folder cannot be written to."""
     drawn = figures.all_of(results)

@@ -44,7 +44,8 @@ class Store:
     def load(self, name: str, title: str) -> Found | None:
         """A finished cell; None when it is not there, or damaged: then it is run again."""
         try:
-            with np.load(str(self._cells / name), allow_pickle=False) as archive:
+            content = io.BytesIO((self._cells / name).read_bytes())  # np.load leaves a damaged file open
+            with np.load(content, allow_pickle=False) as archive:
                 index = json.loads(str(archive[INDEX]))
                 if index["schema"] != SCHEMA or index["title"] != title:
                     return None

@@ -61,6 +61,7 @@ def lockstep(results: Results) -> Table:
             number(pair["weights"][-1]),
             number(max(own)) if own else "",
             "" if pair["ratio"] is None else "%s (step %d)" % (number(pair["ratio"]), pair["at"]),
+            "" if pair["ratio"] is None else number(pair["limit"]),
             pair["verdict"],
         ]
         rows.append((cells, pair["verdict"] != "more than rounding"))
@@ -73,6 +74,7 @@ def lockstep(results: Results) -> Table:
         "weights apart",
         "itself, 1 ulp",
         "ratio, at most",
+        "limit",
     ]
     return _table("How far two backends drift apart in lockstep, relative", [*headers, "verdict"], rows)
 

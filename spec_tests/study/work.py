@@ -75,25 +75,23 @@ def _gives_answers(path: Path) -> bool:
     return path.parent != Path(__file__).resolve().parent or path.name in ("work.py", "questions.py")
 
 
-def parity(backend: Any, dtype: str, widen: bool = False) -> Task:
-    """Answers to every question that the backend offers, "<question>|<tensor>"; widen: to every question, in float64.
+def parity(backend: Any, dtype: str, widened: list[str] | None = None) -> Task:
+    """Answers to every question that the backend offers, "<question>|<tensor>"; widened: to those on these behaviours
+    alone, whose values of that dtype are handed over in float64.
 
-    An answer that raises is among the values' "failed": question -> reason; "lacking": behaviours not offered.
+    An answer that raises is among the values' "failed": question -> reason.
     """
-    arrays, failed, lacking = {}, {}, []
-    for case in questions.questions(dtype):
-        start = questions.behaviour_of(case.name)
-        if not (widen or questions.BEHAVIOURS[start].needs | {dtype} <= set(backend.capabilities)):
-            lacking.append(start)
-            continue
-        given = questions.widened(case.arguments) if widen else case.arguments
+    arrays, failed = {}, {}
+    asked = questions.offered(backend.capabilities, dtype) if widened is None else widened
+    for case in questions.questions(dtype, asked):
+        given = questions.widened(case.arguments) if widened is not None else case.arguments
         try:
             answer = questions.named_answer(case, getattr(backend, case.method)(**given))
         except Exception as error:
             failed[case.name] = "%s: %s" % (type(error).__name__, error)
             continue
         arrays.update({"%s|%s" % (case.name, tensor): array for tensor, array in answer.items()})
-    return {"failed": failed, "lacking": sorted(set(lacking))}, arrays
+    return {"failed": failed}, arrays
 
 
 def lockstep(

@@ -1,0 +1,135 @@
+"""A study small enough for tests: few steps, made-up images, cells run in this process. Backends for it, too."""
+
+import os
+import signal
+import types
+
+import numpy as np
+import pytest
+
+from data.mnist import LabelledImages
+from data.series import training_pair
+from spec_tests import backends, cases
+from spec_tests.oracle_backend import OracleBackend
+from spec_tests.study import questions, results, work
+from spec_tests.study.executors import Finished, reason_of
+from spec_tests.study.profiles import Profile
+from spec_tests.study.store import Found, Store
+
+HERE = __name__
+NAMES = ("oracle", HERE + ":Other")
+PROFILE = Profile("small", 2, 0, 4, 3, False, 2, 2, 4, 3, 1, epoch_steps=1, timed_steps=1)
+STUDY = results.Study(NAMES, "cpu", PROFILE, 1, 0.005, 60.0)
+
+
+class Other(OracleBackend):
+    """Right, with a rounding of its own in each call of `train`."""
+
+    name = "other"
+
+    def train(self, model, weights, *rest, **options):
+        moved = {name: np.nextafter(array, array.dtype.type(2)) for name, array in weights.items()}
+        return super().train(model, moved, *rest, **options)
+
+
+class Stubborn(OracleBackend):
+    name = "stubborn"
+
+    def train(self, *given, **options):
+        raise RuntimeError("out of paper")
+
+
+class Partial(OracleBackend):
+    """What is asked of it takes no time."""
+
+    name = "partial"
+    capabilities = frozenset(["two_step", "in_top_k", "tanh", "relu", "float32"])
+
+
+class Second(Partial):
+    name = "second"
+
+
+class Wrong(Partial):
+    name = "wrong"
+
+    def two_step(self, cell, weights, x0, x1):
+        y0, y1 = super().two_step(cell, weights, x0, x1)
+        return y0, y1 * np.float32(1.001)
+
+
+class Dying(Partial):
+    """Its process goes in the middle of a cell."""
+
+    name = "dying"
+
+    def two_step(self, *given, **named):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def images():
+    """As many made-up images as a test can afford, the digit in the brightness."""
+    random = np.random.RandomState(3)
+    labels = np.arange(300) % 10
+    bright = (random.uniform(size=(300, 28, 28)) * (labels[:, None, None] + 1) / 10).astype(np.float32)
+    several = LabelledImages(bright, labels)
+    return types.SimpleNamespace(train=several, test=LabelledImages(bright[:50], labels[:50]))
+
+
+def rows(some, program, dtype):
+    return (some.train.images.astype(dtype), some.train.labels) if program.name == "mnist" else training_pair(dtype)
+
+
+def costs(hosts):
+    """What timing might have given: each backend slower than the one before it."""
+    values = {}
+    for slower, host in enumerate(hosts, 1):
+        rounds = {name: [0.01 * slower, 0.011 * slower, 0.012 * slower] for name in ("mnist/step", "mnist/predict")}
+        values[host.label] = dict(rounds, start_s=[1.0], first_step_s=[0.1], peak=10**8 * slower, threads="1")
+    return Found({"backends": values, "failed": {}}, {})
+
+
+def run(plan, folder, executor, study=None):
+    """The study in a folder, with all that a cell does in this process short."""
+    some = images()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "_images", lambda: some)
+        patch.setattr(cases, "program_rows", lambda program, dtype: rows(some, program, dtype))
+        patch.setattr(questions, "TRAINING_STEPS", 2)
+        return results.run(study or STUDY, plan, Store(folder), executor, Silent())
+
+
+class InProcess:
+    """An executor without processes. ends_after: a number of cells, after which Ctrl-C is pressed."""
+
+    def __init__(self, ends_after=None):
+        self.ran, self._ends_after = [], ends_after
+
+    def run(self, cells, hosts, started):
+        for cell in cells:
+            if len(self.ran) == self._ends_after:
+                raise KeyboardInterrupt
+            self.ran.append(cell.title)
+            started(cell)
+            try:
+                backend = backends.load(hosts[cell.backend].name)
+                answer = work.run(backend, cell.task, cell.asked())
+                yield Finished(cell, Found(answer["values"], answer["arrays"]))
+            except RuntimeError as error:
+                yield Finished(cell, None, reason_of(error))
+
+
+class Silent:
+    """No progress is shown."""
+
+    def begin(self, weights, kept):
+        pass
+
+    def started(self, title):
+        pass
+
+    def finished(self, title, reason=""):
+        pass
+
+    def tell(self, text):
+        pass

@@ -1,0 +1,135 @@
+"""What a study says: its table, sentences and report, the report made anew, and two results files side by side."""
+
+import copy
+from html.parser import HTMLParser
+
+import pytest
+
+from spec_tests.study import findings, report, results, table
+
+for package in ("scipy", "statsmodels", "jinja2"):
+    pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
+
+FIGURES = 8
+
+
+@pytest.fixture
+def found(whole_study):
+    return results.numbers(whole_study[1])
+
+
+class Page(HTMLParser):
+    """Tags that were opened and not closed, what is loaded from elsewhere, ids, links within, and the tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.loaded, self.ids, self.links, self.tags = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+        self.loaded += [value for name, value in attributes if name in ("src", "href") and not value.startswith("#")]
+        self.links += [value[1:] for name, value in attributes if name == "href" and value.startswith("#")]
+        self.ids += [given["id"]] if "id" in given else []
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone_and_holds_every_figure_and_part(found, tmp_path):
+    report.write(found, tmp_path)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    page = Page(text)
+    assert page.open == [] and page.loaded == ["data:,"] and "@import" not in text and "url(http" not in text
+    assert len(page.ids) == len(set(page.ids)) and set(page.links) <= set(page.ids)
+    assert page.tags.count("svg") == FIGURES == len(list((tmp_path / "figures").iterdir()))
+    assert text.index(findings.sentences(found)[0][:40]) < text.index("<table")
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    for title in ("Parity", "Lockstep", "Accuracy", "Series", "Cost"):
+        assert "<h2 id=" in text and ">%s</h2>" % title in text and "## %s\n" % title in markdown
+    for line in markdown.splitlines():
+        if line.startswith("!["):
+            assert (tmp_path / line.partition("](")[2].rstrip(")")).is_file()
+
+
+def test_a_report_made_anew_from_the_numbers_is_the_same(found, tmp_path):
+    report.write(found, tmp_path / "first")
+    results.write(tmp_path / "results.json", results.plain(found))
+    report.write(results.read(tmp_path), tmp_path / "anew")
+    files = [path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*.*")]
+    assert len(files) == 2 + FIGURES
+    for name in files:
+        assert (tmp_path / "anew" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+
+
+def test_what_a_page_shows_is_escaped(found, tmp_path):
+    wrong = copy.deepcopy(found)
+    wrong["problems"] = ["<script>alert(1)</script>"]
+    wrong["cells"][0].update(status="failed", reason="a | b <b>")
+    report.write(wrong, tmp_path)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<script>" not in text and "&lt;script&gt;" in text and "a | b &lt;b&gt;" in text
+    assert r"a \| b <b>" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_three_sentences_say_what_the_numbers_say(found):
+    first, second, third = findings.sentences(found)
+    worst = max(
+        each["relative"] for row in found["parity"] if row["dtype"] == "float64" for each in row["oracle"].values()
+    )
+    assert "oracle and other are at most" in first and "%s in float64" % findings.number(worst) in first
+    assert "all are within their limits" in first and "and no others" in first
+    assert "2 steps on MNIST" in second and "4 steps on the series (stacked projection)" in second
+    assert "which is what rounding explains" in second
+    pair = found["accuracy"]["pairs"][0]
+    assert "Over 2 seeds each of 2 epochs" in third and findings.signed_points(pair["difference"]) in third
+    assert "for a training step other takes 2 times (95% interval 2 to 2) on MNIST as long as oracle" in third
+
+
+def test_sentences_and_problems_tell_what_is_wrong(found):
+    wrong = copy.deepcopy(found)
+    wrong["parity"][0]["oracle"]["other"]["relative"] = 0.5
+    wrong["parity"][0]["within"] = False
+    pair = wrong["lockstep"]["pairs"][0]
+    pair.update(ratio=1e6, verdict="more than rounding")
+    wrong["accuracy"]["initial"][0]["right"] = False
+    problems = findings.problems(wrong)
+    assert len(problems) == 3 and findings.problems(found) == []
+    assert "other has an error of 0.5, above the limit of 2.0e-06" in problems[0]
+    assert "1.0e+06 times as far as one unit in the last place explains" in problems[1]
+    assert "does not draw" in problems[2]
+    assert "1 of them exceed their limits" in findings.sentences(wrong)[0]
+    assert "more than rounding explains" in findings.sentences(wrong)[1]
+
+
+def test_every_row_of_the_table_has_a_value_for_each_backend_and_a_limit_where_there_is_one(found):
+    rows = table.rows(found)
+    parity = [row for row in rows if row.section == table.ERRORS]
+    assert len(parity) == len(found["parity"]) and all(row.limit and all(row.values) for row in parity)
+    titles = " ".join(row.name for row in rows)
+    for expected in ("epoch 1: mean loss", "MSE near iteration", "one ulp away", "90% interval", "training step"):
+        assert expected in titles
+    assert "ABOVE" not in table.text(found)
+
+
+def test_two_results_side_by_side(found, tmp_path):
+    other = copy.deepcopy(found)
+    other["machine"]["processor"] = "Another <Processor>"
+    other["backends"]["newcomer"] = other["backends"].pop("other")
+    other["problems"] = ["something is wrong"]
+    report.write_side_by_side({"here": found, "there": other}, tmp_path)
+    markdown = (tmp_path / "side-by-side.md").read_text("utf-8")
+    assert "here: everything is as it should be." in markdown and "there: something is wrong." in markdown
+    (processor,) = [line for line in markdown.splitlines() if line.startswith("| processor")]
+    assert processor.count("|") == 4 and processor.endswith("Another <Processor> |")
+    assert "Another &lt;Processor&gt;" in (tmp_path / "side-by-side.html").read_text("utf-8")
+    (facts,) = [line for line in markdown.splitlines() if line.startswith("| newcomer |")]
+    assert facts.startswith("| newcomer |  | NumPy")

@@ -1,0 +1,143 @@
+"""A study as it runs: what is kept, what is repeated, what fails alone, and what several jobs make of it."""
+
+import json
+import shutil
+
+import click
+import numpy as np
+import pytest
+
+from data.doors import runs
+from data.errors import DataError
+from spec_tests.study import cost, results
+from spec_tests.study.cells import planned
+from spec_tests.study.executors import LocalExecutor, RayExecutor
+from spec_tests.study.results import without_times
+from spec_tests.study.store import Found, Store
+from spec_tests.tests.small_study import HERE, PROFILE, STUDY, InProcess, Silent, costs, run
+
+for package in ("scipy", "statsmodels"):
+    pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
+
+SHORT = PROFILE._replace(
+    lockstep_mnist_float32=0, lockstep_series_float32=0, lockstep_series_float64=0, seeds=0, rounds=0
+)
+
+
+def test_results_say_their_schema_and_every_part_and_read_back_as_they_were(whole_study):
+    folder, found = whole_study
+    written = json.loads((folder / "results.json").read_text("utf-8"))
+    assert written["schema"] == "unrolled.study/1" and written == found
+    assert set(results.SECTIONS) <= set(written)
+    assert {cell["status"] for cell in written["cells"]} == {"done"} and not written["problems"]
+    assert [len(written["findings"]), len(written["accuracy"]["pairs"]), len(written["series"]["runs"])] == [3, 1, 4]
+    assert results.numbers(written) == results.read(folder) == results.read(folder / "results.json")
+
+
+def test_the_same_study_again_repeats_nothing(study_plan, whole_study):
+    folder, found = whole_study
+    idle = InProcess()
+    assert dict(run(study_plan, folder, idle), seconds=0) == dict(found, seconds=0)
+    assert idle.ran == []
+
+
+def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(study_plan, whole_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "measure", lambda hosts, *rest: costs(hosts))
+    first, second = InProcess(ends_after=7), InProcess()
+    with pytest.raises(KeyboardInterrupt):
+        run(study_plan, tmp_path, first)
+    assert not (tmp_path / "results.json").exists()
+    found = run(study_plan, tmp_path, second)
+    assert len(first.ran) == 7 and len(first.ran) + len(second.ran) == len(study_plan.cells) - 1  # that of cost
+    assert without_times(found) == without_times(whole_study[1])
+
+
+def test_a_damaged_cell_is_run_anew_and_one_of_another_title_is_not_taken(study_plan, whole_study, tmp_path):
+    store, cell = Store(tmp_path), study_plan.cells[0]
+    name = study_plan.files[cell.title]
+    shutil.copytree(whole_study[0] / "cells", tmp_path / "cells", dirs_exist_ok=True)
+    assert store.load(name, cell.title) is not None and store.load(name, "another title") is None
+    (tmp_path / "cells" / name).write_bytes((tmp_path / "cells" / name).read_bytes()[:-40])
+    executor = InProcess()
+    run(study_plan, tmp_path, executor)
+    assert executor.ran == [cell.title]
+
+
+def test_other_sources_versions_or_steps_are_another_cell(study_plan):
+    cell, facts = study_plan.cells[0], study_plan.hosts["oracle"].facts
+    assert cell.file_name(facts) == study_plan.files[cell.title]
+    assert cell.file_name(dict(facts, sources="another")) != cell.file_name(facts)
+    fewer = planned(PROFILE._replace(lockstep_mnist_float32=1), {"oracle": study_plan.hosts["oracle"].capabilities})
+    assert {each.file_name(facts) for each in fewer if each.part == "lockstep"} - set(study_plan.files.values())
+
+
+def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    store, found = Store(tmp_path), Found({"a": 1}, {"losses": np.arange(3.0)})
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.os, "fsync", full)
+        with pytest.raises(click.ClickException, match=r"cannot be written .No space left"):
+            store.save("a.npz", "a", found)
+    assert list((tmp_path / "cells").iterdir()) == [] and store.load("a.npz", "a") is None
+    store.save("a.npz", "a", found)
+    (tmp_path / "cells" / ".a.npz.123").write_bytes(b"half")
+    with store.locked():
+        assert [path.name for path in (tmp_path / "cells").iterdir()] == ["a.npz"]
+    kept = store.load("a.npz", "a")
+    assert kept is not None and kept.values == {"a": 1} and kept.arrays["losses"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_two_studies_do_not_share_a_folder(tmp_path):
+    with Store(tmp_path).locked(), pytest.raises(DataError, match="another study is at work in"):
+        Store(tmp_path).locked().__enter__()
+
+
+def test_a_cell_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
+    smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, epochs=1, rounds=0)
+    study = STUDY._replace(names=("oracle", HERE + ":Stubborn"), profile=smaller)
+    found = run(results.plan(study), tmp_path, InProcess(), study)
+    failed = {cell["cell"]: cell["reason"] for cell in found["cells"] if cell["status"] == "failed"}
+    assert set(failed.values()) == {"out of paper"}
+    assert {title.rpartition(", ")[2] for title in failed} == {"stubborn"} and len(failed) > 5
+    assert all(any(title in problem for problem in found["problems"]) for title in failed)
+    assert list(found["accuracy"]["backends"]) == ["oracle"] and found["series"]["runs"]
+    rows = {row["title"]: row for row in found["parity"] if row["dtype"] == "float32"}
+    assert "out of paper" in rows["losses of 60 Adam steps, mnist"]["failed"]["stubborn"]
+    assert rows["static unrolling"]["within"] and not rows["losses of 60 Adam steps, mnist"]["within"]
+
+
+def in_processes(names, executor, folder):
+    study = STUDY._replace(names=names, profile=SHORT)
+    return results.run(study, results.plan(study), Store(folder), executor, Silent())
+
+
+PARTIAL = (HERE + ":Partial", HERE + ":Second")
+
+
+def test_several_jobs_give_what_one_gives(tmp_path):
+    one = in_processes(PARTIAL, LocalExecutor(1, 60.0), tmp_path / "one")
+    two = in_processes(PARTIAL, LocalExecutor(2, 60.0), tmp_path / "two")
+    assert len(one["parity"]) == 2 and not one["problems"]
+    assert without_times(two) == without_times(one)
+
+
+def test_a_process_that_dies_fails_its_cell_alone(tmp_path):
+    found = in_processes((HERE + ":Dying", *PARTIAL), LocalExecutor(1, 60.0), tmp_path)
+    (failed,) = [cell for cell in found["cells"] if cell["status"] == "failed"]
+    assert failed["backend"] == "dying" and "was killed by SIGKILL" in failed["reason"]
+    assert all(set(row["oracle"]) == {"partial", "second"} for row in found["parity"]) and found["parity"]
+
+
+def test_a_ray_cluster_gives_what_this_machine_gives(tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+    here = in_processes(PARTIAL, LocalExecutor(1, 60.0), tmp_path / "here")
+    there = in_processes(PARTIAL, RayExecutor(1, 60.0), tmp_path / "there")
+    assert without_times(there) == without_times(here)
+
+
+def test_backends_of_one_name_are_told_apart():
+    plan = results.plan(STUDY._replace(names=("oracle", "spec_tests.oracle:backend"), profile=SHORT))
+    assert [host.label for host in plan.backends] == ["oracle", "spec_tests.oracle:backend"]
