@@ -13,7 +13,7 @@ import click
 from torch_impl.bench.command import bench
 from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
-from torch_impl.runs.options import with_run_options
+from torch_impl.runs.command import with_run_options
 from torch_impl.using.command import evaluate, export, predict, with_default
 
 
@@ -49,7 +49,7 @@ def fetch_command(name: str, folder: Path) -> None:
 
 def _train(name: str, backend: Any, options: dict[str, Any], prepare: Any) -> None:
     """What a train command does; PyTorch is imported only here."""
-    from torch_impl.runs.loop import train_run
+    from torch_impl.runs.train import train_run
 
     train_run(name, backend, options, prepare)
 

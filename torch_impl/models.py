@@ -118,6 +118,10 @@ class Regressor(_Model):
         outputs, _ = self.rnn(inputs, lengths)
         if isinstance(outputs, PackedSequence):
             return outputs._replace(data=self.dense(outputs.data))
+        return self.project(outputs, lengths)
+
+    def project(self, outputs: Tensor, lengths: Any = None) -> Tensor:
+        """The predictions [batch, steps, outputs] for a cell's outputs [batch, steps, units]."""
         predictions = self.dense(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
         if self.projection == "stacked" or lengths is None:
             return predictions

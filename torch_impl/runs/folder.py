@@ -9,7 +9,9 @@ import io
 import json
 import math
 import platform
+import sys
 import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from torch_impl.checkpoints.files import write_atomically
 from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.runs.load import CONFIG
 
-__all__ = ["LAST", "RunFolder", "check_free", "versions"]
+__all__ = ["BEST", "LAST", "RunFolder", "check_free", "versions"]
 
 LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
@@ -66,6 +68,8 @@ class RunFolder:
         self._tensorboard = tensorboard
         self._cost, self._saved_at = math.inf, -math.inf
         if tensorboard:
+            # TensorBoard's own switch to leave TensorFlow out, whose import, where it is installed, takes seconds.
+            sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
             import torch.utils.tensorboard  # noqa: F401 (found missing here, before any work)
 
     def write_config(self, config: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from torch_impl.adapter import Arrays, NumpyTrainer, TorchBackend
 from torch_impl.arrays import optional_lengths
+from torch_impl.runs.eager import PLAIN, EagerTrainer, StepOptions
+from torch_impl.runs.processes import ALONE, Processes
 from torch_impl.training import Trainer
 
 __all__ = ["Snapshot", "open_trainer"]
@@ -82,11 +84,22 @@ class RunTrainer(NumpyTrainer):
 
 
 def open_trainer(
-    adapter: TorchBackend, task: Any, weights: Arrays, slots: Mapping[str, Any] | None = None
+    adapter: TorchBackend,
+    task: Any,
+    weights: Arrays,
+    slots: Mapping[str, Any] | None = None,
+    precision: str = "fp32",
+    options: StepOptions = PLAIN,
+    processes: Processes = ALONE,
 ) -> RunTrainer:
-    """The trainer of a task. Raises ValueError for weights or slots that do not fit the task's model."""
+    """The trainer of a task: steps by autograd only where the options or the number of processes ask for them.
+
+    Raises ValueError for weights or slots that do not fit the task's model, and for options that do not.
+    """
     part = task.train
     module = adapter._loaded(task.model, weights)
     values = adapter._sequences(module, part.inputs), adapter._targets(module, part.targets)
-    trainer = Trainer(module, task.optimizer, *values, optional_lengths(part.lengths), slots)
-    return RunTrainer(adapter, trainer)
+    given = (module, task.optimizer, *values, optional_lengths(part.lengths), slots, precision)
+    if options == PLAIN and processes.world == 1:
+        return RunTrainer(adapter, Trainer(*given))
+    return RunTrainer(adapter, EagerTrainer(*given, options=options, processes=processes))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +17,18 @@ from data.doors import command_line
 from torch_impl.__main__ import _backend, make_group
 from torch_impl.checkpoints import files
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
-from torch_impl.runs.trainer import RunTrainer
 from torch_impl.tests.kill_runs import killed_run
-from torch_impl.tests.training_runs import SERIES, VOWELS, assert_same_bits, call, images, mnist, results, trained
+from torch_impl.tests.training_runs import (
+    SERIES,
+    VOWELS,
+    assert_same_bits,
+    call,
+    images,
+    mnist,
+    results,
+    stop_at,
+    trained,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +39,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(*mnist(small), "--epochs", 4, "--output", folder / "mnist")
     trained(*SERIES, "--output", folder / "series")
     return folder
-
-
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function: at that call of the trainer, counted from 1 on, send a signal to this process."""
-
-    def install(count: int, number: int = signal.SIGTERM) -> None:
-        calls = iter(range(1, 1_000_000))
-        whole = RunTrainer.run
-
-        def run(self: RunTrainer, batches: np.ndarray) -> np.ndarray:
-            if next(calls) == count:
-                os.kill(os.getpid(), number)
-            return whole(self, batches)
-
-        monkeypatch.setattr(RunTrainer, "run", run)
-
-    return install
 
 
 def test_a_run_folder_says_how_it_was_made_and_can_be_used(home: Path) -> None:
@@ -84,7 +73,7 @@ def test_by_default_it_is_the_plain_loop_to_the_bit(program: str, home: Path, tm
     ids=["series", "mnist", "vowels"],
 )
 def test_stopped_and_resumed_gives_the_same_bits(
-    arguments: tuple[str, ...], stops: tuple[int, ...], home: Path, tmp_path: Path, stop_at: Any, monkeypatch: Any
+    arguments: tuple[str, ...], stops: tuple[int, ...], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if arguments[0] == "mnist":
         arguments = (*mnist(home / "images"), *arguments[1:])
@@ -93,12 +82,11 @@ def test_stopped_and_resumed_gives_the_same_bits(
         whole = tmp_path / "whole"
         trained(*arguments, "--output", whole)
     for i, count in enumerate(stops):
-        with monkeypatch.context():
-            stop_at(count)
+        with monkeypatch.context() as patch:
+            stop_at(patch, count)
             again = (arguments[0], "--resume", parts) if i else (*arguments, "--output", parts)
             output = trained(*again, code=128 + signal.SIGTERM)
         assert "Stopped after step" in output and f"train {arguments[0]} --resume {parts}" in output
-        monkeypatch.undo()
         assert results(parts)["status"] == "interrupted"
         assert load_checkpoint(parts).state["run"]["finished"] is False
     trained(arguments[0], "--resume", parts)
@@ -113,9 +101,9 @@ def test_killed_twice_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_a_keyboard_interrupt_saves_too(tmp_path: Path, stop_at: Any) -> None:
+def test_a_keyboard_interrupt_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
-    stop_at(4, signal.SIGINT)
+    stop_at(monkeypatch, 4, signal.SIGINT)
     assert "Stopped after step 80" in trained(*SERIES, "--output", tmp_path, code=130)
     assert load_checkpoint(tmp_path).state["step"] == 80
     assert signal.getsignal(signal.SIGINT) is before
@@ -145,8 +133,10 @@ def test_further_seeds_can_be_asked_for_but_no_other_length(tmp_path: Path) -> N
     assert "has begun 2 trainings" in trained("vowels", "--resume", tmp_path / "two", "--seeds", 1, code=1)
 
 
-def test_an_unfinished_or_converted_run_is_not_replaced(home: Path, tmp_path: Path, stop_at: Any) -> None:
-    stop_at(2)
+def test_an_unfinished_or_converted_run_is_not_replaced(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 2)
     trained(*SERIES, "--output", tmp_path, code=143)
     before = load_checkpoint(tmp_path)
     message = trained(*SERIES, "--output", tmp_path, code=1)

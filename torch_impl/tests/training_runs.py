@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 from torch_impl.__main__ import make_group
 from torch_impl.checkpoints.run_files import load_checkpoint
+from torch_impl.runs.trainer import RunTrainer
 
 SERIES = ("series", "--units", "5", "--iterations", "250")
 VOWELS = ("vowels", "--units", "4", "--epochs", "3", "--seeds", "2")
@@ -74,3 +78,16 @@ def assert_same_bits(one: Path, other: Path, name: str = "last") -> None:
     assert timeless(first.state) == timeless(second.state)
     assert results(one) == results(other)
     assert log(one) == log(other)
+
+
+def stop_at(patch: pytest.MonkeyPatch, count: int, number: int = signal.SIGTERM) -> None:
+    """Send a signal to this process at that call of a run's trainer, counted from 1 on, while `patch` holds."""
+    calls = iter(range(1, 1_000_000))
+    whole = RunTrainer.run
+
+    def run(self: RunTrainer, batches: np.ndarray) -> np.ndarray:
+        if next(calls) == count:
+            os.kill(os.getpid(), number)
+        return whole(self, batches)
+
+    patch.setattr(RunTrainer, "run", run)

@@ -1,0 +1,79 @@
+"""A `train` command as this implementation has it: with the options for runs, a second group in --help.
+
+Nothing here needs PyTorch until a command runs.
+"""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+from torch_impl.runs.options import RunOption, run_options
+from torch_impl.runs.sources import flag_of
+
+__all__ = ["RunCommand", "with_run_options"]
+
+# What may differ from the run that is resumed. All else is as it was, or the bits could not be the same.
+_CHANGEABLE = (
+    "epochs", "iterations", "seeds", "learning_rate", "clip_norm", "early_stopping", "keep_best", "checkpoint_every",
+    "tensorboard", "device", "threads",
+)  # fmt: skip
+
+
+class RunCommand(click.Command):
+    """A `train` command with the options of `with_run_options`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        if ctx.params.get("resume") is not None:
+            self._check_unchanged(ctx)
+        return rest
+
+    def _check_unchanged(self, ctx: click.Context) -> None:
+        allowed = [param for param in self.params if param.name in _CHANGEABLE]
+        for param in self.params:
+            given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+            if given and param not in allowed and param.name != "resume":
+                raise click.UsageError(
+                    f"{flag_of(param)} cannot be given with --resume: the run goes on as it was made; "
+                    f"what may change: {', '.join(map(flag_of, allowed))}",
+                    ctx,
+                )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                (own if isinstance(param, RunOption) else others).append(record)
+        for title, records in (("Options", others), ("Options for runs", own)):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def with_run_options(command: click.Command) -> RunCommand:
+    """The same command with the options for runs."""
+    params = [_replaced(param) for param in command.params]
+    return RunCommand(
+        command.name,
+        callback=command.callback,
+        params=[*params, *run_options()],
+        help=command.help,
+        short_help=command.short_help,
+    )
+
+
+def _replaced(param: click.Parameter) -> click.Parameter:
+    """Options of both implementations that mean more here."""
+    if param.name == "device":
+        return click.Option(
+            ["--device"],
+            type=click.Choice(["cpu", "cuda", "mps", "auto"]),
+            default="cpu",
+            show_default=True,
+            help="Where to compute; auto is cuda or mps where there is one.",
+        )
+    if param.name == "output" and isinstance(param, click.Option):
+        param.help = "The run's folder, made when missing; a finished run there is replaced."
+    return param

@@ -1,0 +1,127 @@
+"""Training steps by autograd, for what is not compiled as a whole: clipping, weight decay, truncation, many processes.
+
+A step is: gradients of the batch's mean loss; clipped to a norm; every weight shrunk by learning rate x decay
+(decoupled, as AdamW does it, so that Adam's moments do not see it); Adam. Truncated, a sequence is run in segments that
+each begin with the state of the one before and are each differentiated alone: nothing flows back over their boundaries,
+and memory is that of one segment; the loss and the number of steps stay those of the whole sequence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torch_impl.models import AnyModel, Regressor, Speller
+from torch_impl.runs.processes import ALONE, Processes
+from torch_impl.training import Trainer
+
+__all__ = ["PLAIN", "EagerTrainer", "StepOptions"]
+
+
+class StepOptions(NamedTuple):
+    """clip_norm: the largest 2-norm of the gradient, None for any. weight_decay: 0 for none. truncate: steps of a
+    segment, None for the whole sequence."""
+
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+    truncate: int | None = None
+
+
+PLAIN = StepOptions()
+
+
+class _Objective(nn.Module):
+    """The loss as a module's forward, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, model: AnyModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, state: Tensor | None) -> Any:
+        """The mean loss; with the state to begin with, also the state at the end."""
+        if state is None:
+            return self.model._training_loss(inputs, targets, lengths)
+        assert isinstance(self.model, Regressor)
+        outputs, last = self.model.rnn(inputs, lengths, state)
+        return self.model._criterion(self.model.project(outputs, lengths), targets), last
+
+
+class EagerTrainer(Trainer):
+    """See the module. processes: those that share each batch."""
+
+    def __init__(
+        self, *arguments: Any, options: StepOptions = PLAIN, processes: Processes = ALONE, **keywords: Any
+    ) -> None:
+        """Arguments as for Trainer. Raises ValueError for truncation of a model without an output at every step."""
+        super().__init__(*arguments, **keywords)
+        if options.truncate is not None and not isinstance(self.model, Regressor):
+            raise ValueError(
+                "truncation is for a model with an output at every step, a regressor: the loss of this one hangs on "
+                "the last state alone"
+            )
+        self.options, self.processes = options, processes
+        self.objective: nn.Module = processes.shared(_Objective(self.model))
+
+    def run(self, batches: Any) -> np.ndarray:
+        """As Trainer.run, the losses in float64."""
+        checked = self._checked(batches)
+        losses = torch.zeros(len(checked), dtype=torch.float64, device=self.inputs.device)
+        parameters = list(self.model.parameters())
+        group = self.optimizer.param_groups[0]
+        for i, rows in enumerate(checked):
+            self.optimizer.zero_grad()
+            losses[i] = self._backward(rows)
+            if self.options.clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, self.options.clip_norm)
+            if self.options.weight_decay:
+                with torch.no_grad():
+                    for p in parameters:
+                        p.mul_(1.0 - group["lr"] * self.options.weight_decay)
+            self.optimizer.step()
+        return self.processes.sum(losses).cpu().numpy()
+
+    def _backward(self, rows: Tensor) -> Tensor:
+        """Leave the gradients of the batch's mean loss; returns this process's part of that loss."""
+        own, weight = self.processes.part(rows, self._row_weights(rows))
+        here = own.to(self.inputs.device)
+        inputs, targets = self.inputs.index_select(0, here), self.targets.index_select(0, here)
+        lengths = None if self.lengths is None else self.lengths.index_select(0, own)
+        scale = weight * self.processes.world  # DistributedDataParallel takes the mean over the processes
+        if self.options.truncate is not None:
+            return self._segments(inputs, targets, lengths, scale) / self.processes.world
+        with self.cast():
+            loss = self.objective(inputs, targets, lengths, None)
+        (loss * scale).backward()
+        return loss.detach().double() * weight
+
+    def _segments(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, scale: float) -> Tensor:
+        """Backward through the segments, one after the other; the whole sequence's loss times scale."""
+        size, steps = self.options.truncate or 1, inputs.shape[1]
+        assert isinstance(self.model, Regressor)
+        state = self.model.rnn.cell.zero_state(len(inputs))
+        total = torch.zeros((), dtype=torch.float64, device=inputs.device)
+        for start in range(0, steps, size):
+            part = slice(start, min(start + size, steps))
+            share = scale * (part.stop - start) / steps
+            limits = None if lengths is None else (lengths - start).clamp(0, part.stop - start)
+            last = part.stop == steps
+            with contextlib.nullcontext() if last else self.processes.unsynchronized(self.objective):
+                with self.cast():
+                    loss, state = self.objective(inputs[:, part], targets[:, part], limits, state)
+                (loss * share).backward()
+            state = state.detach()
+            total += loss.detach().double() * share
+        return total
+
+    def _row_weights(self, rows: Tensor) -> Tensor | None:
+        """How much of the mean loss is each row's; None where all have the same part."""
+        if not isinstance(self.model, Speller) or self.processes.world == 1:
+            return None
+        from torch_impl.decoding import valid_steps
+
+        targets = self.targets.index_select(0, rows.to(self.targets.device))
+        return valid_steps(targets, self.model.decoder.end).sum(1).double().cpu()

@@ -1,0 +1,46 @@
+"""What the options for runs ask of the training, checked against the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import click
+
+from torch_impl.runs.eager import StepOptions
+from torch_impl.runs.schedule import Schedule, parse_schedule
+
+__all__ = ["Settings"]
+
+
+class Settings(NamedTuple):
+    """steps: see `torch_impl.runs.eager`. validates: whether the validation set is measured after each round."""
+
+    schedule: Schedule
+    steps: StepOptions
+    precision: str
+    validates: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], task: Any) -> Settings:
+        """From the command line's options; ends the command where the task cannot have them."""
+        validates = options["keep_best"] or options["early_stopping"] is not None
+        if validates and task.validation is None:
+            flag = "--early-stopping" if options["early_stopping"] is not None else "--keep-best"
+            raise click.UsageError(f"{flag} needs a validation set, which {task.program} does not have here.")
+        if options["truncate"] is not None and task.model.kind != "regressor":
+            raise click.UsageError(
+                f"--truncate is for a model with an output at every step; that of {task.program} is a "
+                f"{task.model.kind}, whose loss hangs on the last state."
+            )
+        return cls(
+            parse_schedule(options["schedule"]),
+            StepOptions(options["clip_norm"], options["weight_decay"], options["truncate"]),
+            options["precision"],
+            validates,
+        )
+
+    def rate(self, task: Any, first: int) -> float:
+        """The learning rate of the round that begins after step `first`."""
+        rounds = -(-task.iterations // task.per_round)
+        return self.schedule.rate(task.optimizer.learning_rate, first // task.per_round, rounds)
