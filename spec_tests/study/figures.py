@@ -146,6 +146,8 @@ def learning_curves(results: Results, name: str) -> str:
         axis.set_xlabel("epoch")
         axis.set_ylabel("test accuracy (%)")
         axis.xaxis.get_major_locator().set_params(integer=True)
+        if len(epochs) == 1:
+            axis.set_xticks([1])
         axis.legend(loc="lower right")
 
     return _drawn(name, draw)

@@ -101,9 +101,9 @@ def _lockstep(results: Results) -> str:
         worst = max(judged, key=lambda pair: pair["ratio"] / pair["limit"])
         told = "what rounding explains" if worst["verdict"] == "rounding" else "more than rounding explains"
         ending = (
-            "nearest to its limit of %s the weights part %s times as far as those of one backend do from a start one "
-            "unit in the last place away (%s and %s on %s, %s), which is %s; both grow with every step, so this holds "
-            "for these lengths and starting weights"
+            "where they come nearest to their limit, %s times, the weights part %s times as far as those of one "
+            "backend do from a start one unit in the last place away (%s and %s on %s, %s), which is %s; both grow "
+            "with every step, so this holds for these lengths and starting weights"
             % (number(worst["limit"]), number(worst["ratio"]), *_place(worst), told)
         )
     return "Trained in lockstep, up to %s, single losses come to differ by %s, relative, and %s." % (

@@ -53,7 +53,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("quick", 2 * EPOCH, EPOCH // 2, 1000, 500, False, 3, 1, 1000, 10, 1),
-        Profile("standard", 6 * EPOCH, 6 * EPOCH, 3000, 3000, True, 6, 10, 3000, 40, 3),
+        Profile("standard", 6 * EPOCH, 6 * EPOCH, 3000, 3000, True, 6, 10, 3000, 30, 3),
         Profile("full", 20 * EPOCH, 20 * EPOCH, 10_000, 10_000, True, 10, 100, SERIES.iterations, 100, 5),
     )
 }

@@ -139,7 +139,7 @@ def _independent(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[
     values = []
     for label in labels:
         final = found.get(label, {}).get("final", [])
-        values.append("%s%%" % points(sum(final) / len(final)) if final else "")
+        values.append("%.2f%%" % (100 * sum(final) / len(final)) if final else "")
     seeds = max(len(each["final"]) for each in found.values())
     yield Row(section, "test accuracy, mean of %d seed%s" % (seeds, "" if seeds == 1 else "s"), values)
     for pair in results["accuracy"]["pairs"]:

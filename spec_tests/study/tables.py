@@ -97,8 +97,9 @@ def accuracy(results: Results) -> Table:
     for label, each in results["accuracy"]["backends"].items():
         final = each["final"]
         spread = points(float(np.std(final, ddof=1))) if len(final) > 1 else ""
-        cells = [label, str(len(final)), str(len(each["test_accuracy"][0])), points(float(np.mean(final))), spread]
-        rows.append(([*cells, points(min(final)), points(max(final)), "%.0f" % np.mean(each["seconds"])], True))
+        shown = ["%.2f" % (100 * value) for value in (np.mean(final), min(final), max(final))]
+        cells = [label, str(len(final)), str(len(each["test_accuracy"][0])), shown[0], spread, *shown[1:]]
+        rows.append(([*cells, "%.0f" % np.mean(each["seconds"])], True))
     headers = ["backend", "seeds", "epochs", "mean (%)", "deviation", "lowest", "highest", "seconds a run"]
     return _table("Final test accuracy on MNIST", headers, rows)
 
