@@ -44,6 +44,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def without_spans(text):
+    return text.replace("<span>", "").replace("</span>", "")
+
+
 def test_the_page_stands_alone_and_holds_every_figure_and_part(found, tmp_path):
     report.write(found, tmp_path)
     text = (tmp_path / "report.html").read_text("utf-8")
@@ -76,7 +80,7 @@ def test_what_a_page_shows_is_escaped(found, tmp_path):
     wrong["cells"][0].update(status="failed", reason="a | b <b>")
     report.write(wrong, tmp_path)
     text = (tmp_path / "report.html").read_text("utf-8")
-    assert "<script>" not in text and "&lt;script&gt;" in text and "a | b &lt;b&gt;" in text
+    assert "<script>" not in text and "&lt;script&gt;" in text and "a | b &lt;b&gt;" in without_spans(text)
     assert r"a \| b <b>" in (tmp_path / "report.md").read_text("utf-8")
 
 
@@ -130,6 +134,6 @@ def test_two_results_side_by_side(found, tmp_path):
     assert "here: everything is as it should be." in markdown and "there: something is wrong." in markdown
     (processor,) = [line for line in markdown.splitlines() if line.startswith("| processor")]
     assert processor.count("|") == 4 and processor.endswith("Another <Processor> |")
-    assert "Another &lt;Processor&gt;" in (tmp_path / "side-by-side.html").read_text("utf-8")
+    assert "Another &lt;Processor&gt;" in without_spans((tmp_path / "side-by-side.html").read_text("utf-8"))
     (facts,) = [line for line in markdown.splitlines() if line.startswith("| newcomer |")]
     assert facts.startswith("| newcomer |  | NumPy")
