@@ -36,7 +36,7 @@ class Processes(NamedTuple):
         """The module, its gradients averaged over the processes in each backward pass."""
         if self.world == 1:
             return module
-        return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(module)
 
     def unsynchronized(self, module: nn.Module) -> AbstractContextManager[Any]:
         """A block in which a module of `shared` gathers gradients of its own only."""

@@ -1,0 +1,117 @@
+"""Several processes that train one run: the parts of a batch add up to the whole, and torchrun gives the same run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import torch_impl
+from torch_impl.checkpoints.run_files import load_checkpoint
+from torch_impl.runs.eager import EagerTrainer, StepOptions
+from torch_impl.runs.processes import Processes, joined
+from torch_impl.tests.training_runs import log, results, trained
+
+ROWS, STEPS, INPUTS, UNITS = 9, 7, 3, 5
+
+
+class Settings:
+    learning_rate, beta1, beta2, epsilon = 0.01, 0.9, 0.999, 1e-8
+
+
+class Pretended(Processes):
+    """One of several processes without the others: nothing is exchanged."""
+
+    def shared(self, module: Any) -> Any:
+        return module
+
+    def unsynchronized(self, module: Any) -> Any:
+        import contextlib
+
+        return contextlib.nullcontext()
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+
+def case(kind: str) -> tuple[Any, torch.Tensor, Any, StepOptions]:
+    """Model, targets, lengths, options."""
+    generator, random = torch.Generator().manual_seed(3), np.random.default_rng(0)
+    lengths = torch.tensor([7, 0, 1, 3, 4, 5, 2, 6, 7])
+    options = StepOptions(truncate=3 if kind == "truncated" else None)
+    targets: torch.Tensor
+    if kind == "classifier":
+        model: Any = torch_impl.Classifier(INPUTS, UNITS, 4, dtype=torch.float64)
+        targets = torch.tensor(random.integers(0, 4, ROWS))
+    elif kind == "speller":
+        model = torch_impl.Speller(INPUTS, UNITS, 4, 6, dtype=torch.float64)
+        targets = torch.tensor(random.integers(0, 4, (ROWS, 6)))
+    else:
+        model = torch_impl.Regressor(INPUTS, UNITS, 2, "tanh", "wrapped", dtype=torch.float64)
+        targets = torch.tensor(random.normal(size=(ROWS, STEPS, 2)))
+    model.reset_parameters(generator)
+    return model, targets, lengths, options
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+@pytest.mark.parametrize("kind", ["classifier", "regressor", "speller", "truncated"])
+def test_the_parts_of_a_batch_add_up_to_the_whole(kind: str, world: int) -> None:
+    """Losses and gradients, for a batch of four rows: uneven parts, and with five processes one that has none."""
+    inputs = torch.tensor(np.random.default_rng(2).normal(size=(ROWS, STEPS, INPUTS)))
+
+    def gradients(processes: Processes) -> tuple[float, list[torch.Tensor]]:
+        model, targets, lengths, options = case(kind)
+        trainer = EagerTrainer(model, Settings, inputs, targets, lengths, options=options, processes=processes)
+        trainer.optimizer.step = lambda closure=None: None  # type: ignore[method-assign]
+        (loss,) = trainer.run([[4, 8, 2, 0]])
+        return float(loss), [p.grad for p in model.parameters()]
+
+    loss, whole = gradients(Processes())
+    parts = [gradients(Pretended(rank, world)) for rank in range(world)]
+    assert sum(part[0] for part in parts) == pytest.approx(loss, rel=1e-12)
+    for i, gradient in enumerate(whole):
+        mean = torch.stack([part[1][i] for part in parts]).mean(0)  # what DistributedDataParallel does
+        torch.testing.assert_close(mean, gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_what_processes_cannot_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="several processes cannot share the device 'mps'"), joined("mps"):
+        pass
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ValueError, match="there are 0 GPUs here, fewer than processes"), joined("cuda"):
+        pass
+    message = trained("series", "--device", "mps", "--output", tmp_path / "run", code=1)
+    assert message == "Error: several processes cannot share the device 'mps'; take --device cpu or cuda\n"
+
+
+def torchrun(count: int, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """`torchrun --nproc-per-node COUNT -m torch_impl train ARGUMENTS`, on one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = [*command, "-m", "torch_impl", "train", *map(str, arguments)]
+    return subprocess.run(done, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path) -> None:
+    """The same losses as of one process alone, one log, and a run that any number can go on with."""
+    arguments = ("vowels", "--units", 6, "--batch-size", 31, "--seeds", 1)
+    trained(*arguments, "--epochs", 4, "--output", tmp_path / "one")
+    trained(*arguments, "--epochs", 2, "--output", tmp_path / "two")
+    done = torchrun(2, "vowels", "--resume", tmp_path / "two", "--epochs", 4)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("mean test accuracy") == 1
+    one, two = (results(tmp_path / name) for name in ("one", "two"))
+    losses = [[epoch["loss"] for epoch in found["epochs"]] for found in (one, two)]
+    assert len(losses[1]) == 4 == len(log(tmp_path / "two")) - 1
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    assert losses[1][:2] == losses[0][:2]
+    assert load_checkpoint(tmp_path / "two").state["run"]["finished"] is True
+    trained("vowels", "--resume", tmp_path / "two", "--epochs", 5)
+    assert len(results(tmp_path / "two")["epochs"]) == 5
