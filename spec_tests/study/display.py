@@ -31,9 +31,14 @@ class Progress:
         if kept:
             self._stream.write("%d of %d cells are here from an earlier run and are kept\n" % (len(kept), len(weights)))
         if self._stream.isatty():
-            shown = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {postfix}"
-            self._bar = tqdm(total=len(weights), initial=len(kept), desc="cells", file=self._stream, leave=False)
-            self._bar.bar_format = shown
+            self._bar = tqdm(
+                total=len(weights),
+                initial=len(kept),
+                file=self._stream,
+                leave=False,
+                dynamic_ncols=True,
+                bar_format="{n_fmt}/{total_fmt} cells |{bar:20}| {desc}",
+            )
 
     def started(self, title: str) -> None:
         with self._lock:
@@ -81,4 +86,4 @@ class Progress:
     def _show(self) -> None:
         if self._bar is not None:
             running = "; ".join(self._running) + (": " + self._doing if self._doing else "")
-            self._bar.set_postfix_str("%s; running %s" % (self.left(), running) if running else self.left())
+            self._bar.set_description_str("%s; running %s" % (self.left(), running) if running else self.left())

@@ -55,7 +55,7 @@ def _drawn(name: str, draw: Callable[[Any, Any], Any], rows: int = 1, height: fl
         axes = figure.subplots(rows, 1)
         draw(figure, axes)
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -80,11 +80,13 @@ def drift(program: str) -> Callable[[Results, str], str]:
         if not pairs:
             return ""
 
+        both = list(dict.fromkeys((pair["one"], pair["other"]) for pair in pairs))
+
         def draw(figure: Any, axis: Any) -> None:
             for pair in pairs:
                 colour = COLOURS[1] if pair["dtype"] == "float32" else COLOURS[0]
-                named = "" if len(pairs) <= 2 else ": %s, %s" % (pair["one"], pair["other"])
-                marker = MARKERS[pairs.index(pair) // 2 % len(MARKERS)]
+                named = "" if len(both) == 1 else ": %s, %s" % (pair["one"], pair["other"])
+                marker = MARKERS[both.index((pair["one"], pair["other"])) % len(MARKERS)]
                 shown = _positive(pair["steps"], pair["weights"])
                 title = "between backends, %s%s" % (pair["dtype"], named)
                 axis.plot(*shown, color=colour, linewidth=1.6, marker=marker, markersize=3, label=title)

@@ -169,13 +169,13 @@ def _seeds(sizes: Sequence[int]) -> str:
 
 
 def _cost(results: Results) -> str:
-    """For each two backends, how many times as long a training step of the second takes."""
+    """How many times as long a training step of each backend takes as one of the first; the report has every two."""
     if not results["cost"]:
         return ""
     spoken: dict[tuple[str, str], list[str]] = {}
     for ratio in results["cost"]["ratios"]:
         program, _, what = ratio["quantity"].partition("/")
-        if what == "step":
+        if what == "step" and ratio["one"] == next(iter(results["backends"])):
             place = {"mnist": "MNIST"}.get(program, "the series")
             spoken.setdefault((ratio["one"], ratio["other"]), []).append("%s on %s" % (times(ratio), place))
     if not spoken:

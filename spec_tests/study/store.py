@@ -39,7 +39,7 @@ class Store:
         try:
             self._cells.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError("%s cannot be used (%s); name another folder" % (folder, error.strerror or error)) from None
+            raise _unusable(folder, error) from None
 
     def load(self, name: str, title: str) -> Found | None:
         """A finished cell; None when it is not there, or damaged: then it is run again."""
@@ -67,14 +67,25 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """For as long as a study writes here. Raises DataError when another one does."""
-        with (self.folder / ".lock").open("w") as stream:
+        """For as long as a study writes here. Raises DataError when another one does, or when nobody can."""
+        try:
+            stream = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise _unusable(self.folder, error) from None
+        with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise DataError(
                     "another study is at work in %s; wait for it, or name another folder with --output" % self.folder
                 ) from None
+            except OSError as error:
+                raise _unusable(self.folder, error) from None
             for left in self._cells.glob(".*"):  # half written by a study that was killed
-                left.unlink()
+                with contextlib.suppress(OSError):
+                    left.unlink()
             yield
+
+
+def _unusable(folder: Path, error: OSError) -> DataError:
+    return DataError("%s cannot be used (%s); name another folder with --output" % (folder, error.strerror or error))

@@ -136,6 +136,9 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):
     assert status == 1 and "cannot be used (Not a directory)" in err and err.count("\n") == 1
     status, _, err = compare(tmp_path / "file", "Partial")
     assert status == 2 and "--output" in err
+    (tmp_path / "locked" / ".lock").mkdir(parents=True)
+    status, _, err = compare(tmp_path / "locked", "Partial")
+    assert status == 1 and "cannot be used (Is a directory)" in err and err.count("\n") == 1
 
 
 def test_a_missing_package_is_named_before_anything_is_measured(tmp_path, monkeypatch):
