@@ -30,6 +30,7 @@ VALIDATION_SIZE = 5000
 # [tensorflow/contrib/learn/python/learn/datasets/mnist.py, DataSet.__init__]
 _SCALE = np.float32(1.0 / 255.0)
 _UINT8 = 8
+_MOST_VALUES = 1 << 31
 
 
 class LabelledImages(NamedTuple):
@@ -69,6 +70,8 @@ def read_idx(path: Path, rank: int, sha256: str | None = None) -> np.ndarray:
             count *= size
         if count == 0:
             raise DataError("%s: is empty: its dimensions are %s; give a file with at least one value" % (path, shape))
+        if count > _MOST_VALUES:
+            raise DataError("%s: its dimensions are %s, more than 2**31 values; give fewer" % (path, shape))
         values = read_at_most(stream, count + 1)
     if len(values) != count:
         found = "more" if len(values) > count else "only %d (truncated)" % len(values)

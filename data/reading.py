@@ -11,7 +11,7 @@ from typing import IO, Any, Iterator
 
 from data.errors import DataError
 
-__all__ = ["BUNDLED", "check_sha256", "find", "opened", "read_at_most"]
+__all__ = ["BUNDLED", "check_sha256", "find", "opened", "plainly", "read_at_most"]
 
 BUNDLED = Path(__file__).resolve().parent / "files"
 
@@ -37,9 +37,15 @@ def find(folder: Path, name: str) -> Path:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """The bytes of path, uncompressed when its name ends in .gz. Failures while reading become DataError."""
+    with plainly(path), gzip.open(str(path), "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def plainly(path: Path) -> Iterator[None]:
+    """Around looking at path: a failure of the file system or of decompression becomes a DataError that names it."""
     try:
-        with gzip.open(str(path), "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            yield stream
+        yield
     except EOFError:
         raise DataError("%s: the compressed file ends too early (truncated); get the file again" % path) from None
     except (OSError, zlib.error) as error:

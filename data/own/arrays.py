@@ -23,6 +23,7 @@ __all__ = ["read_npy", "read_npz", "shown"]
 
 _MOST_HEADER_BYTES = 12 + 65536
 _MOST_MEMBERS = 1000000
+MOST_BYTES = 1 << 31  # of all arrays of a file; a compressed one may claim anything
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
@@ -34,12 +35,13 @@ def shown(array: np.ndarray) -> str:
 def read_npy(path: Path) -> np.ndarray:
     """The array of an .npy file. Raises DataError for anything but one whole array of plain values."""
     with opened(path) as stream:
-        return _read_array(stream, str(path))
+        return _read_array(stream, str(path), MOST_BYTES)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, in its order. Raises DataError as `read_npy`, naming the array."""
     arrays: dict[str, np.ndarray] = {}
+    left = MOST_BYTES
     try:
         with opened(path) as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
@@ -53,7 +55,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                         % (path, member.filename[:80], "" if name is None else " twice")
                     )
                 with archive.open(member) as content:
-                    arrays[name] = _read_array(content, "%s: the array %r" % (path, name[:80]))
+                    arrays[name] = _read_array(content, "%s: the array %r" % (path, name[:80]), left)
+                left -= arrays[name].nbytes
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -67,7 +70,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_array(stream: IO[bytes], where: str) -> np.ndarray:
+def _read_array(stream: IO[bytes], where: str, most: int) -> np.ndarray:
+    """most: the bytes that the array may have."""
     shape, fortran, dtype, rest = _read_header(stream, where)
     if dtype.hasobject:
         raise DataError(
@@ -79,6 +83,11 @@ def _read_array(stream: IO[bytes], where: str) -> np.ndarray:
     wanted = dtype.itemsize
     for size in shape:
         wanted *= size
+    if wanted > most:
+        raise DataError(
+            "%s is %s %s, which with all before it in the file is more than %d GiB; give fewer rows"
+            % (where, dtype, list(shape)[:8], MOST_BYTES >> 30)
+        )
     content = rest + read_at_most(stream, wanted - len(rest) + 1)
     if len(content) != wanted:
         found = "more" if len(content) > wanted else "%d" % len(content)

@@ -20,12 +20,13 @@ from data.errors import DataError
 from data.own.arrays import read_npy, read_npz, shown
 from data.own.images import IMAGE_SUFFIXES, read_image
 from data.own.texts import numbers, read_cells
-from data.reading import opened
+from data.reading import opened, plainly
 
 __all__ = ["Sequences", "read_sequence", "read_sequences", "stacked"]
 
 _SUFFIXES = (".npy", ".csv") + IMAGE_SUFFIXES
 _MOST_CLASSES = 100000
+_MOST_VALUES = 1 << 29
 
 
 class Sequences(NamedTuple):
@@ -57,10 +58,13 @@ def read_sequences(path: Path, labelled: bool = True) -> Sequences:
     labelled: whether there must be labels; where there need not be, a folder may also hold the files themselves, and
     path may be a single file. Raises DataError: one sentence that names the file, and the row or line in it.
     """
-    if path.is_dir():
-        return _folder(path, labelled)
-    if not path.exists():
-        raise DataError("%s: no such file or folder" % path)
+    with plainly(path):
+        if path.is_dir():
+            return _folder(path, labelled)
+        if not path.exists():
+            raise DataError("%s: no such file or folder" % path)
+        if not path.is_file():
+            raise DataError("%s: no regular file" % path)
     if path.suffix.lower() == ".npz":
         return _archive(path, labelled)
     if not labelled and path.suffix.lower() in _SUFFIXES:
@@ -93,6 +97,11 @@ def stacked(sequences: Sequence[np.ndarray], names: list[str], labels: list[str]
                 % (name, sequence.shape[1], names[0], width)
             )
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    if len(sequences) * int(lengths.max()) * width > _MOST_VALUES:
+        raise DataError(
+            "%s: has %d steps; padded to that, all %d sequences would be more than 2 GiB; cut it up"
+            % (names[int(lengths.argmax())], lengths.max(), len(sequences))
+        )
     inputs = np.zeros((len(sequences), int(lengths.max()), width), np.float32)
     for row, sequence in enumerate(sequences):
         inputs[row, : len(sequence)] = sequence

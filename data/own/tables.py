@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.own.texts import number, read_cells
+from data.reading import plainly
 
 __all__ = ["Table", "read_table"]
 
@@ -28,8 +29,9 @@ def read_table(path: Path, columns: list[str] | None = None) -> Table:
     columns: their names; None for the only one that the file has. Raises DataError that names the column, and the line
     (of CSV, from 1) or row (of Parquet, from 0) where a value is missing, no number, NaN or infinite.
     """
-    if not path.is_file():
-        raise DataError("%s: no such file" % path)
+    with plainly(path):
+        if not path.is_file():
+            raise DataError("%s: no such file" % path)
     if columns is not None and len(set(columns)) < len(columns):
         raise DataError("a column is named twice: %s" % ", ".join(columns))
     return _parquet(path, columns) if path.suffix.lower() in (".parquet", ".pq") else _text(path, columns)
@@ -70,6 +72,8 @@ def _parquet(path: Path, columns: list[str] | None) -> Table:
         with pyarrow.parquet.ParquetFile(str(path)) as file:
             names, rows = list(file.schema_arrow.names), file.metadata.num_rows
             chosen = _chosen(path, names, columns)
+            for name in chosen:
+                _check_type(path, name, file.schema_arrow.field(name).type, pyarrow)
             if not 0 < rows * len(chosen) <= _MOST_CELLS:
                 raise DataError("%s: has %d rows, expected 1 to %d" % (path, rows, _MOST_CELLS // len(chosen)))
             table = file.read(columns=chosen, use_threads=False)
@@ -80,11 +84,14 @@ def _parquet(path: Path, columns: list[str] | None) -> Table:
     return Table(chosen, np.stack(values, axis=1))
 
 
-def _column(path: Path, name: str, column: Any, pyarrow: Any) -> np.ndarray:
+def _check_type(path: Path, name: str, kind: Any, pyarrow: Any) -> None:
+    """Before any of the column is read: text can be of any size."""
     types = pyarrow.types
-    kind = column.type
     if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)):
         raise DataError("%s: column %r holds %s, expected numbers" % (path, name[:80], kind))
+
+
+def _column(path: Path, name: str, column: Any, pyarrow: Any) -> np.ndarray:
     try:
         column = column.cast(pyarrow.float64(), safe=False)
     except pyarrow.ArrowException as error:

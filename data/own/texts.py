@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from data.errors import DataError
-from data.reading import opened
+from data.reading import opened, read_at_most
 
 __all__ = ["Cells", "number", "numbers", "read_cells"]
 
 _DELIMITERS = ",;\t"
 _MOST_COLUMNS = 100000
+_MOST_BYTES = 1 << 30
 
 
 class Cells(NamedTuple):
@@ -34,7 +35,9 @@ def read_cells(path: Path) -> Cells:
     a file that is empty, no text, or whose lines have different numbers of cells: it names the line.
     """
     with opened(path) as stream:
-        content = stream.read()
+        content = read_at_most(stream, _MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise DataError("%s: is more than 1 GiB of text; save it as Parquet, or give fewer rows" % path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -138,7 +138,8 @@ GOOD = idx(np.arange(24).reshape(2, 4, 3))
         (gzip.compress(GOOD), "it starts with bytes 1f8b"),
         (idx(np.zeros((0, 4, 3))), "is empty"),
         # An altered header must not be believed: this one asks for 2**96 bytes.
-        (b"\x00\x00\x08\x03" + b"\xff" * 12 + GOOD[16:], "found only 24"),
+        (b"\x00\x00\x08\x03" + b"\xff" * 12 + GOOD[16:], r"more than 2\*\*31 values"),
+        (b"\x00\x00\x08\x03" + b"\x00\x00\x04\x00" * 3 + GOOD[16:], "found only 24"),
     ],
 )
 def test_a_wrong_idx_file_is_named(tmp_path, content, message):

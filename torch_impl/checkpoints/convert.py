@@ -243,20 +243,41 @@ def _complete(tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> di
     if len(found) not in (0, len(SLOTS) + len(POWERS)):
         absent = [name for name in (*SLOTS, *POWERS) if name not in found]
         raise CheckpointError(f"the run lacks the slots {', '.join(absent)}; expected all of Adam's state or none")
+    _check_weights(complete)
     for slot in SLOTS:
         zeros = np.zeros_like(complete[slot.rsplit("/", 1)[0]])
         complete[slot] = tensors.get(f"slots/{slot}", zeros)
         if complete[slot].shape != zeros.shape or complete[slot].dtype != zeros.dtype:
             raise CheckpointError(f"slot {slot} is {list(complete[slot].shape)}, expected {list(zeros.shape)}")
     optimizer = _object(state, "optimizer")
-    for power, beta in zip(POWERS, ("beta1", "beta2"), strict=True):
-        fresh = np.array(optimizer.get(beta, getattr(Settings(), beta)), np.float32)
-        complete[power] = tensors.get(f"slots/{power}", fresh)
+    for power, name in zip(POWERS, ("beta1", "beta2"), strict=True):
+        beta = optimizer.get(name, getattr(Settings(), name))
+        if type(beta) not in (int, float) or not 0 <= beta < 1:
+            raise CheckpointError(f"its {name} is {beta!r:.60}, expected a number from 0 to below 1")
+        complete[power] = tensors.get(f"slots/{power}", np.array(beta, np.float32))
+        if complete[power].shape != () or complete[power].dtype != np.float32:
+            shown = f"{complete[power].dtype} {list(complete[power].shape)}"
+            raise CheckpointError(f"slot {power} is {shown}, expected float32 []")
     step, original = state.get("step"), _object(state, "tf1_names")
     # What came without a global step goes back without one; its graph has no variable of that name.
-    if isinstance(step, int) and (GLOBAL_STEP in original or not original):
-        complete[GLOBAL_STEP] = np.array(step, "int32" if state.get("tf1_step_dtype") == "int32" else "int64")
+    if type(step) is int and (GLOBAL_STEP in original or not original):
+        dtype = np.dtype("int32" if state.get("tf1_step_dtype") == "int32" else "int64")
+        if not 0 <= step <= np.iinfo(dtype).max:
+            raise CheckpointError(f"its step is {step!r:.60}, expected what {dtype} holds, from 0")
+        complete[GLOBAL_STEP] = np.array(step, dtype)
     return complete
+
+
+def _check_weights(weights: Mapping[str, np.ndarray]) -> None:
+    """Shapes and dtypes that one cell and one dense layer can have."""
+    shapes = {name: weights[name].shape for name in WEIGHTS}
+    expected = _consistent(shapes, Names({name: f"weights/{name}" for name in WEIGHTS}, {}, None))
+    dtype = weights["kernel"].dtype
+    if dtype.name not in ("float32", "float64"):
+        raise CheckpointError(f"variable weights/kernel is {dtype}, expected float32 or float64")
+    for name in WEIGHTS:
+        entry = Entry(weights[name].dtype.name, shapes[name], 0, 0, 0, 0, False)
+        _check_entry(f"weights/{name}", entry, expected[name], (dtype.name,))
 
 
 def _target_names(state: Mapping[str, Any], names: Mapping[str, str], dense: str | None) -> dict[str, str]:

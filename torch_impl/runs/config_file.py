@@ -11,7 +11,7 @@ import click
 
 __all__ = ["read_options"]
 
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 14  # far beyond all options; and the reader of TOML takes memory by the square of a key's parts
 
 
 def read_options(path: Path) -> dict[str, Any]:

@@ -94,7 +94,24 @@ class Training:
         return weights_of(checkpoint), slots_of(checkpoint), steps
 
     def _replay(self) -> None:
-        """Bring results and task to where the progress is, by the steps that brought them there first."""
+        """Bring results and task to where the progress is, by the steps that brought them there first.
+
+        Raises CheckpointError for figures that are not the task's: better now than when the picture is drawn.
+        """
+        try:
+            self._replay_rounds()
+            if self.resumed is not None:
+                with contextlib.suppress(ImportError):
+                    self.task.plot(self.results.results)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            if self.resumed is None:
+                raise
+            raise CheckpointError(
+                f"{self.resumed.where}: its figures are not those of train {self.task.program} ({error!r:.120}); use "
+                "another checkpoint"
+            ) from None
+
+    def _replay_rounds(self) -> None:
         progress, task, results = self.progress, self.task, self.results.results
         for training, (figures, losses) in enumerate(zip(progress.rounds, progress.seen, strict=True)):
             if len(losses):

@@ -114,6 +114,8 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
     rounds = run["rounds"]
     if len(rounds) != training + 1 or not all(isinstance(figures, dict) for part in rounds for figures in part):
         raise ValueError("rounds")
+    if not isinstance(run["seeds"], list):
+        raise TypeError("seeds")
     seen = [_floats(tensors.get(f"losses/seen/{i}", np.empty(0))) for i in range(training + 1)]
     partial = _floats(tensors["losses/partial"])
     best = run["best"] if run["best"] is None else (float(run["best"][0]), _count(run["best"][1]))

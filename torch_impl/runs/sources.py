@@ -100,7 +100,13 @@ def _value(param: click.Parameter, given: Any, where: str) -> Any:
     if flag or isinstance(given, bool) or not isinstance(given, (str, int, float)):
         wanted = "true or false" if flag else "a list of numbers or texts" if param.multiple else "a number or a text"
         raise click.ClickException(f"{where} is {given!r:.60}, expected {wanted}")
-    return [str(given)] if param.multiple else str(given)
+    try:
+        text = str(given)
+    except ValueError:  # an integer that Python does not write out
+        raise click.ClickException(f"{where} is a number of thousands of digits, expected a smaller one") from None
+    if "\0" in text:
+        raise click.ClickException(f"{where} holds a zero byte, expected plain text")
+    return [text] if param.multiple else text
 
 
 def _flags(param: click.Parameter) -> list[str]:

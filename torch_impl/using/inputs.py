@@ -13,6 +13,7 @@ from data.own.prepare import MOST_SIZE, classifier_data, renumbered
 from data.own.sequences import Sequences, read_sequences
 from data.own.tables import read_table
 from data.own.windows import Windows, windows
+from data.reading import plainly
 from torch_impl.runs import Run
 
 __all__ = ["Rows", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
@@ -53,7 +54,9 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
     if found.inputs.shape[2] != width:
         hint = "; give images %d pixels wide" % width if found.images else ""
         raise DataError("%s: has %d values per step, the run takes %d%s" % (path, found.inputs.shape[2], width, hint))
-    if found.labels is not None and labelled:
+    if labelled:
+        if found.labels is None:
+            raise DataError("%s: holds images without labels; name the folder with both files" % path)
         found = renumbered(path, found, class_names(run))
     if invert:
         if not found.images:
@@ -174,7 +177,8 @@ def _rows(found: Sequences, source: str) -> Rows:
 
 def _is_idx(path: Path) -> bool:
     name = path.name[:-3] if path.name.endswith(".gz") else path.name
-    return path.is_file() and (name.endswith(("-ubyte", ".idx")) or "idx3" in name)
+    with plainly(path):
+        return path.is_file() and (name.endswith(("-ubyte", ".idx")) or "idx3" in name)
 
 
 def _idx(path: Path) -> Sequences:
@@ -187,8 +191,9 @@ def _idx(path: Path) -> Sequences:
 
 
 def _mnist_folder(path: Path) -> bool:
-    places = (path, path / "raw") if path.is_dir() else ()
-    return any(list(place.glob("t10k-images-idx3-ubyte*")) for place in places)
+    with plainly(path):
+        places = (path, path / "raw") if path.is_dir() else ()
+        return any(list(place.glob("t10k-images-idx3-ubyte*")) for place in places)
 
 
 def _numbered(rows: np.ndarray) -> list[str]:
