@@ -77,7 +77,8 @@ class Backend(Protocol):
     name: str
     # Names from CAPABILITIES.
     capabilities: frozenset[str]
-    # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure.
+    # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure, and
+    # so is failing it by anything but an assertion of the test, such as an exception of the backend's own.
     expected_failures: Mapping[str, str]
 
     def describe(self) -> dict[str, str]:

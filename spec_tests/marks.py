@@ -1,6 +1,10 @@
-"""Parameters that many spec tests share, each with the capability that it needs."""
+"""What many spec tests share: parameters, each with the capability that it needs, and the refusal of an argument."""
 
 from __future__ import annotations
+
+import contextlib
+import re
+from typing import Iterator
 
 import pytest
 
@@ -31,3 +35,16 @@ each_model = pytest.mark.parametrize(
         pytest.param("wrapped", marks=needs("regressor", "relu")),
     ],
 )
+
+
+@contextlib.contextmanager
+def refused(named: str) -> Iterator[None]:
+    """Around a call with a wrong argument: it must raise a ValueError whose message the pattern `named` is found in."""
+    try:
+        yield
+    except ValueError as error:
+        said = str(error)
+    else:
+        raise AssertionError("a wrong argument must raise a ValueError that names %s, but nothing was raised" % named)
+    if not re.search(named, said):
+        raise AssertionError("a wrong argument's ValueError must name %s, but it says: %.200s" % (named, said))

@@ -89,8 +89,9 @@ def _reason(report: pytest.TestReport, outcome: str) -> str:
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = crash.message if crash is not None else str(report.longrepr)
-    # pytest adds to a sentence, on lines of its own, how the assertion was computed.
-    sentence = said.strip().partition("\nassert ")[0].removeprefix("AssertionError: ")
+    # pytest adds to a sentence, on lines of its own, how the assertion was computed, and Hypothesis its example.
+    sentence = said.strip().partition("\nassert ")[0].partition("\nFalsifying example:")[0]
+    sentence = sentence.removeprefix("AssertionError: ").rstrip()
     return sentence if len(sentence) <= SENTENCE else sentence[:SENTENCE] + " ..."
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from data import recorded
 from spec_tests import oracle, record, sequences
-from spec_tests.marks import each_activation, each_dtype, needs
+from spec_tests.marks import each_activation, each_dtype, needs, refused
 from spec_tests.sequences import BATCH, END, START, UNITS, VOCABULARY, countdown
 from spec_tests.tolerances import exact
 
@@ -276,14 +276,14 @@ WRONG = [
 @pytest.mark.parametrize("method", ["decode", "decode_gradients"])
 def test_wrong_argument_is_an_error_that_names_it(backend, name, wrong, method):
     case = sequences.decoding("float64")._replace(**{name: wrong})
-    with pytest.raises(ValueError, match=name):
+    with refused(name):
         getattr(backend, method)(*(case.greedy() if method == "decode" else case.taught()))
 
 
 @needs("tanh", "float64")
 @pytest.mark.parametrize("max_steps", [0, -1])
 def test_fewer_than_one_step_is_an_error(backend, max_steps):
-    with pytest.raises(ValueError, match="max_steps"):
+    with refused("max_steps"):
         backend.decode(*sequences.decoding("float64")._replace(max_steps=max_steps).greedy())
 
 
@@ -294,7 +294,7 @@ def test_token_outside_the_vocabulary_is_an_error(backend, wrong):
     case = sequences.decoding("float64")
     tokens = case.tokens.copy()
     tokens[2, -1] = wrong
-    with pytest.raises(ValueError, match="tokens"):
+    with refused("tokens"):
         backend.decode_gradients(*case._replace(tokens=tokens).taught())
 
 
@@ -311,7 +311,7 @@ def test_weights_of_decoding_are_strict(backend, name, fault):
     else:
         del weights[name]  # without an embedding tokens are one-hot, and then it is the kernel that does not fit
     named = "kernel" if (name, fault) == ("embedding", "missing") else name.split("/")[0]
-    with pytest.raises(ValueError, match=named):
+    with refused(named):
         backend.decode(*case._replace(weights=weights).greedy())
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from spec_tests import makers, oracle
 from spec_tests.makers import BATCH, LENGTHS, STEPS, UNITS
-from spec_tests.marks import each_activation, each_dtype, each_unrolling, needs
+from spec_tests.marks import each_activation, each_dtype, each_unrolling, needs, refused
 
 pytestmark = needs("gradients")
 NAMES = {"kernel", "bias", "inputs", "initial_state"}
@@ -99,7 +99,7 @@ def test_gradients_of_empty_rows_pass_to_the_initial_state(backend, unrolling, l
 @each_unrolling
 def test_a_cost_on_nothing_is_an_error(backend, unrolling):
     case = makers.sequences("float64")
-    with pytest.raises(ValueError, match=r"output_gradients|state_gradient"):
+    with refused(r"output_gradients|state_gradient"):
         ask(backend, case, unrolling)
 
 
@@ -110,5 +110,5 @@ def test_a_derivative_of_wrong_shape_is_an_error(backend, unrolling, argument):
     case = makers.sequences("float64")
     shape = (BATCH, STEPS, UNITS - 1) if argument == "output_gradients" else (BATCH - 1, UNITS)
     wrong = {argument: np.ones(shape)}
-    with pytest.raises(ValueError, match=argument):
+    with refused(argument):
         backend.rnn_gradients(case.cell, case.weights, case.inputs, unrolling=unrolling, **wrong)

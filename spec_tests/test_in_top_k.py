@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spec_tests import oracle
-from spec_tests.marks import each_dtype, needs
+from spec_tests.marks import each_dtype, needs, refused
 
 pytestmark = needs("in_top_k")
 NAN, INF = np.nan, np.inf
@@ -68,13 +68,13 @@ def test_a_target_out_of_range_is_a_miss(backend, k):
 @needs("float32")
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_below_one_is_an_error(backend, k):
-    with pytest.raises(ValueError, match="k"):
+    with refused("k"):
         backend.in_top_k(np.zeros((2, 3), "float32"), np.array([0, 1]), k)
 
 
 @needs("float32")
 def test_targets_of_wrong_size_are_an_error(backend):
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         backend.in_top_k(np.zeros((2, 3), "float32"), np.array([0, 1, 2]), 1)
 
 

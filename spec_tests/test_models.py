@@ -5,7 +5,7 @@ import pytest
 
 from spec_tests import makers, oracle
 from spec_tests.makers import BATCH, LENGTHS, OUTPUTS, STEPS, padded, padding_of
-from spec_tests.marks import each_dtype, each_model, needs
+from spec_tests.marks import each_dtype, each_model, needs, refused
 from spec_tests.tolerances import exact
 
 MIXED = LENGTHS["mixed"]
@@ -134,7 +134,7 @@ def test_label_out_of_range_is_an_error(backend, label, method):
     case = makers.supervised("classifier", "float32")
     targets = case.targets.copy()
     targets[2] = label
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         getattr(backend, method)(case.model, case.weights, case.inputs, targets)
 
 
@@ -142,7 +142,7 @@ def test_label_out_of_range_is_an_error(backend, label, method):
 @each_model
 def test_targets_of_wrong_size_are_an_error(backend, form):
     case = makers.supervised(form, "float32")
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         backend.loss(case.model, case.weights, case.inputs, case.targets[1:])
 
 
@@ -153,5 +153,5 @@ def test_length_out_of_range_is_an_error_for_a_model_too(backend, form, wrong):
     case = makers.supervised(form, "float32")
     lengths = MIXED.copy()
     lengths[1] = wrong
-    with pytest.raises(ValueError, match="lengths"):
+    with refused("lengths"):
         backend.forward(case.model, case.weights, case.inputs, lengths)

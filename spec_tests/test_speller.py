@@ -7,7 +7,7 @@ from data import recorded
 from data.programs import END, SPELLER, START
 from spec_tests import oracle, sequences
 from spec_tests.makers import BATCH, LENGTHS, padded
-from spec_tests.marks import each_activation, each_dtype, needs
+from spec_tests.marks import each_activation, each_dtype, needs, refused
 from spec_tests.sequences import VOCABULARY
 from spec_tests.tolerances import exact
 
@@ -106,7 +106,7 @@ def test_target_outside_the_vocabulary_is_an_error(backend, token):
     case = sequences.spelling_case("float32")
     targets = case.targets.copy()
     targets[3, -1] = token
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         backend.loss(*case._replace(targets=targets))
 
 
@@ -114,7 +114,7 @@ def test_target_outside_the_vocabulary_is_an_error(backend, token):
 @pytest.mark.parametrize("shape", [(BATCH,), (BATCH + 1, 4), (BATCH, 0)], ids=["flat", "a row too many", "no steps"])
 def test_targets_of_wrong_shape_are_an_error(backend, shape):
     case = sequences.spelling_case("float32")
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         backend.loss(*case._replace(targets=np.zeros(shape, np.int64)))
 
 
@@ -130,7 +130,7 @@ def test_weights_of_a_speller_are_strict(backend, name, fault):
         weights[name] = np.ones([size + 1 for size in weights[name].shape])
     else:
         del weights[name]
-    with pytest.raises(ValueError, match=name):
+    with refused(name):
         backend.forward(case.model, weights, case.inputs)
 
 

@@ -8,7 +8,7 @@ import pytest
 from spec_tests import makers, oracle
 from spec_tests.contract import Adam
 from spec_tests.makers import LENGTHS
-from spec_tests.marks import each_dtype, each_model, needs
+from spec_tests.marks import each_dtype, each_model, needs, refused
 from spec_tests.tolerances import exact
 
 pytestmark = needs("training")
@@ -183,7 +183,7 @@ def test_row_number_out_of_range_is_an_error(backend):
     for wrong in (-1, len(case.inputs)):
         batches = case.batches.copy()
         batches[1, 1] = wrong
-        with pytest.raises(ValueError, match="batches"):
+        with refused("batches"):
             backend.train(*case._replace(batches=batches))
 
 
@@ -192,7 +192,7 @@ def test_label_out_of_range_is_an_error_in_training(backend):
     case = makers.small_training("classifier", "float32")
     targets = case.targets.copy()
     targets[case.batches[0, 0]] = -100
-    with pytest.raises(ValueError, match="targets"):
+    with refused("targets"):
         backend.train(*case._replace(targets=targets))
 
 
@@ -206,5 +206,5 @@ def test_slots_are_strict(backend, fault):
         del wrong["bias/Adam_1"]
     else:
         wrong["bias_2/Adam"] = slots["bias/Adam"]
-    with pytest.raises(ValueError, match="bias/Adam_1" if fault == "missing" else "bias_2/Adam"):
+    with refused("bias/Adam_1" if fault == "missing" else "bias_2/Adam"):
         backend.train(*case._replace(weights=weights), slots=wrong)

@@ -172,6 +172,21 @@ def test_the_plugin_is_silent_in_other_projects(run, tmp_path):
     assert "spec:" not in result.output
 
 
+def test_options_of_another_project_stay_its_own(run, tmp_path):
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n"
+        "    parser.addoption('--backend', default='agg')\n"
+        "    parser.addoption('--device', default='screen')\n"
+    )
+    (tmp_path / "test_mine.py").write_text(
+        "def test_it(request):\n    assert request.config.getoption('--backend') == 'cairo'\n"
+    )
+    result = run("--backend", "cairo", "test_mine.py")
+    assert result.status == pytest.ExitCode.OK and "spec:" not in result.output, result.output
+    result = run("--backend", "cairo", "--unrolled-backend", "mine:Partial", "test_mine.py", TOP_K)
+    assert result.status == pytest.ExitCode.OK and "backend partial" in result.output, result.output
+
+
 def test_importing_the_plugin_imports_no_numpy_and_no_framework():
     script = "import sys, spec_tests.plugin; print({'numpy', 'torch', 'tensorflow', 'hypothesis'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
