@@ -1,0 +1,97 @@
+"""What a run costs beside its training steps: python -m torch_impl.tests.overhead --epochs 10.
+
+An MNIST epoch of `train mnist`, as it is (log, progress bar, checkpoint), without the accuracies that it reports,
+against `Trainer.run` over the very batches in one call, from the same weights; the two take turns, epoch by epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from torch_impl.__main__ import make_group
+from torch_impl.runs import loop, train
+from torch_impl.runs.trainer import open_trainer
+
+__all__: list[str] = []
+
+
+class _Terminal(io.StringIO):
+    """What tqdm takes for one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class _Clock(loop.Training):
+    """A run that times its epochs, and a bare trainer's between them."""
+
+    saves = 0
+
+    def save(self, name: str = loop.LAST, finished: bool = False) -> None:
+        self.saves += 1
+        super().save(name, finished)
+
+    def open(self) -> None:
+        super().open()
+        self.bare: list[float] = []
+        self.own: list[float] = []
+        weights = self.adapter.initial_weights(self.task.model, self.task.seeds[0])
+        self.reference = open_trainer(self.adapter, self.task, weights).inner
+        task: Any = self.task
+        take, figures = task.take, task.figures
+
+        def timed_take(stream: Any, count: int) -> np.ndarray:
+            self._end()
+            batches = take(stream, count)
+            start = time.perf_counter()
+            self.reference.run(batches)
+            self.bare.append(time.perf_counter() - start)
+            self._begin = time.perf_counter()
+            return batches
+
+        def timed_figures(*arguments: Any) -> dict[str, Any]:
+            start = time.perf_counter()
+            try:
+                return figures(*arguments)
+            finally:
+                self._begin += time.perf_counter() - start
+
+        task.take, task.figures = timed_take, timed_figures
+
+    def _end(self) -> None:
+        if self.bare:
+            self.own.append(time.perf_counter() - self._begin)
+
+    def run(self) -> None:
+        super().run()
+        pairs = list(zip(self.own[1:], self.bare[1:], strict=False))  # the first of each is warm-up
+        ratios = sorted(100 * (own / bare - 1) for own, bare in pairs)
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        own, bare = (statistics.median(part) for part in zip(*pairs, strict=True))
+        print(f"{len(pairs)} epochs: run {own:.3f} s, bare steps {bare:.3f} s, {self.saves} checkpoints")
+        print(f"overhead in % of an epoch, median (quartiles): {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=10)
+    epochs = parser.parse_args().epochs
+    train.Training = _Clock  # type: ignore[misc]
+    sys.stderr = _Terminal()
+    with tempfile.TemporaryDirectory() as home:
+        output = str(Path(home, "run"))
+        arguments = ["train", "mnist", "--epochs", str(epochs), "--output", output]
+        make_group()(arguments, standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()
