@@ -39,10 +39,7 @@ def _toml(text: str) -> Any:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        try:
-            import tomli as tomllib
-        except ImportError as error:
-            raise click.ClickException("TOML under Python 3.10 needs tomli: pip install tomli") from error
+        import tomli as tomllib
     return tomllib.loads(text)
 
 

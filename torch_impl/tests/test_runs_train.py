@@ -227,6 +227,10 @@ def test_options_from_a_file_and_the_command_line_wins(home: Path, tmp_path: Pat
     (tmp_path / "a.toml").write_text("units = 5\niterations = 9999\nlearning-rate = 0.001\n")
     trained("series", "--config", tmp_path / "a.toml", "--iterations", 250, "--output", tmp_path / "run")
     assert_same_bits(home / "series", tmp_path / "run")
+
+
+def test_options_from_yaml(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
     (tmp_path / "a.yaml").write_text("units: 4\nbucketed: true\nseeds: 1\nepochs: 1\n")
     trained("vowels", "--config", tmp_path / "a.yaml", "--output", tmp_path / "vowels")
     assert results(tmp_path / "vowels")["hyperparameters"]["bucketed"] is True
@@ -247,6 +251,8 @@ def test_options_from_a_file_and_the_command_line_wins(home: Path, tmp_path: Pat
     ],
 )
 def test_a_wrong_file_of_options_is_one_sentence(name: str, text: str, words: str, tmp_path: Path) -> None:
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
     (tmp_path / name).write_text(text)
     done = call("series", "--config", tmp_path / name, "--output", tmp_path / "run")
     assert done.exit_code in (1, 2) and words in done.output and "Traceback" not in done.output
