@@ -42,7 +42,7 @@ def facts(backend: Any) -> Task:
     """Where this runs, and a hash of the sources that its numbers come from: another one is another study."""
     module = type(backend).__module__
     found = {path for name in {*SOURCES, module.partition(".")[0]} for path in _sources(name)}
-    found.add(Path(getattr(sys.modules[module], "__file__", None) or __file__))
+    found.add(Path(getattr(sys.modules.get(module), "__file__", None) or __file__))
     digest = hashlib.sha256()
     for path in sorted(found, key=lambda path: path.parts[-3:]):
         digest.update(("%s\n" % path.name).encode("utf-8") + path.read_bytes())

@@ -46,3 +46,9 @@ def test_initial_values_of_pytorch_are_told_in_early_curves(monkeypatch):
     right = accuracy.early_difference(early["oracle"], early["other"])
     fault = accuracy.early_difference(early["oracle"], early["initial_values_of_pytorch"])
     assert fault["p"] < 0.01 < right["p"] and abs(fault["difference"]) > 0.1 > abs(right["difference"])
+
+
+def test_a_backend_of_no_module_has_facts_too():
+    """The planted faults are made by editing source in memory; the sources that it came from are the suite's own."""
+    broken, right = work.facts(faults.broken("bias_dropped"))[0], work.facts(oracle.backend())[0]
+    assert broken["sources"] and broken["platform"] == right["platform"]
