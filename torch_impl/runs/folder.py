@@ -8,11 +8,12 @@ import importlib.metadata
 import io
 import json
 import math
+import os
 import platform
 import sys
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch_impl.checkpoints.files import write_atomically
 from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.runs.load import CONFIG
 
-__all__ = ["BEST", "LAST", "RunFolder", "check_free", "versions"]
+__all__ = ["BEST", "LAST", "RunFolder", "check_free", "held", "versions"]
 
 LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
@@ -46,6 +47,31 @@ def check_free(folder: Path) -> None:
         raise CheckpointError(f"{folder}: holds a run that `train` did not make; {hint}")
     if run.get("finished") is not True:
         raise CheckpointError(f"{folder}: holds an unfinished run; go on with it by --resume {folder}; or {hint}")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder; CheckpointError when one is in it. The lock goes with the process.
+
+    Where the file system has no locks, or the system no such call, nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CheckpointError(f"{folder}: another process is training there; stop it or wait for its end") from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from data.doors.options import open_backend
 from data.doors.runs import NotFiniteError, prepare_folder
 from data.doors.training import Prepare
 from torch_impl.checkpoints.errors import CheckpointError
-from torch_impl.runs.folder import check_free
+from torch_impl.runs.folder import check_free, held
 from torch_impl.runs.loop import Training
 from torch_impl.runs.processes import Processes, joined
 
@@ -30,7 +30,7 @@ def train_run(name: str, backend: Callable[[str, int | None], Any], options: dic
         if processes.rank:
             stack.enter_context(_silence())
         with _sentences(processes, options):
-            _free_folder(options, processes)
+            _free_folder(options, processes, stack)
             task = prepare(name, options)
             adapter = open_backend(backend, device, options["threads"])
             training = Training(name, task, adapter, options, processes)
@@ -38,12 +38,13 @@ def train_run(name: str, backend: Callable[[str, int | None], Any], options: dic
             training.run()
 
 
-def _free_folder(options: dict[str, Any], processes: Processes) -> None:
-    """See that the folder can be used: the first process looks, and all end when it cannot."""
+def _free_folder(options: dict[str, Any], processes: Processes, stack: contextlib.ExitStack) -> None:
+    """See that the folder can be used, and keep others out: the first process looks, and all end when it cannot."""
     problem = None
     if processes.rank == 0:
         try:
             prepare_folder(options["output"])
+            stack.enter_context(held(options["output"]))
             if options["resume"] is None and not options["force"]:
                 check_free(options["output"])
         except (click.ClickException, CheckpointError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -17,6 +18,8 @@ from data.doors import command_line
 from torch_impl.__main__ import _backend, make_group
 from torch_impl.checkpoints import files
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
+from torch_impl.runs.folder import held
+from torch_impl.runs.signals import StopSignals
 from torch_impl.tests.kill_runs import killed_run
 from torch_impl.tests.training_runs import (
     SERIES,
@@ -146,6 +149,32 @@ def test_an_unfinished_or_converted_run_is_not_replaced(
     assert_same_bits(home / "series", tmp_path)
     save_checkpoint(tmp_path, before.tensors, {"model": before.state["model"], "step": 3})
     assert "holds a run that `train` did not make" in trained(*SERIES, "--output", tmp_path, code=1)
+
+
+def test_one_training_at_a_time(home: Path) -> None:
+    with held(home / "series"):
+        for arguments in (("series", "--resume"), (*SERIES, "--output")):
+            message = trained(*arguments, home / "series", code=1)
+            assert (
+                message == f"Error: {home / 'series'}: another process is training there; stop it or wait for its end\n"
+            )
+    trained("series", "--resume", home / "series")
+
+
+def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.number == signal.SIGTERM
+        monkeypatch.setattr("os.kill", lambda process, number: sent.append((process, number)))
+        signal.raise_signal(signal.SIGINT)
+        assert sent == [(os.getpid(), signal.SIGINT)] and signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before
+    with StopSignals(insistent=False):  # a launcher passes on what the terminal has sent
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert len(sent) == 1
 
 
 def test_a_finished_run_is_replaced_and_its_further_checkpoints_go(home: Path, tmp_path: Path) -> None:
