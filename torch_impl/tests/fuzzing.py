@@ -29,6 +29,7 @@ from click.testing import CliRunner
 
 from torch_impl.__main__ import make_group
 from torch_impl.tests.fuzz_kinds import KINDS, Base, make_base
+from torch_impl.tests.mutations import Random
 
 __all__ = ["Failure", "fuzz"]
 
@@ -81,11 +82,13 @@ def fuzz(kind: str, seeds: range, folder: Path, base: Base, processes: int = 0) 
     for seed in seeds:
         place = folder / f"{kind}-{seed}"
         place.mkdir()
-        words = make(base, place, np.random.default_rng([seed, *kind.encode()]))
+        words = make(base, place, _random(kind, seed))
         outcome, what = _in_process(words, place)
         endless = outcome == "used" and words[0] == "train"
         if outcome != "failed" and processes and seed % processes == 0 and not endless:
-            again, what = _own_process(words, place)
+            shutil.rmtree(place)
+            place.mkdir()
+            again, what = _own_process(make(base, place, _random(kind, seed)), place)
             counts["in a process of its own"] += 1
             outcome = outcome if again == outcome else "failed"
         counts[outcome] += 1
@@ -93,6 +96,10 @@ def fuzz(kind: str, seeds: range, folder: Path, base: Base, processes: int = 0) 
             failures.append(Failure(kind, seed, " ".join(words), what))
         shutil.rmtree(place)
     return counts, failures
+
+
+def _random(kind: str, seed: int) -> Random:
+    return np.random.default_rng([seed, *kind.encode()])
 
 
 def _in_process(words: list[str], place: Path) -> tuple[str, str]:
