@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from torch_impl.paths import PATHS, chosen_path, missing_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
+FORCED = [path for path in PATHS if path != "compiled"]
 FILES = [f"spec_tests/test_{name}.py" for name in ("static_dynamic", "lengths", "counting", "gradients", "recorded")]
 
 
@@ -25,18 +27,29 @@ def test_shapes_as_small_as_the_specs_are_compiled() -> None:
         assert chosen_path(torch.empty(5, 5, dtype=dtype), torch.empty(4, 7, 3, dtype=dtype)) == "compiled"
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path != "compiled"])
-def test_the_spec_holds_on_a_forced_path(path: str) -> None:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The suite on each other path, in processes of one thread that run side by side."""
     command = [sys.executable, "-m", "pytest", "-p", "spec_tests.plugin", "-p", "no:cacheprovider", "-q"]
-    environment = {**os.environ, "UNROLLED_PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "--backend", "torch_impl", *FILES],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    counted = re.search(r"(\d+) passed", done.stdout)
-    assert counted and int(counted[1]) > 400, done.stdout[-500:]
+    started = {}
+    for path in FORCED:
+        environment = {**os.environ, "UNROLLED_PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        with (tmp_path_factory.getbasetemp() / f"{path}.txt").open("w") as output:
+            started[path] = subprocess.Popen(
+                [*command, "--backend", "torch_impl", *FILES], cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+    yield started
+    for process in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("path", FORCED)
+def test_the_spec_holds_on_a_forced_path(
+    path: str, runs: dict[str, subprocess.Popen[bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    status = runs[path].wait(timeout=300)
+    said = (tmp_path_factory.getbasetemp() / f"{path}.txt").read_text()
+    assert status == 0, said[-3000:]
+    counted = re.search(r"(\d+) passed", said)
+    assert counted and int(counted[1]) > 400, said[-500:]
