@@ -32,6 +32,8 @@ LOG, EVENTS = "log.csv", "tensorboard"
 SCHEMA = "unrolled.run/1"
 # A round's checkpoint waits until so many times its own cost has passed since the one before: saving takes at most 1 %.
 _PATIENCE = 100
+# Within a round, which may take hours, a checkpoint is saved after so many seconds.
+_AT_MOST = 60.0
 
 
 def check_free(folder: Path) -> None:
@@ -125,6 +127,10 @@ class RunFolder:
     def due(self) -> bool:
         """Whether enough time has passed since `last` was saved."""
         return time.perf_counter() - self._saved_at >= _PATIENCE * self._cost
+
+    def overdue(self) -> bool:
+        """Whether it is so long since `last` was saved that the end of the round should not be waited for."""
+        return time.perf_counter() - self._saved_at >= _AT_MOST
 
     def open_log(self, rows: list[dict[str, Any]], step: int) -> None:
         """Begin log.csv with the rows known so far, and events after `step`; what a lost part of a run wrote goes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import time
 from typing import Any
@@ -15,6 +16,7 @@ from data.doors.runs import NotFiniteError, Run
 from data.doors.tasks import Task
 from data.doors.training import say, start_run
 from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.runs.finite import check_losses
 from torch_impl.runs.folder import BEST, LAST, RunFolder
 from torch_impl.runs.load import slots_of, weights_of
 from torch_impl.runs.processes import Processes
@@ -210,7 +212,8 @@ class Training:
         for begin_chunk in range(begin, len(batches), task.chunk):
             part = slice(begin_chunk, min(begin_chunk + task.chunk, len(batches)))
             losses[part] = self.trainer.run(batches[part])
-            self._check(before, batches[begin : part.stop], losses[begin : part.stop], first + begin)
+            check_losses(self.trainer, before, batches[begin : part.stop], losses[begin : part.stop], first + begin,
+                         self._remedy())  # fmt: skip
             task.seen(self.results.results, losses[part])
             if self.notes_losses:
                 progress.seen[-1] = np.append(progress.seen[-1], losses[part])
@@ -219,22 +222,11 @@ class Training:
             stop = self.processes.largest(self.signals.number or 0) if part.stop < len(batches) else 0
             if stop:
                 self._stop(stop)
+            if self.writes and part.stop < len(batches) and self.folder.overdue() and self.trainer.finite():
+                self.save()
         if not self.trainer.finite():
-            raise NotFiniteError(progress.step + 1, float("nan"), ("", self._remedy()))
+            raise NotFiniteError(progress.step + 1, math.nan, ("", self._remedy()))
         return losses
-
-    def _check(self, before: Snapshot, batches: np.ndarray, losses: np.ndarray, done: int) -> None:
-        """Stop at a loss that is not finite, with the gradient norm there and just before; see `Snapshot`."""
-        wrong = np.flatnonzero(~np.isfinite(losses))
-        if not len(wrong):
-            return
-        at, norms = int(wrong[0]), {}
-        for step in range(max(at - 1, 0), at + 1):
-            before.restore(self.trainer.inner)
-            self.trainer.run(batches[:step])
-            norms[step] = self.trainer.gradient_norm(batches[step])
-        known = f" (gradient norm {norms[at]:.3g}" + (f", one step earlier {norms[at - 1]:.3g})" if at else ")")
-        raise NotFiniteError(done + at + 1, float(losses[at]), (known, self._remedy()))
 
     def _remedy(self) -> str:
         last = "; the last checkpoint is good, go on from it with either: " + self._resuming()

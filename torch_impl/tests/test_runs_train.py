@@ -104,6 +104,24 @@ def test_killed_twice_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
+def test_a_long_round_is_saved_within_too(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch_impl.runs.folder._AT_MOST", 0.0)
+        stop_at(patch, 8)
+        patch.setattr("torch_impl.runs.loop.Training._stop", killed)
+        with pytest.raises(Killed):
+            CliRunner().invoke(make_group(), ["train", *SERIES, "--output", str(tmp_path)], catch_exceptions=False)
+    assert load_checkpoint(tmp_path).state["step"] == 140
+    trained("series", "--resume", tmp_path)
+    assert_same_bits(home / "series", tmp_path)
+
+
 def test_a_keyboard_interrupt_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
     stop_at(monkeypatch, 4, signal.SIGINT)
