@@ -51,7 +51,7 @@ def _check_extra(executor: str = "local") -> None:
     "[default: the environment variable UNROLLED_BACKENDS, or torch_impl and tf_reference]",
 )
 @click.option("--quick", "profile", flag_value="quick", default="quick", help="Under 3 minutes on 2 cores.  [default]")
-@click.option("--standard", "profile", flag_value="standard", help="6 seeds of 10 epochs: 12 minutes on 2 cores.")
+@click.option("--standard", "profile", flag_value="standard", help="6 seeds of 10 epochs: up to half an hour.")
 @click.option("--full", "profile", flag_value="full", help="10 seeds of 100 epochs, 10,000 iterations: hours.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of MNIST, for another number; 0: none.")
 @click.option("--iterations", type=click.IntRange(min=0), help="Iterations of the series likewise; 0: none.")

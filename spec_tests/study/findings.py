@@ -118,7 +118,7 @@ def _place(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _accuracy_and_cost(results: Results) -> str:
-    accuracies = "; ".join(_equivalence(pair, results) for pair in results["accuracy"]["pairs"])
+    accuracies = _accuracies(results)
     costs = _cost(results)
     if not accuracies and not costs:
         return "Neither accuracy over independent seeds nor cost was compared between two backends."
@@ -130,14 +130,19 @@ def _accuracy_and_cost(results: Results) -> str:
 _NO_COST = "cost was not compared"
 
 
-def _equivalence(pair: Mapping[str, Any], results: Results) -> str:
-    epochs, margin = results["profile"]["epochs"], points(pair["margin"])
-    start = "Over %s of %s from values of their own, the test accuracies of %s and %s" % (
-        _seeds(pair["sizes"]),
+def _accuracies(results: Results) -> str:
+    pairs, epochs = results["accuracy"]["pairs"], results["profile"]["epochs"]
+    if not pairs:
+        return ""
+    return "Over %s of %s from values of their own, %s" % (
+        _seeds([size for pair in pairs for size in pair["sizes"]]),
         "one epoch" if epochs == 1 else "%d epochs" % epochs,
-        pair["one"],
-        pair["other"],
+        "; ".join(map(_equivalence, pairs)),
     )
+
+
+def _equivalence(pair: Mapping[str, Any]) -> str:
+    start, margin = "the test accuracies of %s and %s" % (pair["one"], pair["other"]), points(pair["margin"])
     if pair["low"] is None:
         return "%s differ by %s percentage points, and one seed says nothing of the spread" % (
             start,
