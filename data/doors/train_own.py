@@ -134,6 +134,12 @@ class ClassifierTask(EpochTask):
             _how(self),
         ]
 
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        figures = super().figures(adapter, trainer, done, losses, rows)
+        if self.validation is not None:
+            figures.update(self.validated(adapter, trainer)[1])
+        return figures
+
 
 class RegressorTask(Task):
     """A series in windows; reported are mean square errors of the scaled values, at the end also the data's own."""

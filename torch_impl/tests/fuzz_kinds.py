@@ -81,7 +81,8 @@ def checkpoint(base: Base, place: Path, random: Random) -> list[str]:
         files = sorted(path for path in run.iterdir() if path.suffix in (".json", ".safetensors"))
         _damage(files[int(random.integers(len(files)))], random)
     else:
-        tensors, state = load_checkpoint(base.folder / program)
+        found, state = load_checkpoint(base.folder / program)
+        tensors = dict(sorted(found.items()))  # safetensors gives them in any order
         if how == 1:
             write_checkpoint(run, forged_tensors(tensors, random), state)
         elif how == 2:

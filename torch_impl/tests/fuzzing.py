@@ -88,9 +88,10 @@ def fuzz(kind: str, seeds: range, folder: Path, base: Base, processes: int = 0) 
         if outcome != "failed" and processes and seed % processes == 0 and not endless:
             shutil.rmtree(place)
             place.mkdir()
-            again, what = _own_process(make(base, place, _random(kind, seed)), place)
+            again, errors = _own_process(make(base, place, _random(kind, seed)), place)
             counts["in a process of its own"] += 1
-            outcome = outcome if again == outcome else "failed"
+            if again != outcome:
+                outcome, what = "failed", f"{outcome} here ({what}), {again} in a process of its own ({errors})"
         counts[outcome] += 1
         if outcome == "failed":
             failures.append(Failure(kind, seed, " ".join(words), what))
