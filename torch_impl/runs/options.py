@@ -25,7 +25,8 @@ def run_options() -> list[click.Parameter]:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             is_eager=True,
             callback=from_file,
-            help="Take options from a TOML, YAML or JSON file, by their names here; the command line wins.",
+            help="Take options from a TOML, YAML or JSON file, by their names here, or from a run's config.json; the "
+            "command line wins.",
         ),
         RunOption(
             ["--resume"],

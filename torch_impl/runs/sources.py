@@ -48,7 +48,7 @@ def from_file(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     if value is not None:
         from torch_impl.runs.config_file import read_options
 
-        options = read_options(value)
+        options = _of_a_run(read_options(value), ctx, value)
         known = {_key(flag): other for other in ctx.command.params for flag in _flags(other)}
         defaults = {}
         for key, given in options.items():
@@ -61,6 +61,18 @@ def from_file(ctx: click.Context, param: click.Parameter, value: Path | None) ->
             defaults[str(found.name)] = _value(found, given, f"{value}: {key}")
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return value
+
+
+def _of_a_run(options: dict[str, Any], ctx: click.Context, path: Path) -> dict[str, Any]:
+    """The options themselves, where the file is a run's config.json: to train once more as that was."""
+    if options.get("schema") != "unrolled.run/1" or not isinstance(options.get("options"), dict):
+        return options
+    if options.get("program") != ctx.command.name:
+        raise click.ClickException(
+            f"{path}: is of a training of {options.get('program')!r:.60}, not of {ctx.command.name}"
+        )
+    flags = {str(param.name): flag_of(param) for param in ctx.command.params}
+    return {flags.get(name, name): value for name, value in options["options"].items() if value is not None}
 
 
 def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> Resumed | None:

@@ -276,6 +276,13 @@ def test_options_from_a_file_and_the_command_line_wins(home: Path, tmp_path: Pat
     assert_same_bits(home / "series", tmp_path / "run")
 
 
+def test_options_of_a_run_train_another_like_it(home: Path, tmp_path: Path) -> None:
+    trained("mnist", "--config", home / "mnist" / "config.json", "--output", tmp_path / "run")
+    assert_same_bits(home / "mnist", tmp_path / "run")
+    message = trained("series", "--config", home / "mnist" / "config.json", "--output", tmp_path / "other", code=1)
+    assert "is of a training of 'mnist', not of series" in message
+
+
 def test_options_from_yaml(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     (tmp_path / "a.yaml").write_text("units: 4\nbucketed: true\nseeds: 1\nepochs: 1\n")
