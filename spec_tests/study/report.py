@@ -12,7 +12,7 @@ from data.doors.runs import write_atomically
 from data.errors import DataError
 from spec_tests.pages import rendered
 from spec_tests.study import figures, side_by_side, tables
-from spec_tests.study.findings import points
+from spec_tests.study.findings import joined, points
 
 
 class Section(NamedTuple):
@@ -87,7 +87,7 @@ def write(results: Mapping[str, Any], folder: Path) -> None:
         for section in sections(results)
     ]
     given = {
-        "title": "Comparison of %s" % " and ".join(results["backends"]),
+        "title": "Comparison of %s" % joined(list(results["backends"])),
         "findings": results["findings"],
         "problems": results["problems"],
         "sections": [section for section in shown if section.tables or section.figures],

@@ -48,33 +48,39 @@ def without_spans(text):
     return text.replace("<span>", "").replace("</span>", "")
 
 
-def test_the_page_stands_alone_and_holds_every_figure_and_part(found, tmp_path):
-    report.write(found, tmp_path)
-    text = (tmp_path / "report.html").read_text("utf-8")
+@pytest.fixture(scope="module")
+def written(whole_study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    report.write(results.numbers(whole_study[1]), folder)
+    return folder
+
+
+def test_the_page_stands_alone_and_holds_every_figure_and_part(found, written):
+    text = (written / "report.html").read_text("utf-8")
     page = Page(text)
     assert page.open == [] and page.loaded == ["data:,"] and "@import" not in text and "url(http" not in text
     assert len(page.ids) == len(set(page.ids)) and set(page.links) <= set(page.ids)
-    assert page.tags.count("svg") == FIGURES == len(list((tmp_path / "figures").iterdir()))
+    assert page.tags.count("svg") == FIGURES == len(list((written / "figures").iterdir()))
     assert text.index(findings.sentences(found)[0][:40]) < text.index("<table")
-    markdown = (tmp_path / "report.md").read_text("utf-8")
+    markdown = (written / "report.md").read_text("utf-8")
     for title in ("Parity", "Lockstep", "Accuracy", "Series", "Cost"):
         assert "<h2 id=" in text and ">%s</h2>" % title in text and "## %s\n" % title in markdown
     for line in markdown.splitlines():
         if line.startswith("!["):
-            assert (tmp_path / line.partition("](")[2].rstrip(")")).is_file()
+            assert (written / line.partition("](")[2].rstrip(")")).is_file()
 
 
-def test_a_report_made_anew_from_the_numbers_is_the_same(found, tmp_path):
-    report.write(found, tmp_path / "first")
+def test_a_report_made_anew_from_the_numbers_is_the_same(found, written, tmp_path):
     results.write(tmp_path / "results.json", results.plain(found))
     report.write(results.read(tmp_path), tmp_path / "anew")
-    files = [path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*.*")]
+    files = [path.relative_to(written) for path in written.rglob("*.*")]
     assert len(files) == 2 + FIGURES
     for name in files:
-        assert (tmp_path / "anew" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+        assert (tmp_path / "anew" / name).read_bytes() == (written / name).read_bytes()
 
 
-def test_what_a_page_shows_is_escaped(found, tmp_path):
+def test_what_a_page_shows_is_escaped(found, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.figures, "all_of", lambda results: {})
     wrong = copy.deepcopy(found)
     wrong["problems"] = ["<script>alert(1)</script>"]
     wrong["cells"][0].update(status="failed", reason="a | b <b>")

@@ -109,33 +109,32 @@ def test_a_cell_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path
     assert rows["static unrolling"]["within"] and not rows["losses of 60 Adam steps, mnist"]["within"]
 
 
-def in_processes(names, executor, folder):
-    study = STUDY._replace(names=names, profile=SHORT)
-    return results.run(study, results.plan(study), Store(folder), executor, Silent())
+@pytest.fixture(scope="module")
+def in_processes(tmp_path_factory):
+    """A short study by an executor, one of whose backends takes its process with it."""
+    study = STUDY._replace(names=(HERE + ":Partial", HERE + ":Dying"), profile=SHORT)
+    plan = results.plan(study)
+    return lambda executor: results.run(study, plan, Store(tmp_path_factory.mktemp("short")), executor, Silent())
 
 
-PARTIAL = (HERE + ":Partial", HERE + ":Second")
+@pytest.fixture(scope="module")
+def one_job(in_processes):
+    return in_processes(LocalExecutor(1, 60.0))
 
 
-def test_several_jobs_give_what_one_gives(tmp_path):
-    one = in_processes(PARTIAL, LocalExecutor(1, 60.0), tmp_path / "one")
-    two = in_processes(PARTIAL, LocalExecutor(2, 60.0), tmp_path / "two")
-    assert len(one["parity"]) == 2 and not one["problems"]
-    assert without_times(two) == without_times(one)
-
-
-def test_a_process_that_dies_fails_its_cell_alone(tmp_path):
-    found = in_processes((HERE + ":Dying", *PARTIAL), LocalExecutor(1, 60.0), tmp_path)
-    (failed,) = [cell for cell in found["cells"] if cell["status"] == "failed"]
+def test_a_process_that_dies_fails_its_cell_alone(one_job):
+    (failed,) = [cell for cell in one_job["cells"] if cell["status"] == "failed"]
     assert failed["backend"] == "dying" and "was killed by SIGKILL" in failed["reason"]
-    assert all(set(row["oracle"]) == {"partial", "second"} for row in found["parity"]) and found["parity"]
+    assert one_job["parity"] and all(set(row["oracle"]) == {"partial"} for row in one_job["parity"])
 
 
-def test_a_ray_cluster_gives_what_this_machine_gives(tmp_path):
+def test_several_jobs_give_what_one_gives(in_processes, one_job):
+    assert without_times(in_processes(LocalExecutor(2, 60.0))) == without_times(one_job)
+
+
+def test_a_ray_cluster_gives_what_this_machine_gives(in_processes, one_job):
     pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
-    here = in_processes(PARTIAL, LocalExecutor(1, 60.0), tmp_path / "here")
-    there = in_processes(PARTIAL, RayExecutor(1, 60.0), tmp_path / "there")
-    assert without_times(there) == without_times(here)
+    assert without_times(in_processes(RayExecutor(1, 60.0))) == without_times(one_job)
 
 
 def test_backends_of_one_name_are_told_apart():
