@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any, Iterable, Mapping
@@ -45,13 +46,16 @@ def worst(found: Answers, expected: Answers, entries: Iterable[str]) -> dict[str
     return largest
 
 
+_load = functools.lru_cache(maxsize=None)(recorded.load)  # opening the archive each time takes as long as all else
+
+
 def recorded_answers(entries: Iterable[str], dtype: str) -> dict[str, np.ndarray]:
     """What TensorFlow 1.15.5 answered, of these entries, where it was recorded."""
     known, found = set(recorded.names()), {}
     for question, several in itertools.groupby(entries, key=lambda entry: entry.split("|")[0]):
         name = recorded_name(question, dtype)
         if name in known:
-            answer = recorded.load(name).answer
+            answer = _load(name).answer
             tensors = (entry.split("|")[1] for entry in several)
             found.update({"%s|%s" % (question, tensor): answer[tensor] for tensor in tensors if tensor in answer})
     return found
