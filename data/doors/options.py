@@ -27,7 +27,9 @@ INTERRUPTED = 130  # what shells report for SIGINT: 128 + 2
 def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--device and --threads."""
     command = click.option(
-        "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: what the framework takes]"
+        "--threads",
+        type=click.IntRange(1, 1024),
+        help="CPU threads.  [default: what the framework takes]",
     )(command)
     return click.option(
         "--device",
@@ -44,8 +46,16 @@ def seed_option(text: str) -> Callable[..., Any]:
 
 
 def count_option(flag: str, default: int, text: str) -> Callable[..., Any]:
-    """An option for a number of things, at least 1."""
-    return click.option(flag, type=click.IntRange(min=1), default=default, show_default=True, help=text)
+    """An option for a number of things, from 1 to 2**31 - 1, which every framework holds."""
+    return click.option(
+        flag, type=click.IntRange(min=1), default=default, show_default=True, callback=_below, help=text
+    )
+
+
+def _below(context: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value >= 2**31:
+        raise click.BadParameter("%d is not below 2**31." % value)
+    return value
 
 
 def learning_rate_option(default: float) -> Callable[..., Any]:
@@ -86,7 +96,8 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+    signs = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
 
 
 @contextlib.contextmanager

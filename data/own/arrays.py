@@ -123,4 +123,5 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -130,3 +130,10 @@ def test_what_is_wrong_is_said_before_the_framework_is_loaded(
     result = call(backend, *arguments)
     assert result.exit_code in (1, 2) and words in result.stderr.strip().splitlines()[-1]
     assert backend.opened == []
+
+
+@pytest.mark.parametrize("option", ["--units", "--epochs", "--batch-size"])
+def test_a_number_that_no_framework_holds_is_refused(option: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.npz")
+    result = call(Backend(), "classifier", "--data", tmp_path / "rows.npz", option, 2**64)
+    assert result.exit_code == 2 and "is not below 2**31" in result.stderr

@@ -248,7 +248,8 @@ def _complete(tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> di
         zeros = np.zeros_like(complete[slot.rsplit("/", 1)[0]])
         complete[slot] = tensors.get(f"slots/{slot}", zeros)
         if complete[slot].shape != zeros.shape or complete[slot].dtype != zeros.dtype:
-            raise CheckpointError(f"slot {slot} is {list(complete[slot].shape)}, expected {list(zeros.shape)}")
+            is_now, wanted = (f"{array.dtype} {list(array.shape)}" for array in (complete[slot], zeros))
+            raise CheckpointError(f"slot {slot} is {is_now}, expected {wanted}")
     optimizer = _object(state, "optimizer")
     for power, name in zip(POWERS, ("beta1", "beta2"), strict=True):
         beta = optimizer.get(name, getattr(Settings(), name))

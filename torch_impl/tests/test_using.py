@@ -243,6 +243,7 @@ def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> N
     assert "does not tell what it was trained on" in refused(export, tmp_path / "r", tmp_path / "r.pt2")
     np.savez(tmp_path / "new.npz", inputs=np.ones((2, 6, 3)), labels=[0, 1])
     rows = json.loads(call(predict, tmp_path / "c", tmp_path / "new.npz", "--format", "json").stdout)
+    assert call(predict, tmp_path / "c" / "last.json", tmp_path / "new.npz").exit_code == 0
     assert len(rows) == 2 and set(rows[0]) == {"row", "class", "probability", "p(0)", "p(1)"}
     table = call(evaluate, tmp_path / "c", "--data", tmp_path / "new.npz", "--no-picture").stdout
     assert "1 of 2 right" in table

@@ -38,8 +38,11 @@ def _opened(options: dict[str, Any]) -> Any:
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    folder, name = options["run"], options["checkpoint"]
+    if folder.suffix == ".json" and folder.is_file():  # a checkpoint's own file, as --resume takes it
+        folder, name = folder.parent, folder.stem
     try:
-        return load_run(options["run"], options["checkpoint"], device)
+        return load_run(folder, name, device)
     except ValueError as error:  # a device that is not there
         raise click.ClickException(str(error)) from error
 
@@ -54,7 +57,10 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Where to compute; auto is cuda or mps where there is one.",
     )(command)
     command = click.option(
-        "--checkpoint", default="last", show_default=True, help="Which checkpoint of the run, such as best."
+        "--checkpoint",
+        default="last",
+        show_default=True,
+        help="Which checkpoint of the run, such as best; also as RUN/best.json.",
     )(command)
     return command
 
@@ -110,7 +116,7 @@ def predict(**options: Any) -> None:
         if options["picture"] is not None:
             from torch_impl.using.pictures import predictions_picture
 
-            title = f"{options['run'].name or options['run']} on {options['input'].name}"
+            title = f"{run.folder.name or run.folder} on {options['input'].name}"
             _write(options["picture"], _drawn(predictions_picture, title, found), "Picture")
 
 
@@ -145,7 +151,7 @@ def evaluate(**options: Any) -> None:
         if not options["no_picture"]:
             from torch_impl.using.pictures import evaluation_picture
 
-            target = options["picture"] or options["run"] / "evaluation.png"
+            target = options["picture"] or run.folder / "evaluation.png"
             _write(target, _drawn(evaluation_picture, found), "Picture")
 
 
