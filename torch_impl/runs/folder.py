@@ -106,7 +106,10 @@ class RunFolder:
         write_atomically(self.path / CONFIG, text.encode() + b"\n")
 
     def forget_others(self) -> None:
-        """Remove the checkpoints of a run that was here before, all but the one just saved as `last`."""
+        """Remove the checkpoints of a run that was here before, all but the one just saved as `last`, and what
+        `evaluate` drew of it."""
+        with naming(self.path, "written"):
+            (self.path / "evaluation.png").unlink(missing_ok=True)
         for name in checkpoint_names(self.path):
             if name != LAST:
                 for path in [

@@ -67,7 +67,8 @@ def _forecasts(title: str, found: Forecasts) -> bytes:
     rows = np.arange(len(found.truth))
     farthest = found.truth.shape[1] - 1
     for column, (axis, name) in enumerate(zip(axes, found.columns, strict=False)):
-        axis.plot(rows, found.truth[:, 0, column], color=_BLUE, linewidth=2, label="truth")
+        truth = np.concatenate([found.truth[:, 0, column], found.truth[-1, 1:, column]])
+        axis.plot(np.arange(len(truth)), truth, color=_BLUE, linewidth=2, label="truth")
         axis.plot(rows, found.forecast[:, 0, column], color=_ORANGE, linewidth=1.2, label=found.label)
         if farthest:
             label = f"forecast, {farthest + 1} steps ahead"
