@@ -72,7 +72,7 @@ class TorchBackend(DecodingMethods):
             self.device = torch.device(device)
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].partition(". ")[0]
             raise ValueError(f"device {device!r} cannot be used here ({reason}); 'cpu' always can") from None
         if self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = False

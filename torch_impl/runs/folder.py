@@ -30,8 +30,8 @@ __all__ = ["BEST", "LAST", "RunFolder", "check_free", "held", "versions"]
 LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
 SCHEMA = "unrolled.run/1"
-# A round's checkpoint waits until so many times its own cost has passed since the one before: saving takes at most 1 %.
-_PATIENCE = 100
+# What is saved after a round waits until so many times its cost has passed since it was saved before: at most 2 %.
+_PATIENCE = 50
 # Within a round, which may take hours, a checkpoint is saved after so many seconds.
 _AT_MOST = 60.0
 
@@ -94,7 +94,7 @@ class RunFolder:
         self._log: Any = None
         self._events: Any = None
         self._tensorboard = tensorboard
-        self._cost, self._saved_at = math.inf, -math.inf
+        self._cost, self._saved_at = 0.0, -math.inf
         if tensorboard:
             # TensorBoard's own switch to leave TensorFlow out, whose import, where it is installed, takes seconds.
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
@@ -121,15 +121,20 @@ class RunFolder:
 
     def save(self, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], name: str = LAST) -> None:
         """Save a checkpoint; CheckpointError when that fails, and the one before is then still whole."""
-        start = time.perf_counter()
         save_checkpoint(self.path, tensors, state, name)
-        now = time.perf_counter()
         if name == LAST:
-            self._cost, self._saved_at = min(self._cost, now - start), now
+            self._saved_at = time.perf_counter()
 
     def due(self) -> bool:
-        """Whether enough time has passed since `last` was saved."""
+        """Whether enough time has passed since `last` was saved; so it has when saving never took time yet."""
         return time.perf_counter() - self._saved_at >= _PATIENCE * self._cost
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Around all that is saved after a round: how long it takes decides when it is `due` again."""
+        start = time.perf_counter()
+        yield
+        self._cost = min(self._cost or math.inf, time.perf_counter() - start)
 
     def overdue(self) -> bool:
         """Whether it is so long since `last` was saved that the end of the round should not be waited for."""

@@ -248,10 +248,11 @@ class Training:
         every, number = self.options["checkpoint_every"], len(progress.rounds[-1])
         ended = progress.step >= task.iterations or self._no_longer_better()
         if ended or self.folder.due():
-            task.keep(run.folder, self.trainer, ended)
-            if task.saves_rounds:
-                run.save()
-            self.save()
+            with self.folder.saving():
+                task.keep(run.folder, self.trainer, ended)
+                if task.saves_rounds:
+                    run.save()
+                self.save()
         if better:
             self.save(BEST)
         if every and number % every == 0:
