@@ -96,11 +96,11 @@ def test_stopped_and_resumed_gives_the_same_bits(
     assert_same_bits(whole, parts)
 
 
-def test_killed_twice_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
+def test_killed_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
     """More of it, over programs and moments: python -m torch_impl.tests.kill_runs."""
     arguments = ("series", "--units", "5", "--iterations", "20000", "--threads", "1")
     trained(*arguments, "--output", tmp_path / "whole")
-    killed_run(arguments, tmp_path / "killed", [0.15, 0.4], lambda *again: trained(*again))
+    killed_run(arguments, tmp_path / "killed", [0.3], lambda *again: trained(*again))
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
