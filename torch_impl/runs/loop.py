@@ -280,7 +280,7 @@ class Training:
         return name if len(self.task.seeds) == 1 else f"seed-{self.task.seeds[self.progress.training]}-{name}"
 
     def _stop(self, number: int) -> None:
-        if self.writes:
+        if self.writes and self.trainer.finite():  # else the checkpoint before is the last good one
             self.save()
         raise Stopped(number)
 
