@@ -26,6 +26,10 @@ __all__ = ["compiled_rnn"]
 # does of them in float32.
 WORTH_A_THREAD = 2_000_000
 
+# Without a graph: what the steps of the rows at hand may take, about half of a second-level cache, and the fewest rows
+# at a time, below which the tiles of the product are not full.
+CACHE_BYTES, LEAST_BLOCK = 1 << 19, 16
+
 _NO_LENGTHS = np.empty(0, np.int64)
 _pool: ThreadPoolExecutor | None = None
 
@@ -38,14 +42,59 @@ def compiled_rnn(
     initial_state: Tensor | None = None,
     lengths: Tensor | None = None,
     activation: str = "tanh",
-) -> tuple[Tensor, Tensor]:
+    outputs: bool = True,
+) -> tuple[Tensor | None, Tensor]:
     """Run the RNN h' = activation(x weight_ihᵀ + h weight_hhᵀ + bias) over all steps, on the CPU.
 
     Shapes as in `torch_impl.bptt`, float32 or float64; batch and steps at least 1. Returns outputs
-    [batch, steps, units] (a view of time-major memory) and state [batch, units]. A backward pass that builds a graph is
-    computed by `native_rnn`, so that second derivatives are right.
+    [batch, steps, units] (with a graph, a view of time-major memory) and state [batch, units]. A backward pass that
+    builds a graph is computed by `native_rnn`, so that second derivatives are right. outputs: whether they are wanted;
+    where they are not, None may stand for them.
     """
-    return Compiled.apply(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)
+    given = (inputs, weight_ih, weight_hh, bias, initial_state)
+    if not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)):
+        return _without_graph(*given, lengths, activation, outputs)
+    return Compiled.apply(*given, lengths, activation)
+
+
+def _without_graph(
+    inputs: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    initial_state: Tensor | None,
+    lengths: Tensor | None,
+    activation: str,
+    outputs: bool,
+) -> tuple[Tensor | None, Tensor]:
+    """The same where nothing is kept for a backward pass: some rows at a time, whose steps stay in the cache."""
+    batch, steps, size = inputs.shape
+    units = len(weight_hh)
+    row = padded(units) + padded(1 + size)
+    packed = inputs.new_empty((units + 1 + size) * padded(units)).numpy()
+    x, first = array(inputs, inputs, 3), array(initial_state, inputs, 2)
+    limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
+    layout.pack(*(array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)), packed, packed[:0])
+    found = inputs.new_empty(batch, steps, units) if outputs else None
+    state = inputs.new_empty(batch, units)
+    all_outputs, all_states, relu = None if found is None else found.numpy(), state.numpy(), activation == "relu"
+    block = max(LEAST_BLOCK, CACHE_BYTES // ((steps + 1) * row * x.itemsize))
+
+    def piece(begin: int, end: int) -> None:
+        memory = np.empty((steps + 1) * min(block, end - begin) * row, x.dtype)
+        for start in range(begin, end, block):
+            part = slice(start, min(start + block, end))
+            rows = part.stop - part.start
+            flat = memory[: (steps + 1) * rows * row]
+            start_state, some = first[part], limits[part]
+            kernels.forward(flat, x[part], _NO_LENGTHS, start_state, some, packed, units, relu, 0, rows)
+            history = flat.reshape(steps + 1, rows, row)[:, :, :units]
+            all_states[part] = _final_state(history, start_state, some).numpy()
+            if all_outputs is not None:
+                all_outputs[part] = history[1:].transpose(1, 0, 2)
+
+    shared(batch, batch * steps * row * units, piece)
+    return found, state
 
 
 def padded(size: int) -> int:

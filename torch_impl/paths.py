@@ -163,12 +163,13 @@ def run_path(
     initial_state: Tensor | None,
     lengths: Tensor | None,
     activation: str,
-) -> tuple[Tensor, Tensor]:
-    """Run "compiled" or "bptt": see `torch_impl.bptt` for the arguments."""
+    outputs: bool = True,
+) -> tuple[Tensor | None, Tensor]:
+    """Run "compiled" or "bptt": see `torch_impl.bptt` for the arguments. outputs: whether they are wanted."""
     if name == "compiled":
         from torch_impl.compiled import compiled_rnn
 
-        return compiled_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)
+        return compiled_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation, outputs)
     from torch_impl.bptt import bptt_rnn
 
     return bptt_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)

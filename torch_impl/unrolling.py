@@ -23,8 +23,9 @@ from torch_impl.paths import chosen_path, run_path
 _KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 _CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
 
-# From (cell, inputs, lengths or None, state), all checked, to (outputs [batch, steps, units], state [batch, units]).
-Path = Callable[[BasicRNNCell, Tensor, "Tensor | None", Tensor], "tuple[Tensor, Tensor]"]
+# From (cell, inputs, lengths or None, state or None), all checked, to (outputs [batch, steps, units] or, where they are
+# not wanted, None; state [batch, units]).
+Path = Callable[[BasicRNNCell, Tensor, "Tensor | None", "Tensor | None"], "tuple[Any, Tensor]"]
 
 
 def static_rnn(
@@ -82,7 +83,7 @@ def dynamic_rnn(
     all steps; keep them on the CPU, since on a GPU they cost a transfer. initial_state: [batch, units], or None: zeros.
     Returns (outputs [batch, steps, units], state [batch, units]) under the length law. A PackedSequence, which holds
     its own lengths, gives a PackedSequence packed alike; the states are in the order before packing. outputs: False
-    where only the state is wanted: a PackedSequence's outputs are then None, and the time to pack them is spared.
+    where only the state is wanted: None stands for them then, and the time that they take is spared.
     Raises TypeError or ValueError that names the argument.
     """
     if not isinstance(cell, BasicRNNCell):
@@ -91,28 +92,32 @@ def dynamic_rnn(
         if lengths is not None:
             raise ValueError("lengths must be None with a PackedSequence, which holds its own lengths")
         check_tensor("inputs.data", inputs.data, ("values", cell.inputs), cell.weight_ih)
-        return packed_rnn(cell, inputs, _first_state(cell, int(inputs.batch_sizes[0]), initial_state), outputs)
+        return packed_rnn(cell, inputs, _given_state(cell, int(inputs.batch_sizes[0]), initial_state), outputs)
     check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
     batch, steps, _ = inputs.shape
-    state = _first_state(cell, batch, initial_state)
+    state = _given_state(cell, batch, initial_state)
     if lengths is not None:
         lengths = check_lengths(lengths, batch, steps)
         if int(lengths.min()) == steps:
             lengths = None
-    return choose_path(cell, inputs, state)(cell, inputs, lengths, state)
+    found, state = choose_path(cell, inputs, state, outputs)(cell, inputs, lengths, state)
+    return found if outputs else None, state
 
 
-def choose_path(cell: BasicRNNCell, inputs: Tensor, state: Tensor) -> Path:
-    """The one place that decides how whole sequences are computed: see torch_impl.paths."""
-    name = chosen_path(cell.weight_hh, inputs, state, cell.weight_ih, cell.bias)
-    return kernel_path if name == "native" else partial(_fast_path, name)
+def choose_path(cell: BasicRNNCell, inputs: Tensor, state: Tensor | None, outputs: bool = True) -> Path:
+    """The one place that decides how whole sequences are computed: see torch_impl.paths.
+
+    outputs: whether they are wanted; a path may give None for those that are not.
+    """
+    name = chosen_path(cell.weight_hh, inputs, cell.weight_ih, cell.bias, *(() if state is None else (state,)))
+    return kernel_path if name == "native" else partial(_fast_path, name, outputs)
 
 
 def _fast_path(
-    name: str, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor
-) -> tuple[Tensor, Tensor]:
+    name: str, outputs: bool, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor | None
+) -> tuple[Any, Tensor]:
     """The paths for the CPU: "compiled" or "bptt"."""
-    return run_path(name, inputs, cell.weight_ih, cell.weight_hh, cell.bias, state, lengths, cell.activation)
+    return run_path(name, inputs, cell.weight_ih, cell.weight_hh, cell.bias, state, lengths, cell.activation, outputs)
 
 
 def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:
@@ -122,8 +127,18 @@ def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:
     return check_tensor("initial_state", initial_state, tuple(zeros.shape), zeros)
 
 
-def kernel_path(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+def _given_state(cell: BasicRNNCell, batch: int, initial_state: Tensor | None) -> Tensor | None:
+    """A state that was given, checked; None stays, for the paths that need no zeros to begin with."""
+    if initial_state is None:
+        return None
+    return check_tensor("initial_state", initial_state, (batch, cell.units), cell.bias)
+
+
+def kernel_path(
+    cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """PyTorch's own kernel (cuDNN on a GPU, a C++ loop on the CPU); different lengths go through packed sequences."""
+    state = cell.zero_state(len(inputs)) if state is None else state
     if lengths is None:
         return _run_kernel(cell, inputs, state)
     batch, steps, _ = inputs.shape
@@ -149,20 +164,25 @@ def _kernel_packed(cell: BasicRNNCell, inputs: Tensor, lengths: Tensor, state: T
     return outputs, state
 
 
-def packed_rnn(cell: BasicRNNCell, packed: PackedSequence, state: Tensor, outputs: bool = True) -> tuple[Any, Tensor]:
-    """A PackedSequence through the cell; state [batch, units], before and after, in the order before packing.
+def packed_rnn(
+    cell: BasicRNNCell, packed: PackedSequence, state: Tensor | None, outputs: bool = True
+) -> tuple[Any, Tensor]:
+    """A PackedSequence through the cell; state [batch, units], before (or None) and after, in the order before packing.
 
     outputs: whether they are wanted; None stands for them where they are not.
     """
     data, batch_sizes, order, inverse = packed
     values: Any
-    first = state if order is None else state.index_select(0, order)
-    name = chosen_path(cell.weight_hh, first, data, cell.weight_ih, cell.bias)
+    batch = int(batch_sizes[0])
+    first = state if order is None or state is None else state.index_select(0, order)
+    like = cell.bias.new_empty(batch, 0) if first is None else first  # what has the batch first
+    name = chosen_path(cell.weight_hh, like, data, cell.weight_ih, cell.bias)
     if name == "native":
+        first = cell.zero_state(batch) if first is None else first
         values, last = _run_kernel(cell, data, first, batch_sizes)
     else:  # the other paths skip the padding by the lengths: to pad costs them two copies
         inputs, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes), batch_first=True)
-        padded, last = _fast_path(name, cell, inputs, lengths, first)
+        padded, last = _fast_path(name, outputs, cell, inputs, lengths, first)
         values = pack_padded_sequence(padded, lengths, batch_first=True).data if outputs else None
     state = last if inverse is None else last.index_select(0, inverse)
     return PackedSequence(values, batch_sizes, order, inverse) if outputs else None, state
@@ -257,8 +277,8 @@ class RNN(nn.Module):
         if self.batch_first or isinstance(inputs, PackedSequence):
             return dynamic_rnn(self.cell, inputs, lengths, initial_state, outputs)
         check_tensor("inputs", inputs, ("steps", "batch", self.cell.inputs), self.cell.weight_ih)
-        found, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state)
-        return found.transpose(0, 1), state
+        found, state = dynamic_rnn(self.cell, inputs.transpose(0, 1), lengths, initial_state, outputs)
+        return found.transpose(0, 1) if outputs else None, state
 
     def nn_rnn_state_dict(self) -> dict[str, Tensor]:
         """The weights as a state_dict for `nn.RNN(inputs, units, nonlinearity=activation)`; its second bias is zero."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -96,6 +97,7 @@ def one_run(threads: int) -> list[torch.Tensor]:
     assert compiled.parts_of(7, 1e9) == threads
     x, weight_ih, weight_hh, bias, first = args
     outputs, state = compiled.compiled_rnn(x, weight_ih, weight_hh, bias, first, torch.tensor([9, 0, 3, 1, 9, 5, 2]))
+    assert outputs is not None
     return [outputs, state, *torch.autograd.grad((outputs.square().sum() + state.sum()), args)]
 
 
@@ -208,3 +210,26 @@ def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.
     finally:
         for cache in caches:
             cache.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("limits", [None, [0, 1, 9, 4, 0, 9, 2, 3, 5] * 5])
+@pytest.mark.parametrize("given", [True, False])
+def test_without_a_graph_the_numbers_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, limits: list[int] | None, given: bool
+) -> None:
+    monkeypatch.setattr(compiled, "CACHE_BYTES", 1)  # so that 45 rows are three blocks
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((45, 9, 3), (21, 3), (21, 21), (21,), (45, 21))
+    x, weight_ih, weight_hh, bias, first = [
+        (0.3 * torch.randn(s, generator=generator, dtype=dtype)).requires_grad_() for s in shapes
+    ]
+    lengths = None if limits is None else torch.tensor(limits)
+    run = partial(compiled.compiled_rnn, x, weight_ih, weight_hh, bias, first if given else None, lengths)
+    expected, last = run()
+    assert expected is not None
+    with torch.no_grad():
+        outputs, state = run()
+        none, alone = run(outputs=False)
+    assert outputs is not None and torch.equal(outputs, expected) and torch.equal(state, last)
+    assert none is None and torch.equal(alone, last)
