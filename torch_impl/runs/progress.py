@@ -116,6 +116,7 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
         raise ValueError("rounds")
     if not isinstance(run["seeds"], list):
         raise TypeError("seeds")
+    _count(run["iterations"])
     seen = [_floats(tensors.get(f"losses/seen/{i}", np.empty(0))) for i in range(training + 1)]
     partial = _floats(tensors["losses/partial"])
     best = run["best"] if run["best"] is None else (float(run["best"][0]), _count(run["best"][1]))
