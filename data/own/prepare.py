@@ -57,6 +57,9 @@ def classifier_data(
     training rows; images stay from 0 to 1. Raises DataError.
     """
     found = read_sequences(path)
+    for name in found.classes:
+        if name.encode("utf-8", "replace").decode("utf-8") != name:
+            raise DataError("%s: the class %r has no name in UTF-8; give it another" % (path, name[:80]))
     test_share = 0.0 if test_path is not None else test_share
     assert found.labels is not None
     parts = _drawn(found.labels, validation_share, test_share, seed)

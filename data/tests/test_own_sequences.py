@@ -220,6 +220,12 @@ def test_a_classifiers_parts_and_scaling(tmp_path: Path) -> None:
     assert again.test is not None and len(again.test.targets) == 60 and len(again.train.targets) == 54
 
 
+def test_a_class_without_a_name_in_utf8_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", inputs=np.ones((6, 4, 2)), labels=["a", "\udc80"] * 3)
+    with pytest.raises(DataError, match="has no name in UTF-8"):
+        classifier_data(tmp_path / "own.npz")
+
+
 def test_test_data_of_another_kind_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", inputs=np.ones((6, 4, 2)), labels=[0, 1, 0, 1, 0, 1])
     np.savez(tmp_path / "other.npz", inputs=np.ones((3, 4, 3)), labels=[0, 1, 0])

@@ -256,6 +256,7 @@ def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> N
     ("change", "words"),
     [
         ({"classes": ["one"]}, "do not name 2 classes"),
+        ({"classes": ["one", "\ud800"]}, "do not name 2 classes"),
         ({"split": None}, "do not tell the test part"),
         ({"source": None}, "do not tell their source"),
         ({"source": "/nowhere.npz"}, "/nowhere.npz: no such file"),

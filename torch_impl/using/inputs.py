@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from torch_impl.runs import Run
 __all__ = ["Rows", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
 
 _MOST_WINDOWS = 50_000
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Rows(NamedTuple):
@@ -39,9 +41,15 @@ def class_names(run: Run) -> list[str]:
     names = run.data.get("classes")
     if names is None or type(names) is int:
         return [str(label) for label in range(count)]
-    if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
+    if not _names(names, count):
         raise DataError("%s: its data do not name %d classes; use another checkpoint" % (run.folder, count))
     return names
+
+
+def _names(found: Any, count: int) -> bool:
+    """Whether it is so many texts that can be written out: JSON can hold halves of characters."""
+    texts = found if isinstance(found, list) else []
+    return len(texts) == count and all(isinstance(text, str) and not _HALVES.search(text) for text in texts)
 
 
 def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False) -> Rows:
@@ -69,9 +77,7 @@ def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
     """(names of the columns, the series float64 [rows, columns]) for a regressor."""
     columns = run.data.get("columns")
     width = run.model.input_cell.inputs
-    if columns is not None and (
-        not isinstance(columns, list) or len(columns) != width or not all(isinstance(name, str) for name in columns)
-    ):
+    if columns is not None and not _names(columns, width):
         raise DataError("%s: its data do not name %d columns; use another checkpoint" % (run.folder, width))
     if path.suffix.lower() in (".npz", ".npy"):
         found = read_sequences(path, labelled=False)

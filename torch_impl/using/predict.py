@@ -40,7 +40,13 @@ class Predictions(NamedTuple):
     inputs: np.ndarray | None = None
 
     def text(self, form: str = "table") -> str:
-        """As "table", "csv" or "json" (a list of objects), ending in a line break."""
+        """As "table", "csv" or "json" (a list of objects), ending in a line break.
+
+        What UTF-8 cannot hold of a file's name becomes a question mark.
+        """
+        return self._text(form).encode("utf-8", "replace").decode("utf-8")
+
+    def _text(self, form: str) -> str:
         if form == "json":
             objects = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
             return json.dumps(objects, indent=1, ensure_ascii=False) + "\n"
