@@ -10,6 +10,7 @@ Not tried on a GPU: no machine with one was at hand. `DeviceSteps` without the g
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,25 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["DeviceSteps", "captured_steps"]
+__all__ = ["DeviceSteps", "capturable"]
 
 VARIABLE = "UNROLLED_CUDA_GRAPH"
 CAPACITY = 256  # steps between two transfers of row numbers to the device and of losses back
 WARM_UP = 3  # steps before a capture, in which cuDNN and cuBLAS take their workspaces: PyTorch's documentation
 
 
-def captured_steps(
-    model: Any, optimizer: Any, inputs: Tensor, targets: Tensor, batch: int, cast: Callable[[], AbstractContextManager]
-) -> DeviceSteps | None:
-    """Steps to run, or None where there is no GPU, or where more than the numbers of a step could be seen from outside.
-
-    See `DeviceSteps` for the arguments.
-    """
+def capturable(model: Any, optimizer: Any, inputs: Tensor) -> bool:
+    """Whether a step may be captured, as things are now: a hook or a frozen weight can be added at any time."""
     from torch_impl.steps import ordinary
 
-    if not inputs.is_cuda or os.environ.get(VARIABLE) == "0" or not ordinary(model, optimizer):
-        return None
-    return DeviceSteps(model, optimizer, inputs, targets, batch, cast)
+    return inputs.is_cuda and os.environ.get(VARIABLE) != "0" and ordinary(model, optimizer)
 
 
 class DeviceSteps:
@@ -75,8 +69,12 @@ class DeviceSteps:
     def __call__(self, batches: Tensor) -> np.ndarray:
         """One step per row of batches, int64 row numbers [iterations, batch] -> losses [iterations], each before its
         step."""
-        moments = self._moments()
-        launch = self._ready(moments)
+        # A stream belongs to the device that is current, which need not be the model's.
+        with torch.cuda.device(self.inputs.device) if self.inputs.is_cuda else contextlib.nullcontext():
+            return self._run(batches)
+
+    def _run(self, batches: Tensor) -> np.ndarray:
+        launch = self._ready(self._moments())
         losses = [np.empty(0, self.losses.cpu().numpy().dtype)]
         for part in batches.split(CAPACITY):
             self.rows[: len(part)].copy_(part)
@@ -150,8 +148,8 @@ class DeviceSteps:
         if not self.inputs.is_cuda:
             return lambda: self._step(moments)
         held = [t.data_ptr() for t in (*self.parameters, *moments[0], *moments[1])]
-        (group,) = self.optimizer.param_groups
-        held += [hash((group["betas"], group["eps"]))]
+        (group,), matmul = self.optimizer.param_groups, torch.backends.cuda.matmul
+        held += [hash((group["betas"], group["eps"], matmul.allow_tf32, torch.backends.cudnn.allow_tf32))]
         if self._launch is None or held != self._held:
             self._launch = self._captured(moments)
             # Capturing may have moved the weights into one piece: cuDNN wants them so.
@@ -170,10 +168,14 @@ class DeviceSteps:
                 self.turn.zero_()
                 self._step(moments)
         torch.cuda.current_stream(self.inputs.device).wait_stream(side)
-        with torch.no_grad():
-            for tensor, before in zip(changed, kept, strict=True):
-                tensor.copy_(before)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._step(moments)
+        self.turn.zero_()
+        graph.replay()
+        if int(self.turn) != 1:
+            raise RuntimeError(f"the CUDA graph of a training step holds no step; set {VARIABLE}=0 to train without it")
+        with torch.no_grad():
+            for tensor, before in zip(changed, kept, strict=True):
+                tensor.copy_(before)
         return graph.replay

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.adam import Adam
-from torch_impl.capture import DeviceSteps, captured_steps
+from torch_impl.capture import DeviceSteps, capturable
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_tensor, shown
 from torch_impl.conversion import Table, check_names, from_canonical, to_canonical
 from torch_impl.models import AnyModel
@@ -54,7 +54,7 @@ class Trainer:
         self.model = model
         self.inputs = inputs
         self.precision = precision
-        self._on_device: DeviceSteps | None = None
+        self._on_device: dict[tuple[int, str], DeviceSteps] = {}
         self.targets = targets if targets.is_floating_point() else targets.long()
         self.lengths = None if lengths is None else check_lengths(lengths, rows, steps)
         betas = (optimizer.beta1, optimizer.beta2)
@@ -101,11 +101,12 @@ class Trainer:
             return None
         weights = list(self.model.parameters())
         if self.inputs.is_cuda:
-            if self._on_device is None or self._on_device.batch != batch:
-                self._on_device = captured_steps(
-                    self.model, self.optimizer, self.inputs, self.targets, batch, self.cast
-                )
-            return self._on_device
+            if not capturable(self.model, self.optimizer, self.inputs):
+                return None
+            if (batch, self.precision) not in self._on_device:
+                given = (self.model, self.optimizer, self.inputs, self.targets, batch, self.cast)
+                self._on_device[batch, self.precision] = DeviceSteps(*given)
+            return self._on_device[batch, self.precision]
         if self.precision != "fp32" or chosen_path(weights[1], self.inputs[:batch], *weights) != "compiled":
             return None
         from torch_impl.steps import whole_steps  # imports Numba

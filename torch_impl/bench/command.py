@@ -81,7 +81,7 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
     )
     try:
         figures = measure(settings, lambda line: click.echo(line, err=True))
-    except ValueError as error:  # UNROLLED_PATH
+    except (ValueError, ModuleNotFoundError) as error:  # UNROLLED_PATH, no Numba
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)

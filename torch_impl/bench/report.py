@@ -68,8 +68,10 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def _profiles(tell: Callable[[str], Any]) -> list[dict[str, Any]]:
-    from torch_impl.bench.profiling import profiled  # imports Numba
-
+    try:
+        from torch_impl.bench.profiling import profiled
+    except ImportError as error:
+        raise ValueError(f"the profile needs Numba ({error}); install it (pip install numba)") from None
     found = []
     for workload in PROGRAMS:
         tell(f"profile: {workload.name}")
@@ -114,12 +116,24 @@ def _program(
                 figures["left_out"][name] = str(error)
                 continue
             versions[name], work[name] = rival.version, rival
-        tell(f"{workload.name}: {', '.join(work)}")
-        seconds = in_turns(work, settings.rounds, settings.sample_s)
+        seconds = _in_turns(workload.name, work, settings, tell, figures)
     return [
         {"program": workload.name, "contestant": name, "version": versions[name], **_row(workload, name, seconds, rate)}
         for name in seconds
     ]
+
+
+def _in_turns(
+    program: str, work: dict[str, Timed], settings: Settings, tell: Callable[[str], Any], figures: dict[str, Any]
+) -> dict[str, list[float]]:
+    """`in_turns`, begun anew without a rival that gives up on the way."""
+    while True:
+        tell(f"{program}: {', '.join(work)}")
+        try:
+            return in_turns(work, settings.rounds, settings.sample_s)
+        except LeftOutError as error:
+            del work[error.name]
+            figures["left_out"][error.name] = f"{program}: {error}"
 
 
 def _cell(

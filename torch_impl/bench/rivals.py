@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,18 @@ LIMIT_S = 300.0
 
 
 class LeftOutError(Exception):
-    """Why a rival cannot take part, in one sentence."""
+    """Why a rival cannot take part, or no longer, in one sentence. name: the rival's."""
+
+    name = ""
+
+
+def _home() -> tempfile.TemporaryDirectory[str]:
+    """A folder that holds this project's packages and nothing else: where they are installed among others, another
+    interpreter would find this one's NumPy beside them."""
+    folder = tempfile.TemporaryDirectory(prefix="unrolled-bench-")
+    for name in ("data", "tf_reference", "torch_impl"):
+        (Path(folder.name) / name).symlink_to(Path(__file__).resolve().parents[2] / name, target_is_directory=True)
+    return folder
 
 
 class Rival:
@@ -30,15 +42,16 @@ class Rival:
         module, _, python = name.partition("@")
         if module not in RIVALS:
             raise LeftOutError(f"unknown; the others are {', '.join(RIVALS)}")
-        home = str(Path(__file__).resolve().parents[2])
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+        self._home = _home()
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [self._home.name, os.environ.get("PYTHONPATH")]))
         environment["OMP_NUM_THREADS"] = str(threads)
         command = [python or sys.executable, str(Path(__file__).with_name("worker.py"))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         try:
             self._process = subprocess.Popen(command, text=True, env=environment, **pipes)  # type: ignore[call-overload]
         except OSError as error:
+            self._home.cleanup()
             raise LeftOutError(f"{command[0]} cannot be run ({error.strerror})") from None
         try:
             answer = self._ask({"rival": module, "workload": workload._asdict(), "threads": threads})
@@ -55,6 +68,13 @@ class Rival:
 
     def _ask(self, question: dict[str, object]) -> dict[str, str]:
         try:
+            return self._answer(question)
+        except LeftOutError as error:
+            error.name = self.name
+            raise
+
+    def _answer(self, question: dict[str, object]) -> dict[str, str]:
+        try:
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         except OSError:
@@ -68,6 +88,7 @@ class Rival:
 
     def close(self) -> None:
         """End the process."""
+        self._home.cleanup()
         self._process.kill()
         self._process.wait()
         self._process.stdin.close()

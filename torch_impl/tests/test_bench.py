@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from torch_impl.bench.command import bench
 from torch_impl.bench.profiling import profiled
+from torch_impl.bench.report import Settings, _in_turns
+from torch_impl.bench.rivals import LeftOutError
 from torch_impl.bench.workloads import PROGRAMS
 
 SHORT = ("--rounds", "2", "--sample-ms", "1", "--threads", "1", "--against", "none")
@@ -26,6 +30,25 @@ def test_a_cell_of_the_grid_is_timed_against_nn_rnn(tmp_path: Path) -> None:
     assert "nn.RNN" in done.output
     figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
     assert figures["grid"] and not figures.get("programs")
+
+
+def test_a_rival_that_gives_up_is_left_out_and_the_others_stay() -> None:
+    def dying(steps: int) -> float:
+        error = LeftOutError("its process ended with status -9")
+        error.name = "jax"
+        raise error
+
+    settings = Settings(("programs",), (), False, {}, rounds=2, sample_s=0.001, threads=1)
+    figures: dict[str, Any] = {"left_out": {}}
+    seconds = _in_turns("mnist", {"unrolled": lambda steps: 0.001 * steps, "jax": dying}, settings, print, figures)
+    assert list(seconds) == ["unrolled"] and len(seconds["unrolled"]) == 2
+    assert figures["left_out"] == {"jax": "mnist: its process ended with status -9"}
+
+
+def test_without_numba_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_impl.bench.profiling", None)
+    done = run("--part", "profile", *SHORT)
+    assert done.exit_code == 1 and "the profile needs Numba" in done.output.splitlines()[-1]
 
 
 def test_a_profile_adds_up_to_the_step() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from torch_impl import Adam, Classifier, Regressor, Trainer
 from torch_impl import capture as capture_module
-from torch_impl.capture import DeviceSteps, captured_steps
+from torch_impl.capture import DeviceSteps, capturable
 from torch_impl.paths import forced_path
 
 
@@ -62,10 +63,17 @@ def test_device_steps_are_the_trainers(kind: str, monkeypatch: pytest.MonkeyPatc
     assert_alike(one, other)
 
 
-def test_only_a_gpu_is_offered_a_graph() -> None:
+def test_only_ordinary_steps_on_a_gpu_are_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = trained("classifier")
-    given = trainer.model, trainer.optimizer, trainer.inputs, trainer.targets, 2, contextlib.nullcontext
-    assert captured_steps(*given) is None
+    given = trainer.model, trainer.optimizer
+    assert not capturable(*given, trainer.inputs)
+    on_a_gpu: Any = SimpleNamespace(is_cuda=True)
+    assert capturable(*given, on_a_gpu)
+    hook = trainer.model.register_forward_hook(lambda *_: None)
+    assert not capturable(*given, on_a_gpu)
+    hook.remove()
+    monkeypatch.setenv("UNROLLED_CUDA_GRAPH", "0")
+    assert not capturable(*given, on_a_gpu)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
