@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
@@ -40,6 +41,12 @@ def _check_extra(executor: str = "local") -> None:
         )
 
 
+def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):  # a FloatRange lets NaN through
+        raise click.BadParameter("%s is not a finite number." % value)
+    return value
+
+
 @click.command()
 @click.option(
     "--backend",
@@ -59,9 +66,10 @@ def _check_extra(executor: str = "local") -> None:
 @click.option("--rounds", type=click.IntRange(min=0), help="Rounds of timing likewise; 0: no cost.")
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=100),
     default=0.5,
     show_default=True,
+    callback=_finite,
     help="Accuracies are equivalent within this many percentage points.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
@@ -73,7 +81,14 @@ def _check_extra(executor: str = "local") -> None:
     show_default=True,
     help="Where cells run: here, or on the Ray cluster of RAY_ADDRESS.",
 )
-@click.option("--limit", type=click.FloatRange(min=1), default=7200.0, show_default=True, help="Seconds for a cell.")
+@click.option(
+    "--limit",
+    type=click.FloatRange(min=1),
+    default=7200.0,
+    show_default=True,
+    callback=_finite,
+    help="Seconds for a cell.",
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -179,7 +194,7 @@ def _holding_together(place: str) -> Iterator[None]:
     """Around the use of a results file: one that was altered is a DataError, whatever it leads to."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         problem = (place, type(error).__name__, error)
         raise DataError("%s does not hold together (%s: %s); run its study again" % problem) from error
 
@@ -214,6 +229,7 @@ def report(places: tuple[Path, ...], output: Path | None) -> None:
                 pages.write(next(iter(read.values())), folder)
             written = _names(folder)
         else:
-            pages.write_side_by_side(read, folder)
+            with _holding_together(" and ".join(read)):
+                pages.write_side_by_side(read, folder)
             written = (folder / "side-by-side.html", folder / "side-by-side.md")
     click.echo("Report: %s, and %s" % written)

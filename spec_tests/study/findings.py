@@ -33,6 +33,12 @@ def problems(results: Results) -> list[str]:
                 "%s and %s drift apart on %s in %s, %s times as far as one unit in the last place explains, by step %d"
                 % (pair["one"], pair["other"], pair["program"], pair["dtype"], number(pair["ratio"]), pair["at"])
             )
+    for pair in results["accuracy"]["pairs"]:
+        if pair["verdict"] == "different":
+            found.append(
+                "the accuracies of %s and %s differ by more than %s percentage points"
+                % (pair["one"], pair["other"], points(pair["margin"]))
+            )
     for row in results["accuracy"]["initial"]:
         if not row["right"]:
             found.append("%s does not draw %s of %s by TF1's rule" % (row["backend"], row["weight"], row["program"]))
@@ -53,23 +59,35 @@ def _excess(row: Mapping[str, Any]) -> str:
 
 
 def _parity(results: Results) -> str:
-    rows, labels = results["parity"], list(results["backends"])
-    if not rows:
+    rows = results["parity"]
+    counts = {label: len({row["behaviour"] for row in rows if label in row["oracle"]}) for label in results["backends"]}
+    labels = [label for label, number_of in counts.items() if number_of]
+    if not labels:
         return "No behaviour was compared: the cells of the parity part failed."
     dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
     spoken = []
     for dtype in dtypes:
         errors = [error["relative"] for row in rows if row["dtype"] == dtype for error in row["oracle"].values()]
         spoken.append("%s in %s" % (number(max(errors, default=math.inf)), dtype))
-    count = len({row["behaviour"] for row in rows})
+    count = max(counts.values())
+    fewer = ["%s over %d" % (label, counts[label]) for label in labels if counts[label] < count]
+    absent = [label for label in counts if label not in labels]
+    over = "%d behaviours%s" % (count, " (%s)" % joined(fewer) if fewer else "")
     wrong = len({row["behaviour"] for row in rows if not row["within"]})
     verdict = "all are within their limits" if not wrong else "%d of them exceed their limits or fail" % wrong
     past = [error["relative"] for row in rows for error in row["recorded"].values()]
     against = ", and at most %s from what TensorFlow 1.15.5 answered" % number(max(past)) if past else ""
     return (
-        "Given the same weights and inputs, %s at most %s, relative, from a float64 oracle over %d behaviours%s: %s; "
-        "this covers the cases asked, small ones and 60 optimizer steps, and no others."
-        % (_are(labels), " and ".join(spoken), count, against, verdict)
+        "Given the same weights and inputs, %s at most %s, relative, from a float64 oracle over %s%s: %s; "
+        "this covers the cases asked, small ones and 60 optimizer steps, and no others%s."
+        % (
+            _are(labels),
+            " and ".join(spoken),
+            over,
+            against,
+            verdict,
+            "; nothing was compared of %s" % joined(absent) if absent else "",
+        )
     )
 
 

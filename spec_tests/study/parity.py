@@ -83,6 +83,18 @@ def summarize(answers: Mapping[tuple[str, str], Found]) -> list[dict[str, Any]]:
     return rows
 
 
+def _unlike(found: set[str], judge: set[str], entries: list[str]) -> list[str]:
+    """Tensors that a backend's answer to a question lacks, or has beside those of the oracle's."""
+    told = []
+    for question, several in itertools.groupby(entries, key=lambda entry: entry.split("|")[0]):
+        tensors = set(several)
+        expected, answered = tensors & judge, tensors & found
+        if expected and answered:
+            told += ["%s: lacks %s" % (question, entry.split("|")[1]) for entry in sorted(expected - answered)]
+            told += ["%s: has %s, too" % (question, entry.split("|")[1]) for entry in sorted(answered - expected)]
+    return told
+
+
 def _row(
     behaviour: str, dtype: str, entries: list[str], judge: Answers, reference: Answers, backends: Mapping[str, Found]
 ) -> dict[str, Any]:
@@ -92,6 +104,7 @@ def _row(
     failed = {}
     for label, found in backends.items():
         reasons = ["%s: %s" % pair for pair in found.values["failed"].items() if behaviour_of(pair[0]) == behaviour]
+        reasons += _unlike(set(found.arrays), set(judge), entries)
         if reasons:
             failed[label] = "; ".join(reasons)
     between = [worst(one.arrays, other.arrays, entries) for one, other in itertools.combinations(backends.values(), 2)]

@@ -240,7 +240,7 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(
             "%s cannot be read (%s); name a study's folder or its %s" % (file, error.strerror, FILE)
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError("%s is not JSON, or damaged; run the study again to write it anew" % file) from None
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != SCHEMA:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
@@ -49,12 +48,14 @@ class Store:
                 index = json.loads(str(archive[INDEX]))
                 if index["schema"] != SCHEMA or index["title"] != title:
                     return None
-                return Found(index["values"], {key: archive[key] for key in archive.files if key != INDEX})
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+                if sorted(archive.files) != sorted([INDEX, *index["arrays"]]):
+                    return None
+                return Found(index["values"], {key: archive[key] for key in index["arrays"]})
+        except Exception:  # what a damaged archive raises depends on the byte: zlib.error, NotImplementedError, ...
             return None
 
     def save(self, name: str, title: str, found: Found) -> None:
-        index = json.dumps({"schema": SCHEMA, "title": title, "values": found.values})
+        index = json.dumps({"schema": SCHEMA, "title": title, "values": found.values, "arrays": sorted(found.arrays)})
         stream = io.BytesIO()
         entries: dict[str, Any] = {INDEX: np.array(index), **found.arrays}
         np.savez_compressed(stream, **entries)

@@ -179,6 +179,16 @@ def _images() -> Any:
     return mnist.load()
 
 
+def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(arrays[name]) for name in sorted(arrays)}
+
+
+def _check(what: str, found: Any, expected: Any) -> None:
+    """A cell fails with this sentence, where the comparison of all cells would stumble over it."""
+    if found != expected:
+        raise ValueError("%s have the shapes %s, expected %s" % (what, found, expected))
+
+
 class Rows:
     """The training rows of a program, those of a few batches at a time in the dtype asked for."""
 
@@ -202,7 +212,10 @@ class Rows:
             used, places = np.unique(chunk, return_inverse=True)
             inputs, targets = self._inputs[used].astype(self._dtype), self._targets[used]
             where = places.reshape(chunk.shape).astype(np.int64)
-            some, weights, slots = backend.train(model, weights, self._optimizer, inputs, targets, where, slots=slots)
+            some, after, slots = backend.train(model, weights, self._optimizer, inputs, targets, where, slots=slots)
+            _check("losses", np.shape(some), (len(chunk),))
+            _check("weights after training", _shapes(after), _shapes(weights))
+            weights = after
             losses.append(some)
         return np.concatenate(losses), weights, slots
 

@@ -92,6 +92,7 @@ def damaged(folder, **changes):
     ("content", "said"),
     [
         (lambda folder: '{"schema": ', "is not JSON, or damaged"),
+        (lambda folder: "[" * 100_000, "is not JSON, or damaged"),
         (lambda folder: "[1, 2]", "has the schema None, expected 'unrolled.study/1'"),
         (lambda folder: json.dumps(damaged(folder, schema="unrolled.study/9")), "has the schema 'unrolled.study/9'"),
         (lambda folder: json.dumps(damaged(folder, parity=None)), "lacks parity"),
@@ -119,6 +120,8 @@ def test_a_results_file_that_cannot_be_used_is_one_sentence(studied, tmp_path, c
         (["--backend", "oracle", "--device", "cuda"], 1, "the oracle is NumPy"),
         (["--backend", "oracle", "--jobs", "0"], 2, "--jobs"),
         (["--backend", "oracle", "--margin", "-1"], 2, "--margin"),
+        (["--backend", "oracle", "--margin", "nan"], 2, "--margin"),
+        (["--backend", "oracle", "--limit", "nan"], 2, "--limit"),
         (["--executor", "moon"], 2, "--executor"),
         (["--json", "no/such/folder.json"], 2, "there is no folder"),
     ],

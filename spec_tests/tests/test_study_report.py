@@ -113,6 +113,12 @@ def test_sentences_and_problems_tell_what_is_wrong(found):
     wrong["accuracy"]["initial"][0]["right"] = False
     problems = findings.problems(wrong)
     assert len(problems) == 3 and findings.problems(found) == []
+    wrong["accuracy"]["pairs"][0]["verdict"] = "different"
+    assert "differ by more than" in findings.problems(wrong)[2]
+    absent = copy.deepcopy(found)
+    for row in absent["parity"]:
+        row["oracle"].pop("other", None)
+    assert "nothing was compared of other" in findings.sentences(absent)[0]
     assert "other has an error of 0.5, above the limit of 2.0e-06" in problems[0]
     assert "1.0e+06 times as far as one unit in the last place explains" in problems[1]
     assert "does not draw" in problems[2]

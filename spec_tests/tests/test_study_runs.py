@@ -63,6 +63,25 @@ def test_a_damaged_cell_is_run_anew_and_one_of_another_title_is_not_taken(study_
     assert executor.ran == [cell.title]
 
 
+def test_a_cell_with_any_bit_turned_is_as_it_was_or_not_there(tmp_path):
+    store, random = Store(tmp_path), np.random.RandomState(0)
+    store.save("cell.npz", "a cell", Found({"seconds": 1.5}, {"a": np.arange(5.0), "b": np.zeros((2, 3))}))
+    path = tmp_path / "cells" / "cell.npz"
+    whole, expected = path.read_bytes(), store.load("cell.npz", "a cell")
+    assert expected is not None
+    refused = 0
+    for place in random.permutation(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << random.randint(8)
+        path.write_bytes(damaged)
+        found = store.load("cell.npz", "a cell")
+        refused += found is None
+        if found is not None:
+            assert found.values == expected.values and sorted(found.arrays) == ["a", "b"]
+            assert all(np.array_equal(found.arrays[name], expected.arrays[name]) for name in expected.arrays)
+    assert refused > len(whole) // 2
+
+
 def test_other_sources_versions_or_steps_are_another_cell(study_plan):
     cell, facts = study_plan.cells[0], study_plan.hosts["oracle"].facts
     assert cell.file_name(facts) == study_plan.files[cell.title]
