@@ -26,6 +26,7 @@ from spec_tests.trajectories import MNIST_CHUNK, SERIES_CHUNK, accuracy
 
 Task = Any
 SOURCES = ("data", "spec_tests")
+SETTINGS = ("UNROLLED_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE")  # change numbers
 SOURCE_FILES = 2000  # of a backend's own package that count for its fingerprint
 
 
@@ -51,6 +52,7 @@ def facts(backend: Any) -> Task:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "environment": {name: os.environ[name] for name in SETTINGS if name in os.environ},
         "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
     }
     return values, {}

@@ -97,3 +97,10 @@ def test_a_backend_of_no_module_has_facts_too():
     """The planted faults are made by editing source in memory; the sources that it came from are the suite's own."""
     broken, right = work.facts(faults.broken("bias_dropped"))[0], work.facts(oracle.backend())[0]
     assert broken["sources"] and broken["platform"] == right["platform"]
+
+
+def test_settings_that_change_numbers_are_facts(monkeypatch):
+    monkeypatch.delenv("UNROLLED_PATH", raising=False)
+    before = work.facts(oracle.backend())[0]
+    monkeypatch.setenv("UNROLLED_PATH", "eager")
+    assert work.facts(oracle.backend())[0] != before
