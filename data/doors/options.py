@@ -79,7 +79,7 @@ def output_option(default: str) -> Callable[..., Any]:
         default=default,
         show_default=True,
         callback=lambda context, parameter, value: Path(value),
-        help="Folder for the results, made when missing; results of an earlier run there are replaced.",
+        help="Folder for the results, made when missing.",
     )
 
 

@@ -109,7 +109,8 @@ def regressor_data(
 
     At each step of a window the model gives the next `horizon` rows of all columns. The last rows are the test part,
     those before them the validation part; the scaling is measured on the training part alone, and no window leaves its
-    part. stride: rows between the starts of two windows to train on. Raises DataError.
+    part. stride: rows between the starts of two windows to train on; the other parts have every window. Raises
+    DataError.
     """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
         if not 1 <= value <= MOST_SIZE:
@@ -122,9 +123,17 @@ def regressor_data(
     if split.train[1] < window + horizon:  # before anything is measured on it
         windows(table.values, split.train, "training", window, horizon, stride)
     scaling = fitted(table.values, split) if scale else Scaling.none(count)
-    series = scaling.apply(table.values)
-    cut = (window, horizon, stride)
-    parts = [windows(series, part, name, *cut) for name, part in zip(("training", "validation", "test"), split)]
+    with np.errstate(over="ignore"):
+        series = scaling.apply(table.values)
+    for row, column in np.argwhere(~np.isfinite(series))[:1]:
+        raise DataError(
+            "%s, row %d: column %r holds %g, too far from the training part for float32; mend it or leave the row out"
+            % (path, row + 1, table.columns[column], table.values[row, column])
+        )
+    parts = [
+        windows(series, part, name, window, horizon, stride if name == "training" else 1)
+        for name, part in zip(("training", "validation", "test"), split)
+    ]
     facts = {
         "kind": "table",
         "source": str(path.resolve()),

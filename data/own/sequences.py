@@ -219,6 +219,8 @@ def _labelled(path: Path, sequences: Sequences, labels: np.ndarray) -> Sequences
     if labels.dtype.kind == "f":
         for row in np.flatnonzero(~(labels == np.floor(labels)) | ~np.isfinite(labels))[:1]:
             raise DataError("%s, row %d: its label is %s, expected an integer or text" % (path, row, labels[row]))
+        for row in np.flatnonzero(np.abs(labels) >= 2.0**53)[:1]:
+            raise DataError("%s, row %d: its label is %s, expected one within 2**53" % (path, row, labels[row]))
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuUS":
         raise DataError("%s: labels is %s, expected integers or text" % (path, shown(labels)))

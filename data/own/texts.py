@@ -55,6 +55,11 @@ def read_cells(path: Path) -> Cells:
             )
     if all(_is_number(cell) for cell in rows[0]):
         return Cells([str(column) for column in range(len(rows[0]))], rows, lines)
+    if any(_is_number(cell) for cell in rows[0]):
+        raise DataError(
+            "%s, line %d: holds numbers and %r, expected numbers alone, or the names of the columns"
+            % (path, lines[0], next(cell for cell in rows[0] if not _is_number(cell))[:40])
+        )
     names = [name.strip() for name in rows[0]]
     for column, name in enumerate(names):
         if name in names[:column]:
@@ -103,7 +108,7 @@ def numbers(path: Path, cells: Cells) -> np.ndarray:
         values = np.array(cells.rows, dtype=np.float64)
     except ValueError:
         values = np.array([[np.nan]])
-    if np.isfinite(values).all():
+    if np.isfinite(values).all() and not any("_" in cell for row in cells.rows for cell in row):
         return values
     return np.array(
         [
@@ -118,4 +123,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell

@@ -11,6 +11,7 @@ from data.errors import DataError
 from data.own.prepare import regressor_data
 from data.own.scaling import Scaling
 from data.own.tables import read_table
+from data.own.texts import numbers, read_cells
 
 
 def csv(path: Path, rows: int = 200) -> Path:
@@ -88,7 +89,29 @@ def test_the_scaling_knows_only_the_training_part(tmp_path: Path) -> None:
     scaling = Scaling.from_json(made.facts["scaling"], 1)
     np.testing.assert_allclose([scaling.shift[0], scaling.scale[0]], [train.mean(), train.std()])
     assert made.test is not None
-    np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(180, 192, 3), rtol=1e-6)
+    np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(180, 192), rtol=1e-6)
+    assert made.train is not None  # a stride of 3 is for the training part alone
+    np.testing.assert_allclose(scaling.undo(made.train.inputs)[:, 0, 0], np.arange(0, 132, 3), atol=1e-4)
+
+
+def test_a_value_too_far_for_float32_is_named(tmp_path: Path) -> None:
+    rows = ["%d" % row for row in range(200)]
+    rows[190] = "1e300"
+    (tmp_path / "own.csv").write_text("\n".join(["a", *rows]) + "\n")
+    with pytest.raises(DataError, match=r"row 191: column 'a' holds 1e.300, too far from the training part"):
+        regressor_data(tmp_path / "own.csv", ["a"], 7, 2, 1, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("oops,1\n2,3\n", "line 1: holds numbers and 'oops'"), ("a,b\n1_000,2\n", "line 2: column 'a' holds '1_000'")],
+)
+def test_numbers_and_text_are_told_apart(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "own.csv").write_text(text)
+    with pytest.raises(DataError) as raised:
+        cells = read_cells(tmp_path / "own.csv")
+        numbers(tmp_path / "own.csv", cells)
+    assert words in str(raised.value)
 
 
 def test_a_constant_column_is_only_shifted() -> None:

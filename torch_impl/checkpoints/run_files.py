@@ -162,10 +162,14 @@ def _load(path: Path, text: bytes) -> Checkpoint:
             raise CheckpointError(f"not a safetensors file that NumPy can hold ({error})") from None
 
 
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _body(text: bytes) -> dict[str, Any]:
     """The contents of the JSON file, verified."""
     try:
-        body = json.loads(text)
+        body = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise CheckpointError("truncated or altered: it is not valid JSON; use another checkpoint") from None
     if not isinstance(body, dict) or body.get("format") != _FORMAT:

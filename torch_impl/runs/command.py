@@ -33,7 +33,7 @@ class RunCommand(click.Command):
         allowed = [param for param in self.params if param.name in _CHANGEABLE]
         for param in self.params:
             given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-            if given and param not in allowed and param.name != "resume":
+            if given and param not in allowed and param.name not in ("resume", "force"):
                 raise click.UsageError(
                     f"{flag_of(param)} cannot be given with --resume: the run goes on as it was made; "
                     f"what may change: {', '.join(map(flag_of, allowed))}",

@@ -48,8 +48,17 @@ def _yaml(text: str) -> Any:
         import yaml
     except ImportError as error:
         raise click.ClickException("YAML needs PyYAML: pip install pyyaml; or write the file as TOML") from error
+
+    class Loader(yaml.SafeLoader):
+        """Without aliases: a few lines of them can stand for more than any memory holds."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.events.AliasEvent):
+                raise yaml.YAMLError("it has an alias; write the value out")
+            return super().compose_node(parent, index)
+
     try:
-        return {} if (found := yaml.safe_load(text)) is None else found
+        return {} if (found := yaml.load(text, Loader)) is None else found
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
 

@@ -22,10 +22,10 @@ import torch
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import write_atomically
-from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint, save_checkpoint
+from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.runs.load import CONFIG
 
-__all__ = ["BEST", "LAST", "RunFolder", "check_free", "held", "versions"]
+__all__ = ["BEST", "LAST", "RunFolder", "check_free", "check_newest", "held", "versions"]
 
 LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
@@ -37,7 +37,7 @@ _AT_MOST = 60.0
 
 
 def check_free(folder: Path) -> None:
-    """Raise CheckpointError when the folder holds a run that was not trained to its end, or that was converted."""
+    """Raise CheckpointError when the folder holds a run of any kind: a new one would replace it at its first write."""
     names = checkpoint_names(folder)
     if not names:
         return
@@ -49,6 +49,28 @@ def check_free(folder: Path) -> None:
         raise CheckpointError(f"{folder}: holds a run that `train` did not make; {hint}")
     if run.get("finished") is not True:
         raise CheckpointError(f"{folder}: holds an unfinished run; go on with it by --resume {folder}; or {hint}")
+    raise CheckpointError(f"{folder}: holds a finished run; {hint}")
+
+
+def check_newest(folder: Path, checkpoint: Checkpoint, where: str) -> None:
+    """Raise CheckpointError unless the checkpoint of a training is as far as `last`, which going on would replace."""
+    try:
+        last = load_checkpoint(folder, LAST)
+    except CheckpointError:  # it may be damaged, and this one a way out
+        return
+    here, newest = (_place(each.state) for each in (checkpoint, last))
+    if newest > here:
+        raise CheckpointError(
+            f"{where}: is at step {here[1]}, and {LAST!r} there at step {newest[1]} of training {newest[0] + 1}, which "
+            "going on from here would replace; add --force to do so, or resume a copy of the folder"
+        )
+
+
+def _place(state: Mapping[str, Any]) -> tuple[int, int]:
+    """Training and step, as far as they are told."""
+    run, step = state.get("run"), state.get("step")
+    training = run.get("training") if isinstance(run, dict) else None
+    return training if isinstance(training, int) else 0, step if isinstance(step, int) else 0
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import reprlib
 import shlex
 import time
 from typing import Any
@@ -27,6 +28,8 @@ from torch_impl.runs.sources import Resumed, plain_options
 from torch_impl.runs.trainer import RunTrainer, Snapshot, open_trainer
 
 __all__ = ["Training"]
+
+MOST_STEPS = 1 << 53  # what a float64 counts
 
 
 class Training:
@@ -89,8 +92,8 @@ class Training:
         self.progress = restored_progress(checkpoint, self.task, self.digest, where)
         run = checkpoint.state["run"]
         steps = run.get("adam_steps")
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
-            raise CheckpointError(f"{where}: adam_steps is {steps!r:.60}, expected a number of steps")
+        if not isinstance(steps, int) or isinstance(steps, bool) or not 0 <= steps <= MOST_STEPS:
+            raise CheckpointError(f"{where}: adam_steps is {reprlib.repr(steps)}, expected a number of steps")
         if self.settings.schedule.kind == "cosine" and run["iterations"] != self.task.iterations:
             raise CheckpointError(f"{where}: its cosine schedule hangs on the training's length; leave that as it was")
         return weights_of(checkpoint), slots_of(checkpoint), steps

@@ -37,7 +37,11 @@ def run_options() -> list[click.Parameter]:
             help="Go on with the unfinished run in this folder, from its checkpoint last, or from the one whose .json "
             "file is named; its options hold, and only a few can be given anew.",
         ),
-        RunOption(["--force"], is_flag=True, help="Replace a run in the folder that is unfinished or was converted."),
+        RunOption(
+            ["--force"],
+            is_flag=True,
+            help="Replace the run in the folder; with --resume, also newer checkpoints than the one named.",
+        ),
         RunOption(
             ["--checkpoint-every"],
             metavar="N",

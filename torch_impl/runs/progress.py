@@ -101,7 +101,7 @@ def restored_progress(checkpoint: Checkpoint, task: Any, data_sha256: str, where
         )
     try:
         progress = _read(run, state.get("step"), checkpoint.tensors, task)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(
             f"{where}: its account of the training does not hold together ({error!r:.120}); use another checkpoint"
         ) from None
@@ -121,7 +121,9 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
     partial = _floats(tensors["losses/partial"])
     best = run["best"] if run["best"] is None else (float(run["best"][0]), _count(run["best"][1]))
     overall = run["overall"] if run["overall"] is None else float(run["overall"])
-    stream = run["stream"] if isinstance(run["stream"], dict) else {}
+    stream = run["stream"]
+    if not isinstance(stream, dict) or not stream:
+        raise ValueError("stream")
     progress = Progress(training, _count(step), rounds, seen, partial, stream, best, overall, float(run["seconds"]))
     offset = progress.step % task.per_round
     if run["per_round"] != task.per_round or len(partial) != offset:

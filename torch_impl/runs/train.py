@@ -13,7 +13,7 @@ from data.doors.options import open_backend
 from data.doors.runs import NotFiniteError, prepare_folder
 from data.doors.training import Prepare
 from torch_impl.checkpoints.errors import CheckpointError
-from torch_impl.runs.folder import check_free, held
+from torch_impl.runs.folder import check_free, check_newest, held
 from torch_impl.runs.loop import Training
 from torch_impl.runs.processes import Processes, joined
 
@@ -45,8 +45,12 @@ def _free_folder(options: dict[str, Any], processes: Processes, stack: contextli
         try:
             prepare_folder(options["output"])
             stack.enter_context(held(options["output"]))
-            if options["resume"] is None and not options["force"]:
+            if options["force"]:
+                pass
+            elif options["resume"] is None:
                 check_free(options["output"])
+            else:
+                check_newest(options["output"], options["resume"].checkpoint, options["resume"].where)
         except (click.ClickException, CheckpointError) as error:
             problem = error
     if processes.largest(int(problem is not None)):

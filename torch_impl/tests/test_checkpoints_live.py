@@ -38,6 +38,7 @@ UPDATES = {"classifier": 5, "stacked": 1, "wrapped": 1}
 def tensorflow(*arguments: object) -> None:
     """Run a script in TensorFlow's Python."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment.pop("TF2_BEHAVIOR", None)  # set by TensorFlow 2 where this process has imported it
     environment.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
     command = [PYTHONS[0], "-W", "ignore", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)

@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import torch_impl
@@ -42,6 +44,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(*mnist(small), "--epochs", 4, "--output", folder / "mnist")
     trained(*SERIES, "--output", folder / "series")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def same_threads(home: Path) -> Iterator[None]:
+    """Whatever --threads a test asks for: the results say how many there were."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_a_run_folder_says_how_it_was_made_and_can_be_used(home: Path) -> None:
@@ -195,13 +205,29 @@ def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(sent) == 1
 
 
-def test_a_finished_run_is_replaced_and_its_further_checkpoints_go(home: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_replaced_by_force_alone_and_its_further_checkpoints_go(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(home / "series", folder)
     save_checkpoint(folder, {}, {}, "best")
-    trained(*SERIES, "--output", folder)
+    done = call(*SERIES, "--output", folder)
+    assert done.exit_code == 1 and "holds a finished run" in done.output and list(folder.glob("best*"))
+    trained(*SERIES, "--output", folder, "--force")
     assert_same_bits(home / "series", folder)
     assert not list(folder.glob("best*"))
+
+
+def test_an_older_checkpoint_replaces_a_newer_one_by_force_alone(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    trained(*SERIES, "--output", folder, "--checkpoint-every", "1")
+    (older,) = folder.glob("iteration-000100.json")
+    before = (folder / "last.json").read_bytes()
+    done = call("series", "--resume", older)
+    assert done.exit_code == 1 and "is at step 100, and 'last' there at step 250" in done.output
+    assert (folder / "last.json").read_bytes() == before
+    trained("series", "--resume", older, "--force")
+    first, second = load_checkpoint(home / "series"), load_checkpoint(folder)
+    assert second.state["step"] == 250
+    assert all(array.tobytes() == second.tensors[name].tobytes() for name, array in first.tensors.items())
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ def predict(**options: Any) -> None:
     with _failures():
         from torch_impl.using.predict import predict_file
 
+        for name in ("output", "picture"):
+            if options[name] is not None and options[name].resolve() == options["input"].resolve():
+                raise click.UsageError(f"--{name} is the file INPUT; name another")
         run = _opened(options)
         found = predict_file(run, options["input"], options["steps"], options["invert"])
         text = found.text(options["form"])
