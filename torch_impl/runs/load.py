@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from torch_impl.conversion import from_canonical
 from torch_impl.export.scaled import Scaling
 from torch_impl.models import AnyModel, Classifier, Regressor
 from torch_impl.runs.scaling import scaling_of
+from torch_impl.training import Trainer
 
 __all__ = ["CONFIG", "Run", "load_run", "read_config"]
 
@@ -57,7 +58,7 @@ class Run:
     evaluation mode. program: the name of what was trained, None where the checkpoint does not tell. step: optimizer
     steps taken, None if unknown. data: what the program says of its data, plain values. state: all of the checkpoint's.
     config: config.json's contents, empty where there is none. scaling: what was applied to the data before training,
-    None where nothing was.
+    None where nothing was. slots: the optimizer's state under TensorFlow 1's names, empty where there is none.
 
     The methods take the values of the user's own data, and scale them as the training did; a regressor that continues
     its own inputs predicts in their units again (float64 then, else the dtype of the weights).
@@ -72,6 +73,24 @@ class Run:
     state: dict[str, Any]
     config: dict[str, Any]
     scaling: Scaling | None = None
+    slots: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer:
+        """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments and powers are
+        the run's, so that its next step on a batch is the one that would have come next.
+
+        inputs [rows, steps, inputs]; targets: labels [rows], values [rows, steps, outputs] or tokens [rows, any];
+        lengths [rows] or None; arrays or tensors, values in the user's own units. Raises CheckpointError where the
+        checkpoint does not tell Adam's settings, TypeError or ValueError that names the argument.
+        """
+        weight, wanted = self.model.input_cell.weight_ih, torch.as_tensor(targets)
+        if isinstance(self.model, Regressor):
+            if self.scaling is not None and self.scaling.target_scale is not None:
+                wanted = (wanted.to("cpu", torch.float64) - self.scaling.target_shift) / self.scaling.target_scale
+            wanted = wanted.to(weight.dtype)
+        x = self._scaled(torch.as_tensor(inputs)).to(weight.device, weight.dtype)
+        settings = _adam_of(self.state, self.folder)
+        return Trainer(self.model.train(), settings, x, wanted.to(weight.device), lengths, self.slots or None)
 
     def logits(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """What the model's `forward` gives: a classifier's logits [batch, classes], a regressor's predictions [batch,
@@ -121,6 +140,23 @@ class Run:
         return predictions.astype(np.float64) * self.scaling.target_scale + self.scaling.target_shift
 
 
+class Adam(NamedTuple):
+    """As data.programs.Adam."""
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+def _adam_of(state: Mapping[str, Any], folder: Path) -> Adam:
+    found = state.get("optimizer")
+    values: list[Any] = [found.get(name) for name in Adam._fields] if isinstance(found, dict) else [None]
+    if not all(type(value) in (int, float) and 0 <= value < 1e300 for value in values):
+        raise CheckpointError(f"{folder}: its checkpoint does not tell Adam's settings; make a Trainer with your own")
+    return Adam(*map(float, values))
+
+
 def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str = "cpu") -> Run:
     """Open the run in the folder `path`, such as `convert` makes.
 
@@ -154,6 +190,7 @@ def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str
         found.state,
         config,
         scaling,
+        slots_of(found),
     )
 
 

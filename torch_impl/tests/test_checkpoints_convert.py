@@ -19,6 +19,7 @@ from torch_impl.checkpoints.convert import Settings, convert_from_tf1, convert_t
 from torch_impl.checkpoints.names import POWERS, SLOTS, WEIGHTS
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.checkpoints.tf1_bundle import Bundle, write_bundle
+from torch_impl.runs import load_run
 
 FILES = Path(__file__).parent / "files" / "tf1"
 CLASSIFIER = Settings("classifier", "tanh", learning_rate=0.01)
@@ -44,6 +45,25 @@ def loaded(folder: Path) -> tuple[Model, Adam, dict[str, np.ndarray], dict[str, 
 def test_the_run_predicts_and_goes_on_as_tensorflow_did(name: str, tmp_path: Path) -> None:
     convert_from_tf1(FILES / name, tmp_path, settings=SETTINGS[name])
     check_that_it_goes_on_as_tensorflow_did(name, FILES, tmp_path)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_opened_run_goes_on_as_tensorflow_did(name: str, tmp_path: Path) -> None:
+    convert_from_tf1(FILES / name, tmp_path, settings=SETTINGS[name])
+    run = load_run(tmp_path)
+    with np.load(FILES / f"{name}.npz", allow_pickle=False) as truth:
+        losses = truth["next/losses"]
+        trainer = run.trainer(truth["inputs"], truth["targets"])
+        found = trainer.run(np.tile(np.arange(len(truth["inputs"])), (len(losses), 1)))
+    assert_close(found, losses, 1e-6 if losses.dtype == np.float32 else 1e-13)
+
+
+def test_a_run_that_does_not_tell_adams_settings_says_so(tmp_path: Path) -> None:
+    convert_from_tf1(FILES / "classifier", tmp_path, settings=SETTINGS["classifier"])
+    run = load_run(tmp_path)
+    del run.state["optimizer"]
+    with pytest.raises(CheckpointError, match="does not tell Adam's settings"):
+        run.trainer(np.zeros((1, 2, run.model.input_cell.inputs), np.float32), np.zeros(1, np.int64))
 
 
 def check_that_it_goes_on_as_tensorflow_did(name: str, recorded: Path, run: Path) -> None:
