@@ -75,7 +75,10 @@ def convert_from_tf1(
     what was expected; nothing is written then.
     """
     settings = settings or Settings()
-    if not overwrite and "last" in checkpoint_names(folder):
+    names_there = checkpoint_names(folder)
+    if (Path(folder) / "config.json").exists() or set(names_there) - {"last"}:
+        raise CheckpointError(f"{folder}: holds a run that `train` made, which stays; name another folder")
+    if not overwrite and names_there:
         raise CheckpointError(f"{folder}: holds a run already; name another folder, or overwrite it (--force)")
     bundle = Bundle(_prefix(Path(prefix)))
     try:

@@ -58,6 +58,13 @@ def test_an_opened_run_goes_on_as_tensorflow_did(name: str, tmp_path: Path) -> N
     assert_close(found, losses, 1e-6 if losses.dtype == np.float32 else 1e-13)
 
 
+def test_a_run_that_train_made_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds a run that `train` made"):
+        convert_from_tf1(FILES / "classifier", tmp_path, settings=SETTINGS["classifier"], overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_a_run_that_does_not_tell_adams_settings_says_so(tmp_path: Path) -> None:
     convert_from_tf1(FILES / "classifier", tmp_path, settings=SETTINGS["classifier"])
     run = load_run(tmp_path)
