@@ -99,7 +99,9 @@ def regressor_command(
     )
     @count_option("--window", 100, "Rows that the network reads.")
     @count_option("--horizon", 1, "Rows that it predicts after each of them.")
-    @count_option("--stride", 1, "Rows between the starts of two windows to train on.")
+    @count_option(
+        "--stride", 1, "Rows between the starts of two windows to train on; the other parts have every window."
+    )
     @_common_options
     @seed_option("Of the initial weights and the order of the batches.")
     @output_option("runs/%s-regressor" % name)
