@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,15 @@ from torch import Tensor
 # The step itself, without the wrapper that PyTorch puts around an optimizer's own `step`: that would run hooks twice.
 _step = torch.optim.Adam.step
 _TORCH_STEP = _step.__wrapped__ if getattr(_step, "hooked", False) else _step  # type: ignore[attr-defined]
+
+
+class Settings(NamedTuple):
+    """Adam's settings as `Trainer` takes them, with TF1's defaults."""
+
+    learning_rate: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
 
 
 class Adam(torch.optim.Adam):
@@ -90,9 +99,7 @@ class Adam(torch.optim.Adam):
             for group, lr, betas, eps in kept:
                 group["lr"], group["betas"], group["eps"] = lr, betas, eps
         for group in self.param_groups:
-            group["steps"] += 1
-            for name, beta in zip(("beta1_power", "beta2_power"), group["betas"], strict=True):
-                group[name] = float(np.float32(group[name]) * np.float32(beta))
+            count_step(group)
         return loss
 
     def _align(self, group: dict[str, Any]) -> None:
@@ -117,6 +124,18 @@ class Adam(torch.optim.Adam):
             group["steps"] = _steps(group["beta2_power"], float(np.float32(group["betas"][1])))
             for p in group["params"]:
                 self.state[p] = _moments(p, group, *moments[p])
+
+
+def count_step(group: dict[str, Any]) -> None:
+    """Advance a group's count and its powers of the betas, which TF1 accumulates in float32, by one step."""
+    group["steps"] += 1
+    for name, beta in zip(("beta1_power", "beta2_power"), group["betas"], strict=True):
+        group[name] = float(np.float32(group[name]) * np.float32(beta))
+
+
+def step_size(group: Mapping[str, Any]) -> float:
+    """lr_t of a group's next step."""
+    return float(np.float32(group["lr"])) * math.sqrt(1.0 - group["beta2_power"]) / (1.0 - group["beta1_power"])
 
 
 def _power(beta: np.float32, steps: int) -> float:
@@ -149,8 +168,7 @@ def _settings(group: dict[str, Any]) -> tuple[float, tuple[float, float], float]
     """
     if isinstance(group["lr"], Tensor):
         raise TypeError("lr must be a number, got a tensor: TF1's step size is computed on the CPU")
-    lr, beta1, beta2, eps = (float(np.float32(value)) for value in (group["lr"], *group["betas"], group["eps"]))
+    beta1, beta2, eps = (float(np.float32(value)) for value in (*group["betas"], group["eps"]))
     count = group["steps"] + 1
     c1, c2 = 1.0 - beta1**count, math.sqrt(1.0 - beta2**count)
-    lr_t = lr * math.sqrt(1.0 - group["beta2_power"]) / (1.0 - group["beta1_power"])
-    return lr_t * c1 / c2, (beta1, beta2), eps / c2
+    return step_size(group) * c1 / c2, (beta1, beta2), eps / c2

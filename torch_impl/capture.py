@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torch_impl.adam import count_step, step_size
+
 __all__ = ["DeviceSteps", "capturable"]
 
 VARIABLE = "UNROLLED_CUDA_GRAPH"
@@ -59,12 +61,7 @@ class DeviceSteps:
         self.losses = like.new_zeros(CAPACITY)
         self.turn = self.rows.new_zeros(1)
         self._launch: Callable[[], Any] | None = None
-        self._held: list[int] = []
-
-    @property
-    def batch(self) -> int:
-        """Rows per batch."""
-        return self.rows.shape[1]
+        self._held: list[Any] = []
 
     def __call__(self, batches: Tensor) -> np.ndarray:
         """One step per row of batches, int64 row numbers [iterations, batch] -> losses [iterations], each before its
@@ -114,23 +111,19 @@ class DeviceSteps:
         torch._foreach_addcdiv_(self.parameters, torch._foreach_mul(first, rate), below, -1.0)
 
     def _rates(self, count: int) -> list[float]:
-        """lr_t of the next `count` steps, with powers of the betas as TF1 accumulates them, in float32."""
+        """lr_t of the next `count` steps."""
         (group,) = self.optimizer.param_groups
-        lr, beta1, beta2 = (np.float32(value) for value in (group["lr"], *group["betas"]))
-        power1, power2 = np.float32(group["beta1_power"]), np.float32(group["beta2_power"])
-        rates = []
+        ahead, rates = dict(group), []
         for _ in range(count):
-            rates.append(float(lr) * float(np.sqrt(1.0 - float(power2))) / (1.0 - float(power1)))
-            power1, power2 = power1 * beta1, power2 * beta2
+            rates.append(step_size(ahead))
+            count_step(ahead)
         return rates
 
     def _advance(self, count: int) -> None:
         """Leave the optimizer's counts as `Adam` would after that many steps."""
         (group,) = self.optimizer.param_groups
-        for name, beta in zip(("beta1_power", "beta2_power"), group["betas"], strict=True):
-            for _ in range(count):
-                group[name] = float(np.float32(group[name]) * np.float32(beta))
-        group["steps"] += count
+        for _ in range(count):
+            count_step(group)
         for p in self.parameters:
             self.optimizer.state[p]["step"] += count
             p.grad = None
@@ -147,15 +140,17 @@ class DeviceSteps:
         when a setting of the optimizer that it holds as a number has changed."""
         if not self.inputs.is_cuda:
             return lambda: self._step(moments)
-        held = [t.data_ptr() for t in (*self.parameters, *moments[0], *moments[1])]
-        (group,), matmul = self.optimizer.param_groups, torch.backends.cuda.matmul
-        held += [hash((group["betas"], group["eps"], matmul.allow_tf32, torch.backends.cudnn.allow_tf32))]
-        if self._launch is None or held != self._held:
+        if self._launch is None or self._holds(moments) != self._held:
             self._launch = self._captured(moments)
-            # Capturing may have moved the weights into one piece: cuDNN wants them so.
-            pointers = [t.data_ptr() for t in (*self.parameters, *moments[0], *moments[1])]
-            self._held = pointers + held[-1:]
+            self._held = self._holds(moments)  # now: cuDNN wants the weights in one piece, so they may have moved
         return self._launch
+
+    def _holds(self, moments: tuple[list[Tensor], list[Tensor]]) -> list[Any]:
+        """Addresses and settings that a graph captured now would hold."""
+        (group,) = self.optimizer.param_groups
+        switches = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+        addresses = [t.data_ptr() for t in (*self.parameters, *moments[0], *moments[1])]
+        return [*addresses, group["betas"], group["eps"], switches]
 
     def _captured(self, moments: tuple[list[Tensor], list[Tensor]]) -> Callable[[], Any]:
         """The graph's launch. The steps that warm up leave no trace."""

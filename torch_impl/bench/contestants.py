@@ -6,13 +6,14 @@ A contestant is called with a number of training steps, runs them, and returns n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
 from torch_impl import RNN, Classifier, Regressor, Trainer
+from torch_impl.adam import Settings
 from torch_impl.bench.worker import batches, data
 from torch_impl.bench.workloads import Workload
 from torch_impl.paths import forced_path
@@ -21,15 +22,6 @@ Contestant = Callable[[int], Any]
 NN_RNN = "nn.RNN"
 OURS = "unrolled"  # the path that the shapes choose
 BF16 = "bf16"  # the same with matrix products in bfloat16
-
-
-class Settings(NamedTuple):
-    """Adam's defaults."""
-
-    learning_rate: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
 
 
 def contestant(name: str, workload: Workload) -> Contestant:

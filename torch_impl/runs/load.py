@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torch_impl.adam import Settings
 from torch_impl.adapter import _model, backend
 from torch_impl.arrays import dtype_of
 from torch_impl.checkpoints.errors import CheckpointError
@@ -140,21 +141,12 @@ class Run:
         return predictions.astype(np.float64) * self.scaling.target_scale + self.scaling.target_shift
 
 
-class Adam(NamedTuple):
-    """As data.programs.Adam."""
-
-    learning_rate: float
-    beta1: float
-    beta2: float
-    epsilon: float
-
-
-def _adam_of(state: Mapping[str, Any], folder: Path) -> Adam:
+def _adam_of(state: Mapping[str, Any], folder: Path) -> Settings:
     found = state.get("optimizer")
-    values: list[Any] = [found.get(name) for name in Adam._fields] if isinstance(found, dict) else [None]
+    values: list[Any] = [found.get(name) for name in Settings._fields] if isinstance(found, dict) else [None]
     if not all(type(value) in (int, float) and 0 <= value < 1e300 for value in values):
         raise CheckpointError(f"{folder}: its checkpoint does not tell Adam's settings; make a Trainer with your own")
-    return Adam(*map(float, values))
+    return Settings(*map(float, values))
 
 
 def load_run(path: str | os.PathLike[str], checkpoint: str = "last", device: str = "cpu") -> Run:
