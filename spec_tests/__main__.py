@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from spec_tests.distribution import of_another_project
-
-if of_another_project():
-    sys.stderr.write("Error: %s.\n" % of_another_project())
-    sys.exit(2)
-
 import click
 
-from spec_tests.conform import conform
+from spec_tests.conformance.command import conform
 from spec_tests.study.command import compare, report
 
 

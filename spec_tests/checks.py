@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from data.programs import Cell, Model
 from spec_tests.contract import Slots, Weights
+from unrolled.programs import Cell, Model
 
 ACTIVATIONS = ("tanh", "relu")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

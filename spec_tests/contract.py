@@ -4,7 +4,7 @@ A backend is any object with the attributes and methods of `Backend`; nothing ha
 `--backend package.module:factory` calls factory(device=DEVICE), or the factory without arguments where it takes none.
 Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds,
 and no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
-dicts, and the named tuples of `data.programs`), so that a backend may live in another process, under another Python.
+dicts, and the named tuples of `unrolled.programs`), so that a backend may live in another process, under another Python.
 
 Weights have one canonical form, TensorFlow 1's names and layouts:
 
@@ -37,7 +37,7 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-from data.programs import Adam, Cell, Model
+from unrolled.programs import Adam, Cell, Model
 
 try:
     from typing import Protocol

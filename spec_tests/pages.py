@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def rendered(template: str, **given: Any) -> str:
-    """The template of that file name, filled in. Raises ImportError where Jinja2 is not installed."""
+def rendered(package: str, template: str, **given: Any) -> str:
+    """A template that lies in a package, filled in. Raises ImportError where Jinja2 is not installed."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spec_tests", "templates"),
+        loader=jinja2.PackageLoader(package, ""),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

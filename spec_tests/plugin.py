@@ -1,65 +1,20 @@
-"""The pytest plugin of the suite: its options, the header of a run, and the tables at its end.
+"""The pytest plugin of the suite: the header of a run, what is skipped or expected to fail, and the tables at its end.
 
-It is an entry point, so pytest loads it in every project beside which `unrolled` is installed: importing it imports
-nothing but the standard library and pytest, and it stays silent unless the suite itself is run or --backend is given.
-In a checkout that is not installed: `python -m pytest -p spec_tests.plugin`.
+`unrolled.pytest_plugin` loads it, and has its options.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Generator
+from typing import Any
 
 import pytest
 
-from spec_tests.distribution import of_another_project, version
+from spec_tests.distribution import version
 from spec_tests.results import PROPERTY, Results, new_record
+from unrolled.pytest_plugin import SUITE
 
-HERE = Path(__file__).resolve().parent
 SELECTION = pytest.StashKey[Any]()
 RESULTS = pytest.StashKey[Results]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Names of our own: every project beside which Unrolled is installed has them, whatever its conftest.py defines."""
-    _add_options(parser, "--unrolled-backend", "--unrolled-device", "; also as --%s, unless the project has its own")
-
-
-def _add_options(parser: pytest.Parser, backend: str, device: str, also: str = "") -> None:
-    group = parser.getgroup("unrolled", "the shared spec of recurrent networks")
-    group.addoption(
-        backend,
-        dest="unrolled_backend",
-        action="append",
-        default=None,
-        metavar="NAME",
-        help="backend to hold to the spec: torch_impl, tf_reference, oracle, one that an installed package registers, "
-        "or package.module:factory, each with @PYTHON after it where another interpreter has it (repeatable; default: "
-        "the environment variable UNROLLED_BACKENDS, names with commas between them, or else torch_impl and "
-        "tf_reference, those whose framework is installed%s)" % (also % "backend" if also else ""),
-    )
-    group.addoption(
-        device,
-        dest="unrolled_device",
-        default="cpu",
-        metavar="DEVICE",
-        help="device given to each backend: cpu, cuda, ... (default: cpu%s)" % (also % "device" if also else ""),
-    )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
-    """Take the short names, --backend and --device, once the project's conftest.py has taken what it wants."""
-    yield
-    if _is_free(parser, "--backend") and _is_free(parser, "--device"):
-        _add_options(parser, "--backend", "--device")
-
-
-def _is_free(parser: pytest.Parser, option: str) -> bool:
-    try:
-        return option in parser.parse_known_and_unknown_args([option])[1]
-    except (pytest.UsageError, SystemExit):  # known, and in want of a value
-        return False
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,32 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def selection(config: pytest.Config) -> Any:
     """The backends of this run, loaded at the first call. A wrong --backend or --device is a usage error."""
     if SELECTION not in config.stash:
-        in_the_way = of_another_project()
-        if in_the_way:
-            raise pytest.UsageError(in_the_way)
-        from spec_tests import backends
+        from spec_tests.backends import loading
 
         try:
             given = config.option.unrolled_backend or []
-            config.stash[SELECTION] = backends.selection(given, config.option.unrolled_device)
-        except backends.BackendError as error:
+            config.stash[SELECTION] = loading.selection(given, config.option.unrolled_device)
+        except loading.BackendError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SELECTION]
 
 
-def _runs_suite(config: pytest.Config) -> bool:
-    """Whether this run was asked for the suite: its folder, something in it, or the project that holds it."""
-    for argument in config.args:
-        name = argument.split("::")[0]
-        path = Path(config.invocation_params.dir, name).resolve()
-        if path in (HERE, HERE.parent) or HERE in path.parents or name.split(".")[0] == HERE.name:
-            return True
-    return False
-
-
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    if config.option.unrolled_backend is None and not _runs_suite(config):
-        return []
     chosen = selection(config)
     lines = ["spec: unrolled %s, device %s" % (version(), config.option.unrolled_device)]
     for backend in chosen.backends:
@@ -126,7 +66,7 @@ def backend_of(item: pytest.Item) -> Any:
 
 
 def _spec_items(items: list[pytest.Item]) -> list[pytest.Item]:
-    return [item for item in items if item.path.parent == HERE and backend_of(item) is not None]
+    return [item for item in items if item.path.parent == SUITE and backend_of(item) is not None]
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m deselect
@@ -145,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # Wrong in the way the suite looks for: a worker that dies or a crash is not the failure that was declared.
             wrong = (AssertionError, pytest.fail.Exception)
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=wrong))
-    files = set(HERE.glob("test_*.py"))
+    files = set(SUITE.glob("test_*.py"))
     if files == {item.path for item in spec_items} and not any("::" in argument for argument in config.args):
         config.stash[RESULTS].whole_suite = True
         _check_names(config, {getattr(item, "originalname", item.name) for item in spec_items})

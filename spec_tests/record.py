@@ -3,8 +3,8 @@
     python3.7 -m venv tf1 && tf1/bin/pip install tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'
     tf1/bin/python -m spec_tests.record            # from the root of the repository; --missing keeps what is there
 
-It puts the questions of `spec_tests.cases` and `spec_tests.sequences` to tf_reference, and writes the answers to
-data/files/recorded/*.npz. Another TensorFlow is refused, since the point of these files is where they come from.
+It puts the questions of `spec_tests.questions` to tf_reference, and writes the answers to data/recorded/*.npz. Another
+TensorFlow is refused, since the point of these files is where they come from.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from data import recorded
-from data.programs import Cell
-from spec_tests import backends, cases, makers, sequences
-from spec_tests.trajectories import mnist_epochs
+from spec_tests.backends import loading
+from spec_tests.questions import cases, decoding, makers
+from spec_tests.questions.trajectories import mnist_epochs
+from unrolled.datasets import recorded
+from unrolled.programs import Cell
 
 TENSORFLOW = "1.15.5"
 TRAINING_ITERATIONS = 60
@@ -85,18 +86,18 @@ def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
 def record_decoding(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     """Greedy decoding and teacher forcing, with what was given."""
     found = {}
-    for case in sequences.decoding_cases(dtype):
+    for case in decoding.decoding_cases(dtype):
         plain, arrays = split_arguments(case.arguments)
-        answer = sequences.decoded(getattr(backend, case.method)(**case.arguments))
+        answer = decoding.decoded(getattr(backend, case.method)(**case.arguments))
         found[case.name] = recorded.Recorded({"method": case.method, "arguments": plain}, arrays, answer)
     return found
 
 
 def record_sequences(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
-    """The first optimizer steps of the speller and the vowels, whose arguments are `sequences.sequence_training`."""
+    """The first optimizer steps of the speller and the vowels, whose arguments are `decoding.sequence_training`."""
     found = {}
     for name in ("speller", "vowels"):
-        case = sequences.sequence_training(name, dtype, TRAINING_ITERATIONS)
+        case = decoding.sequence_training(name, dtype, TRAINING_ITERATIONS)
         answer = cases.named_results(case, backend.train(**case.arguments))
         kept = {key: array for key, array in answer.items() if key == "losses"}
         question = {"method": "train", "program": name, "dtype": dtype, "iterations": TRAINING_ITERATIONS}
@@ -120,7 +121,7 @@ def main(arguments: list[str]) -> int:
     missing = "--missing" in arguments
     named = [argument for argument in arguments if argument != "--missing"]
     folder = Path(named[0]) if named else recorded.FOLDER
-    backend = backends.load("tf_reference")
+    backend = loading.load("tf_reference")
     described = backend.describe()
     if TENSORFLOW not in described.values():
         print(

@@ -15,7 +15,8 @@ import numpy as np
 
 from tf_reference import checks, training
 from tf_reference.adapter_decoding import DecodingMethods
-from tf_reference.graphs import Graph, GraphCache, in_top_k_graph, model_graph, rnn_graph, two_step_graph
+from tf_reference.graphs import in_top_k_graph, model_graph, rnn_graph, two_step_graph
+from tf_reference.sessions import Graph, GraphCache
 from tf_reference.tf1 import resolve_device, session_config, tf
 
 Arrays = Dict[str, np.ndarray]

@@ -7,7 +7,8 @@ from typing import Any, Dict
 import numpy as np
 
 from tf_reference import checks
-from tf_reference.graphs import Graph, GraphCache, decoding_graph
+from tf_reference.graphs import decoding_graph
+from tf_reference.sessions import Graph, GraphCache
 
 Arrays = Dict[str, np.ndarray]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tf_reference.cells import basic_rnn_cell
+from tf_reference.cells.basic_rnn import basic_rnn_cell
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
 

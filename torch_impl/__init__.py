@@ -16,14 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch_impl.adam import Adam
-    from torch_impl.cells import BasicRNNCell, two_step
+    from torch_impl.cells.basic_rnn import BasicRNNCell, two_step
     from torch_impl.decoding import Decoder
     from torch_impl.loading import BucketSampler, collate_packed
-    from torch_impl.models import Classifier, Regressor, Speller, cross_entropy, in_top_k, mean_square
+    from torch_impl.losses import cross_entropy, in_top_k, mean_square
+    from torch_impl.models import Classifier, Regressor, Speller
     from torch_impl.runs import Run, load_run
-    from torch_impl.training import Trainer
-    from torch_impl.unrolling import RNN, dynamic_rnn, static_rnn
+    from torch_impl.training.adam import Adam
+    from torch_impl.training.trainer import Trainer
+    from torch_impl.unrolling.dynamic import dynamic_rnn
+    from torch_impl.unrolling.module import RNN
+    from torch_impl.unrolling.static import static_rnn
 
 __all__ = [
     "RNN",
@@ -48,14 +51,17 @@ __all__ = [
 
 # Where each name lives. They are imported on first use, so that the command line's --help need not wait for PyTorch.
 _MODULES = {
-    "adam": ("Adam",),
-    "cells": ("BasicRNNCell", "two_step"),
+    "cells.basic_rnn": ("BasicRNNCell", "two_step"),
     "decoding": ("Decoder",),
     "loading": ("BucketSampler", "collate_packed"),
-    "models": ("Classifier", "Regressor", "Speller", "cross_entropy", "in_top_k", "mean_square"),
+    "losses": ("cross_entropy", "in_top_k", "mean_square"),
+    "models": ("Classifier", "Regressor", "Speller"),
     "runs": ("Run", "load_run"),
-    "training": ("Trainer",),
-    "unrolling": ("RNN", "dynamic_rnn", "static_rnn"),
+    "training.adam": ("Adam",),
+    "training.trainer": ("Trainer",),
+    "unrolling.dynamic": ("dynamic_rnn",),
+    "unrolling.module": ("RNN",),
+    "unrolling.static": ("static_rnn",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from torch_impl.bench.command import bench
-from torch_impl.checkpoints.command import convert
 from torch_impl.datasets import DATASETS, DatasetError, fetch
 from torch_impl.runs.command import with_run_options
+from torch_impl.tf1.command import convert
 from torch_impl.using.command import evaluate, export, predict, with_default
 
 
@@ -54,41 +52,13 @@ def _train(name: str, backend: Any, options: dict[str, Any], prepare: Any) -> No
     train_run(name, backend, options, prepare)
 
 
-_HINT = (
-    "run from another folder, or take it off Python's path (from Python 3.11 on, python -P leaves the current "
-    "folder out)"
-)
-
-
-def check_data() -> None:
-    """Exit with status 2 and one sentence unless the package `data` is Unrolled's own: the name is a common one."""
-    problem = ""
-    try:
-        import data
-    except Exception as error:  # whatever another project's package does when it is imported out of place
-        spec = importlib.util.find_spec("data")
-        if spec is None:
-            problem = "Unrolled's package `data` is not installed; install unrolled again"
-        else:
-            place = spec.origin or ", ".join(spec.submodule_search_locations or [])
-            problem = f"the package `data` at {place} cannot be imported ({type(error).__name__}: {error}); {_HINT}"
-    else:
-        if getattr(data, "DISTRIBUTION", None) != "unrolled":
-            place = getattr(data, "__file__", None) or ", ".join(map(str, getattr(data, "__path__", [])))
-            problem = f"another package named `data`, at {place}, hides Unrolled's own; {_HINT}"
-    if problem:
-        print(f"Error: {problem}.", file=sys.stderr)
-        sys.exit(2)
-
-
 def main() -> None:
-    check_data()
     make_group()(prog_name="python -m torch_impl")
 
 
 def make_group() -> click.Group:
     """All commands."""
-    from data.doors import command_line
+    from unrolled.command_line import command_line
 
     group = command_line("torch_impl", "Recurrent networks in PyTorch: the chapter's programs.", _backend, _train)
     train = group.commands["train"]

@@ -22,11 +22,13 @@ from torch.nn.utils import skip_init
 
 from torch_impl.adapter_decoding import DecodingMethods
 from torch_impl.arrays import dtype_of, floats, floats_like, integers, optional_lengths, to_numpy
-from torch_impl.cells import BasicRNNCell, two_step
-from torch_impl.models import AnyModel, Classifier, Regressor, Speller, in_top_k
-from torch_impl.paths import wanted_path
-from torch_impl.training import Trainer
-from torch_impl.unrolling import dynamic_rnn, static_rnn
+from torch_impl.cells.basic_rnn import BasicRNNCell, two_step
+from torch_impl.losses import in_top_k
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.training.trainer import Trainer
+from torch_impl.unrolling.dynamic import dynamic_rnn
+from torch_impl.unrolling.paths import wanted_path
+from torch_impl.unrolling.static import static_rnn
 
 Arrays = dict[str, np.ndarray]
 START = END = 0  # of the contract's spellers

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
-from torch_impl.cells import Dense
+from torch_impl.cells.dense import Dense
 from torch_impl.checks import INTEGER_DTYPES, check_size, check_tensor, shown
 from torch_impl.conversion import CELL, DENSE, EMBEDDING, Canonical, prefixed
-from torch_impl.unrolling import RNN
+from torch_impl.unrolling.module import RNN
 
 
 class Decoded(NamedTuple):

@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from data.programs import Adam, Cell, Model
 from spec_tests import checks
 from spec_tests.contract import CAPABILITIES, Slots, Weights
 from spec_tests.examples import jax_rnn
+from unrolled.programs import Adam, Cell, Model
 
 
 def full_lengths(inputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:

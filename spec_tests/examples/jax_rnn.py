@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from data.programs import END, START, Adam, Cell, Model
 from spec_tests.contract import Slots, Weights
+from unrolled.programs import END, START, Adam, Cell, Model
 
 Array = Any  # a JAX array, or a NumPy array on its way in
 # Not jnp.maximum(z, 0): its slope at 0 is a half, TF1's is 0, and so is that of jax.nn.relu.

@@ -14,9 +14,9 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from data.programs import MNIST, Model
-from spec_tests import makers
+from spec_tests.questions import makers
 from spec_tests.study.store import Found
+from unrolled.programs import MNIST, Model
 
 MARGIN = 0.005  # of accuracy: 0.5 percentage points
 LEVEL = 0.05  # of each one-sided test; the interval that goes with them is 90%

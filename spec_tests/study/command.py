@@ -10,11 +10,11 @@ from typing import Any, Iterator, Sequence
 
 import click
 
-from data.doors import options
-from data.errors import DataError
-from spec_tests.backends import BackendError
-from spec_tests.process import WorkerError
+from spec_tests.backends.loading import BackendError
+from spec_tests.backends.process import WorkerError
 from spec_tests.study.profiles import PROFILES, Profile
+from unrolled.command_line import options
+from unrolled.errors import DataError
 
 NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
 INTERRUPTED = "Interrupted; what is finished is kept, and the same command goes on from there."
@@ -144,10 +144,10 @@ def _study(
     output: Path,
     fresh: bool,
 ) -> dict[str, Any]:
-    from spec_tests.study import report as pages
     from spec_tests.study import results as files
     from spec_tests.study.display import Progress
     from spec_tests.study.executors import LocalExecutor, RayExecutor
+    from spec_tests.study.showing import report as pages
     from spec_tests.study.store import Store
     from spec_tests.study.workers import shares
 
@@ -173,9 +173,9 @@ def _study(
 
 def _tell(results: dict[str, Any], output: Path) -> None:
     from spec_tests.study import results as files
-    from spec_tests.study import table
+    from spec_tests.study.showing import terminal_table
 
-    click.echo(table.text(files.numbers(results)))
+    click.echo(terminal_table.text(files.numbers(results)))
     click.echo()
     for sentence in results["findings"]:
         click.echo(sentence)
@@ -212,8 +212,8 @@ def report(places: tuple[Path, ...], output: Path | None) -> None:
     RESULTS is a results.json, or the folder that holds one.
     """
     _check_extra()
-    from spec_tests.study import report as pages
     from spec_tests.study import results as files
+    from spec_tests.study.showing import report as pages
 
     first = places[0] if places[0].is_dir() else places[0].parent
     folder = output or first

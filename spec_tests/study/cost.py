@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from spec_tests.study.cells import Cell, timed_programs
+from spec_tests.study.pieces import Cell, timed_programs
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found
 from spec_tests.study.workers import Host, Worker, WorkerError, open_worker

@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
-from spec_tests.study.cells import Cell
+from spec_tests.study.pieces import Cell
 from spec_tests.study.store import Found
 from spec_tests.study.workers import Host, Worker, WorkerError, ask, on_cpus, open_worker, shares, threads_of
 

@@ -12,9 +12,9 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from data import recorded
 from spec_tests.study.parity import error_of
 from spec_tests.study.store import Found
+from unrolled.datasets import recorded
 
 # The drift of a backend against itself, one unit in the last place apart at the start, is what rounding makes of a run;
 # FACTORS are how many times as far two backends may part. The ratio was measured with PyTorch, TensorFlow 2.21 and the

@@ -9,12 +9,12 @@ from typing import Any, Iterable, Mapping
 
 import numpy as np
 
-from data import recorded
-from spec_tests import cases
-from spec_tests.study.cells import JUDGE_LABEL
-from spec_tests.study.questions import BEHAVIOURS, behaviour_of, recorded_name
+from spec_tests.questions import cases
+from spec_tests.questions.behaviours import BEHAVIOURS, behaviour_of, recorded_name
+from spec_tests.study.pieces import JUDGE_LABEL
 from spec_tests.study.store import Found
 from spec_tests.tolerances import LIMITS
+from unrolled.datasets import recorded
 
 Answers = Mapping[str, np.ndarray]  # "<question>|<tensor>" -> array
 

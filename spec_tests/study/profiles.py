@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from data.programs import MNIST_ITERATIONS_PER_EPOCH as EPOCH
-from data.programs import SERIES
+from unrolled.programs import MNIST_ITERATIONS_PER_EPOCH as EPOCH
+from unrolled.programs import SERIES
 
 
 class Profile(NamedTuple):
@@ -30,7 +30,7 @@ class Profile(NamedTuple):
     timed_steps: int = 20
 
     def lockstep_steps(self, program: str, dtype: str) -> int:
-        """program: one of `spec_tests.makers.TRAINING`."""
+        """program: one of `spec_tests.questions.makers.TRAINING`."""
         return getattr(self, "lockstep_%s_%s" % (program.split("-")[0], dtype))
 
     def resized(self, epochs: int | None, iterations: int | None, seeds: int | None, rounds: int | None) -> Profile:

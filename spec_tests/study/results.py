@@ -11,14 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
-from data.doors.runs import write_atomically
-from data.errors import DataError
 from spec_tests.study import accuracy, cost, findings, lockstep, parity, series
-from spec_tests.study.cells import JUDGE, JUDGE_LABEL, Cell, planned
 from spec_tests.study.executors import Executor, reason_of
+from spec_tests.study.pieces import JUDGE, JUDGE_LABEL, Cell, planned
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
 from spec_tests.study.workers import Host, WorkerError, ask, on_cpus, shares, survey, threads_of
+from unrolled.errors import DataError
+from unrolled.writing import write_atomically
 
 SCHEMA = "unrolled.study/1"
 FILE = "results.json"

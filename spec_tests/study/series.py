@@ -6,9 +6,9 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from data import series
 from spec_tests.study.lockstep import curve
 from spec_tests.study.store import Found
+from unrolled.datasets import series
 
 
 def summarize(runs: Mapping[str, Mapping[str, Found]]) -> dict[str, Any]:

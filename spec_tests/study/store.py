@@ -15,8 +15,8 @@ from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
-from data.doors.runs import write_atomically
-from data.errors import DataError
+from unrolled.errors import DataError
+from unrolled.writing import write_atomically
 
 SCHEMA = "unrolled.cell/1"
 INDEX = "index"

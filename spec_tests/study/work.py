@@ -17,15 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from data import mnist, series
-from data.batches import BatchStream
-from data.programs import MNIST, Model
-from spec_tests import cases, makers
-from spec_tests.study import questions
-from spec_tests.trajectories import MNIST_CHUNK, SERIES_CHUNK, accuracy
+from spec_tests.questions import behaviours, cases, makers
+from spec_tests.questions.trajectories import MNIST_CHUNK, SERIES_CHUNK, accuracy
+from unrolled.datasets import mnist, series
+from unrolled.datasets.batches import BatchStream
+from unrolled.programs import MNIST, Model
 
 Task = Any
-SOURCES = ("data", "spec_tests")
+SOURCES = ("unrolled", "spec_tests")
 SETTINGS = ("UNROLLED_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE")  # change numbers
 SOURCE_FILES = 2000  # of a backend's own package that count for its fingerprint
 
@@ -84,11 +83,11 @@ def parity(backend: Any, dtype: str, widened: list[str] | None = None) -> Task:
     An answer that raises is among the values' "failed": question -> reason.
     """
     arrays, failed = {}, {}
-    asked = questions.offered(backend.capabilities, dtype) if widened is None else widened
-    for case in questions.questions(dtype, asked):
-        given = questions.widened(case.arguments) if widened is not None else case.arguments
+    asked = behaviours.offered(backend.capabilities, dtype) if widened is None else widened
+    for case in behaviours.questions(dtype, asked):
+        given = behaviours.widened(case.arguments) if widened is not None else case.arguments
         try:
-            answer = questions.named_answer(case, getattr(backend, case.method)(**given))
+            answer = behaviours.named_answer(case, getattr(backend, case.method)(**given))
         except Exception as error:
             failed[case.name] = "%s: %s" % (type(error).__name__, error)
             continue

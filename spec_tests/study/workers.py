@@ -9,16 +9,16 @@ import sys
 import time
 from typing import Any, Iterator, NamedTuple, Sequence
 
-from spec_tests import backends, remote
-from spec_tests.process import WorkerError
-from spec_tests.study.cells import JUDGE
+from spec_tests.backends import loading, remote
+from spec_tests.backends.process import WorkerError
+from spec_tests.study.pieces import JUDGE
 from spec_tests.study.store import Found
 
 __all__ = ["Host", "Worker", "WorkerError", "open_worker", "survey", "threads_of"]
 
 # What the numerical libraries read when they are loaded; TensorFlow takes the CPUs that the process may use.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-METHODS = tuple(dict.fromkeys(method for several in backends.METHODS.values() for method in several))
+METHODS = tuple(dict.fromkeys(method for several in loading.METHODS.values() for method in several))
 
 
 class Host(NamedTuple):
@@ -38,7 +38,7 @@ class Worker(remote.RemoteBackend):
 
     def __init__(self, name: str, device: str, limit_s: float) -> None:
         served, _, python = name.partition("@")
-        package = backends.SHIPPED[served].path.partition(".")[0] if served in backends.SHIPPED else None
+        package = loading.SHIPPED[served].path.partition(".")[0] if served in loading.SHIPPED else None
         started = time.perf_counter()
         super().__init__(served, python or sys.executable, device, METHODS, package, limit_s)
         self.start_s = time.perf_counter() - started
@@ -110,12 +110,12 @@ def threads_of(count: int) -> Iterator[None]:
 
 def _names(given: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The backends to study, and the defaults left out with the reason."""
-    names, _ = backends.asked_for(given)
+    names, _ = loading.asked_for(given)
     if names:
-        backends.check_names(names)
+        loading.check_names(names)
         return list(dict.fromkeys(names)), {}
-    defaults = [name for name in backends.SHIPPED if backends.SHIPPED[name].default]
-    left_out = {name: backends.missing(name) for name in defaults if backends.missing(name)}
+    defaults = [name for name in loading.SHIPPED if loading.SHIPPED[name].default]
+    left_out = {name: loading.missing(name) for name in defaults if loading.missing(name)}
     return [name for name in defaults if name not in left_out], left_out
 
 
@@ -130,13 +130,13 @@ def survey(given: Sequence[str], device: str, limit_s: float) -> tuple[list[Host
     for name in names:
         try:
             hosts.append(ask(name, device, limit_s))
-        except (WorkerError, backends.BackendError) as error:
-            if name not in backends.SHIPPED or given or device == "cpu":
-                raise backends.BackendError("backend %r cannot be studied: %s" % (name, error)) from error
+        except (WorkerError, loading.BackendError) as error:
+            if name not in loading.SHIPPED or given or device == "cpu":
+                raise loading.BackendError("backend %r cannot be studied: %s" % (name, error)) from error
             left_out[name] = str(error)
     if not hosts:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
-        raise backends.BackendError("no backend to study%s: name one with --backend" % reasons)
+        raise loading.BackendError("no backend to study%s: name one with --backend" % reasons)
     labels = [host.label for host in hosts]
     hosts = [host if labels.count(host.label) == 1 else host._replace(label=host.name) for host in hosts]
     return hosts, left_out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests.process import WorkerError
+from spec_tests.backends.process import WorkerError
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVED = "spec_tests.tests.served:backend@"
@@ -50,7 +50,7 @@ def run(folder, *arguments, path=(), command=("-m", "pytest"), **environment):
     search = os.pathsep.join([str(ROOT), *map(str, path)])
     environment = {**os.environ, "PYTHONPATH": search, "COLUMNS": "200", **environment}
     environment.pop("PYTEST_ADDOPTS", None)
-    options = ["-p", "spec_tests.plugin", "-p", "no:cacheprovider", *arguments]
+    options = ["-p", "unrolled.pytest_plugin", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         [sys.executable, *command, *options], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )

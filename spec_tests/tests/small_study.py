@@ -7,15 +7,16 @@ import types
 import numpy as np
 import pytest
 
-from data.mnist import LabelledImages
-from data.programs import MNIST
-from data.series import training_pair
-from spec_tests import backends, cases, makers
-from spec_tests.oracle_backend import OracleBackend
-from spec_tests.study import questions, results, work
+from spec_tests.backends import loading
+from spec_tests.oracle.backend import OracleBackend
+from spec_tests.questions import behaviours, cases, makers
+from spec_tests.study import results, work
 from spec_tests.study.executors import Finished, reason_of
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
+from unrolled.datasets.mnist import LabelledImages
+from unrolled.datasets.series import training_pair
+from unrolled.programs import MNIST
 
 HERE = __name__
 NAMES = ("oracle", HERE + ":Other")
@@ -104,7 +105,7 @@ def run(plan, folder, executor, study=None):
     with pytest.MonkeyPatch.context() as patch:
         some = shorten(patch)
         patch.setattr(cases, "program_rows", lambda program, dtype: rows(some, program, dtype))
-        patch.setattr(questions, "TRAINING_STEPS", 2)
+        patch.setattr(behaviours, "TRAINING_STEPS", 2)
         return results.run(study or STUDY, plan, Store(folder), executor, Silent())
 
 
@@ -121,7 +122,7 @@ class InProcess:
             self.ran.append(cell.title)
             started(cell)
             try:
-                backend = backends.load(hosts[cell.backend].name)
+                backend = loading.load(hosts[cell.backend].name)
                 answer = work.run(backend, cell.task, cell.asked())
                 yield Finished(cell, Found(answer["values"], answer["arrays"]))
             except RuntimeError as error:

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from spec_tests import backends
+from spec_tests.backends import loading
 from spec_tests.contract import CAPABILITIES
-from spec_tests.oracle_backend import OracleBackend
+from spec_tests.oracle.backend import OracleBackend
 
 
 class NoDevice(OracleBackend):
@@ -43,7 +43,7 @@ not_callable = 3
 
 
 def test_a_shipped_name_and_a_path_give_the_same_backend():
-    by_name, by_path = backends.load("oracle"), backends.load("spec_tests.oracle:backend")
+    by_name, by_path = loading.load("oracle"), loading.load("spec_tests.oracle.backend:backend")
     assert by_name.name == by_path.name == "oracle"
     assert by_name.describe()["version"] == np.__version__
 
@@ -52,10 +52,10 @@ def test_a_shipped_name_and_a_path_give_the_same_backend():
     ("name", "reason"),
     [
         ("no_such_backend", "expected one of torch_impl, tf_reference, oracle, or package.module:factory"),
-        ("spec_tests.oracle", "expected one of"),
+        ("spec_tests.oracle.models", "expected one of"),
         (":backend", "expected one of"),
         ("no_such_package.adapter:backend", "No module named 'no_such_package'"),
-        ("spec_tests.oracle:no_such_factory", "no callable 'no_such_factory'"),
+        ("spec_tests.oracle.backend:no_such_factory", "no callable 'no_such_factory'"),
         (HERE + ":not_callable", "no callable"),
         (HERE + ":Unknown", "telepathy"),
         (HERE + ":Nothing", "no capability"),
@@ -65,65 +65,65 @@ def test_a_shipped_name_and_a_path_give_the_same_backend():
     ],
 )
 def test_a_backend_that_cannot_be_used_is_an_error_with_the_reason(name, reason):
-    with pytest.raises(backends.BackendError) as raised:
-        backends.load(name)
+    with pytest.raises(loading.BackendError) as raised:
+        loading.load(name)
     assert reason in str(raised.value)
 
 
 def test_a_device_that_the_backend_does_not_take_is_an_error():
-    assert backends.load(HERE + ":NoDevice").name == "no device"
-    with pytest.raises(backends.BackendError, match="takes no device"):
-        backends.load(HERE + ":NoDevice", "cuda")
-    with pytest.raises(backends.BackendError, match="the oracle is NumPy"):
-        backends.load("oracle", "cuda")
+    assert loading.load(HERE + ":NoDevice").name == "no device"
+    with pytest.raises(loading.BackendError, match="takes no device"):
+        loading.load(HERE + ":NoDevice", "cuda")
+    with pytest.raises(loading.BackendError, match="the oracle is NumPy"):
+        loading.load("oracle", "cuda")
 
 
 def test_selecting_twice_the_same_is_once_and_two_of_one_name_are_an_error():
-    assert [backend.name for backend in backends.select(["oracle", "oracle"]).backends] == ["oracle"]
-    with pytest.raises(backends.BackendError, match="several backends call themselves oracle"):
-        backends.select(["oracle", "spec_tests.oracle:backend"])
+    assert [backend.name for backend in loading.select(["oracle", "oracle"]).backends] == ["oracle"]
+    with pytest.raises(loading.BackendError, match="several backends call themselves oracle"):
+        loading.select(["oracle", "spec_tests.oracle.backend:backend"])
 
 
 @pytest.mark.parametrize("names", [[""], ["oracle", ""]])
 def test_an_empty_name_is_an_error_also_beside_others(names):
-    with pytest.raises(backends.BackendError, match="an empty name among"):
-        backends.select(names)
+    with pytest.raises(loading.BackendError, match="an empty name among"):
+        loading.select(names)
 
 
 def _ships(monkeypatch, **needs):
-    shipped = {name: backends.Shipped("spec_tests.oracle:backend", need, True) for name, need in needs.items()}
-    monkeypatch.setattr(backends, "SHIPPED", shipped)
+    shipped = {name: loading.Shipped("spec_tests.oracle.backend:backend", need, True) for name, need in needs.items()}
+    monkeypatch.setattr(loading, "SHIPPED", shipped)
 
 
 def test_a_default_without_its_framework_is_left_out_with_the_reason(monkeypatch):
     _ships(monkeypatch, here={}, away={"no_such_framework": "its-package"})
-    chosen = backends.select([])
+    chosen = loading.select([])
     assert len(chosen.backends) == 1
     assert chosen.left_out == {"away": "its-package not installed"}
 
 
 def test_no_framework_at_all_is_an_error_that_says_what_is_missing(monkeypatch):
     _ships(monkeypatch, away={"no_such_framework": "its-package"})
-    with pytest.raises(backends.BackendError, match="no backend to test; away: its-package not installed"):
-        backends.select([])
+    with pytest.raises(loading.BackendError, match="no backend to test; away: its-package not installed"):
+        loading.select([])
 
 
 def test_a_default_that_is_broken_is_an_error_not_left_out(monkeypatch):
-    monkeypatch.setattr(backends, "SHIPPED", {"broken": backends.Shipped(HERE + ":Explodes", {}, True)})
-    with pytest.raises(backends.BackendError, match="out of paper"):
-        backends.select([])
+    monkeypatch.setattr(loading, "SHIPPED", {"broken": loading.Shipped(HERE + ":Explodes", {}, True)})
+    with pytest.raises(loading.BackendError, match="out of paper"):
+        loading.select([])
 
 
 def test_a_default_for_the_cpu_alone_is_left_out_on_another_device(monkeypatch):
     monkeypatch.setattr(
-        backends,
+        loading,
         "SHIPPED",
         {
-            "anywhere": backends.Shipped(HERE + ":Anywhere", {}, True),
-            "here": backends.Shipped("spec_tests.oracle:backend", {}, True),
+            "anywhere": loading.Shipped(HERE + ":Anywhere", {}, True),
+            "here": loading.Shipped("spec_tests.oracle.backend:backend", {}, True),
         },
     )
-    chosen = backends.select([], "cuda")
+    chosen = loading.select([], "cuda")
     assert [backend.name for backend in chosen.backends] == ["anywhere"]
     assert "the oracle is NumPy" in chosen.left_out["here"]
 
@@ -138,4 +138,4 @@ class Anywhere(OracleBackend):
 def test_every_capability_is_a_method_or_an_argument():
     """A capability with a method of its own must be in METHODS, or declaring it would promise nothing."""
     arguments = {"lengths", "initial_state", "tanh", "relu", "float32", "float64"}
-    assert set(backends.METHODS) | arguments == set(CAPABILITIES)
+    assert set(loading.METHODS) | arguments == set(CAPABILITIES)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests import matrix, matrix_report
-from spec_tests.backends import Selection
-from spec_tests.matrix import Verdict
-from spec_tests.oracle_backend import OracleBackend
+from spec_tests.backends.loading import Selection
+from spec_tests.conformance import matrix, report
+from spec_tests.conformance.matrix import Verdict
+from spec_tests.oracle.backend import OracleBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 MINE = """
-from spec_tests.oracle_backend import OracleBackend
+from spec_tests.oracle.backend import OracleBackend
 
 class Mine(OracleBackend):
     name = "mine"
@@ -58,7 +58,7 @@ def elsewhere(tmp_path_factory):
 def ran(elsewhere):
     """One run with a right backend, one that misses ties, one that offers a part, and one with a known failure."""
     pytest.importorskip("jinja2", reason="Jinja2 is not installed (the extra `report`)")
-    names = ["oracle", "spec_tests.faults:ties_missed", "mine:Mine", "mine:Known"]
+    names = ["oracle", "spec_tests.oracle.faults:ties_missed", "mine:Mine", "mine:Known"]
     arguments = [argument for name in names for argument in ("--backend", name)]
     arguments += ["-k", "a_tie_is_a_hit or classes_tied or chapter_batch"]
     arguments += ["--json", "m.json", "--markdown", "m.md", "--html", "m.html"]
@@ -193,7 +193,7 @@ def test_the_gravest_outcome_decides_and_an_infinite_error_is_written():
     ]
     found = matrix.matrix(Selection([a_backend("a"), a_backend("b")], {}), verdicts, {"cell": "the cell"})
     (row,) = found["behaviours"]
-    assert [matrix_report.verdict(row["cells"][name]["counts"]) for name in "ab"] == ["failed", "known failure"]
+    assert [report.verdict(row["cells"][name]["counts"]) for name in "ab"] == ["failed", "known failure"]
     assert row["cells"]["a"]["largest"] == {
         "quantity": "outputs", "dtype": "float32", "error": "infinite", "limit": 1e-6
     }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests import faults
+from spec_tests.oracle import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def caught(tmp_path_factory):
     """By backend, the names of the tests that failed."""
     folder = tmp_path_factory.mktemp("faults")
-    names = ["oracle", *("spec_tests.faults:" + name for name in faults.FAULTS)]
+    names = ["oracle", *("spec_tests.oracle.faults:" + name for name in faults.FAULTS)]
     tests = sorted({test for fault in faults.FAULTS.values() for test in fault.tests})
     # The oracle is held to all of them, each fault to its own.
     wanted = ["oracle and (%s)" % " or ".join(tests)]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from spec_tests import makers, oracle
+from spec_tests import oracle
 from spec_tests.contract import Adam, Cell
-from spec_tests.makers import LENGTHS, STEPS
+from spec_tests.questions import makers
+from spec_tests.questions.makers import LENGTHS, STEPS
 
 STEP = 1e-6  # of a central difference: its error is about STEP^2, and a rounding of 1e-16 / STEP
 

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from data.programs import END as SPELLER_END
-from spec_tests import makers, oracle, sequences
-from spec_tests.sequences import END, SEEDS
+from spec_tests import oracle
+from spec_tests.questions import decoding, makers
+from spec_tests.questions.decoding import END, SEEDS
 from spec_tests.tests.test_oracle import central_differences
+from unrolled.programs import END as SPELLER_END
 
 
 @pytest.mark.parametrize(("form", "activation"), list(SEEDS))
 def test_taught_gradients_are_the_derivative_of_the_loss(form, activation):
-    case = sequences.decoding("float64", activation, form)
+    case = decoding.decoding("float64", activation, form)
     _, found = oracle.decode_gradients(*case.taught())
     given = dict(case.weights, initial_state=case.initial_state)
     assert set(found) == set(given)
@@ -22,7 +23,7 @@ def test_taught_gradients_are_the_derivative_of_the_loss(form, activation):
 
 @pytest.mark.parametrize("lengths", [None, makers.LENGTHS["unsorted"]], ids=["full", "unsorted"])
 def test_gradients_of_a_speller_are_the_derivative_of_its_loss(lengths):
-    case = sequences.spelling_case("float64")
+    case = decoding.spelling_case("float64")
     value, found = oracle.loss_gradients(*case, lengths)
     assert value == oracle.loss(*case, lengths)
     for name, array in case.weights.items():
@@ -33,7 +34,7 @@ def test_gradients_of_a_speller_are_the_derivative_of_its_loss(lengths):
 @pytest.mark.parametrize(("form", "activation"), list(SEEDS))
 def test_the_cases_can_see(form, activation):
     """Rows end at three or more different steps, one at its first, one never; no two logits are within a rounding."""
-    case = sequences.decoding("float64", activation, form)
+    case = decoding.decoding("float64", activation, form)
     _, lengths, finished, outputs, _ = oracle.decode(*case.greedy())
     assert len(set(lengths)) >= 3 and lengths.min() == 1 and not finished.all()
     logits = np.sort(outputs @ case.weights["dense/kernel"] + case.weights["dense/bias"], axis=2)
@@ -46,7 +47,7 @@ def test_the_cases_can_see(form, activation):
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("lengths", [None, *makers.LENGTHS.values()][:3], ids=["full", "mixed", "unsorted"])
 def test_the_spelled_words_differ_in_letters_and_length(activation, lengths):
-    case = sequences.spelling_case("float64", activation)
+    case = decoding.spelling_case("float64", activation)
     tokens, logits = oracle.spell(case.model, case.weights, case.inputs, lengths)
     ends = oracle.token_lengths(tokens, SPELLER_END)
     assert len({tuple(row) for row in tokens.tolist()}) >= 3 and len(set(ends)) >= 2
@@ -64,7 +65,7 @@ def test_token_lengths_by_hand():
 
 def test_a_worked_example_of_the_taught_loss():
     """Two rows of 1 and 2 valid steps, all logits equal: every step costs log(3)."""
-    case = sequences.countdown("float64", [1, 2], 0, 0, 4, vocabulary=3)
+    case = decoding.countdown("float64", [1, 2], 0, 0, 4, vocabulary=3)
     weights = dict(case.weights, **{"dense/kernel": np.zeros((5, 3))})
     tokens = np.array([[0, 1], [1, 0]])
     loss, gradients = oracle.decode_gradients(case.cell, weights, case.initial_state, 0, 0, tokens)

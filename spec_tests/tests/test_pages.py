@@ -65,7 +65,7 @@ def test_the_numpy_backend_of_the_readme_passes_what_it_declares(tmp_path):
 def test_the_backend_of_the_page_fails_as_told_and_passes_when_mended(tmp_path):
     first, mended = python_blocks("spec_tests/NEW_BACKEND.md")
     (tmp_path / "mine.py").write_text(first)
-    arguments = ("--pyargs", "spec_tests.test_in_top_k", "--backend", "mine:Mine")
+    arguments = ("--pyargs", "spec_tests.suite.test_in_top_k", "--backend", "mine:Mine")
     status, output = suite(tmp_path, *arguments)
     assert status == 1 and "found a miss, expected a hit" in output, output
     (tmp_path / "mine.py").write_text(first[: first.index("    def in_top_k")] + mended)

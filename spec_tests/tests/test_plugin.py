@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOP_K = str(ROOT / "spec_tests" / "test_in_top_k.py")
-TWO_STEP = str(ROOT / "spec_tests" / "test_two_step.py")
+TOP_K = str(ROOT / "spec_tests" / "suite" / "test_in_top_k.py")
+TWO_STEP = str(ROOT / "spec_tests" / "suite" / "test_two_step.py")
 BACKENDS = """
 import numpy as np
-from spec_tests.oracle_backend import OracleBackend
+from spec_tests.oracle.backend import OracleBackend
 
 class Partial(OracleBackend):
     name = "partial"
@@ -60,7 +60,7 @@ def run(tmp_path):
     """run(*arguments): pytest in an empty folder beside a module `mine` of backends."""
     (tmp_path / "mine.py").write_text(BACKENDS)
 
-    def run(*arguments, plugin=("-p", "spec_tests.plugin")):
+    def run(*arguments, plugin=("-p", "unrolled.pytest_plugin")):
         command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *arguments]
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]), COLUMNS="200")
         environment.pop("PYTEST_ADDOPTS", None)
@@ -97,7 +97,7 @@ def test_header_and_summary_say_what_was_tested(run):
 
 
 def test_the_suite_is_found_as_a_package_from_any_folder(run):
-    result = run("--pyargs", "spec_tests.test_in_top_k", "--backend", "mine:Partial")
+    result = run("--pyargs", "spec_tests.suite.test_in_top_k", "--backend", "mine:Partial")
     assert result.status == pytest.ExitCode.OK
     assert "spec: backend partial" in result.output
 
@@ -155,9 +155,9 @@ def test_every_backend_has_the_same_test_names(run):
 
 
 def test_the_suite_without_its_plugin_says_what_to_do(run):
-    result = run(TOP_K, plugin=("-p", "no:spec_tests.plugin"))
+    result = run(TOP_K, plugin=("-p", "no:unrolled"))
     assert result.status == pytest.ExitCode.USAGE_ERROR
-    assert "python -m pytest -p spec_tests.plugin" in result.output
+    assert "python -m pytest -p unrolled.pytest_plugin" in result.output
 
 
 def test_the_plugin_is_silent_in_other_projects(run, tmp_path):

@@ -11,10 +11,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from data.programs import MNIST, Adam, Cell
-from spec_tests import backends, oracle, wire
-from spec_tests.process import WorkerError
+from spec_tests.backends import loading, wire
+from spec_tests.backends.process import WorkerError
+from spec_tests.oracle.backend import OracleBackend
 from spec_tests.tests.processes import HERE, SERVED, fails_once
+from unrolled.programs import MNIST, Adam, Cell
 
 OLD = "UNROLLED_TEST_PYTHON"  # environment variable: another Python to test with, such as 3.7, that has NumPy
 
@@ -25,7 +26,7 @@ WEIGHTS = {"kernel": np.linspace(-0.5, 0.5, 40).reshape(8, 5).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def shared():
-    backend = backends.load(HERE)
+    backend = loading.load(HERE)
     yield backend
     backend.close()
 
@@ -48,7 +49,7 @@ def test_arguments_and_results_are_those_of_the_call(shared):
 
 
 def test_the_answers_are_those_of_the_backend_in_this_process(python=sys.executable):
-    remote, here = backends.load("oracle@" + python), oracle.backend()
+    remote, here = loading.load("oracle@" + python), OracleBackend()
     lengths, state = np.array([1, 2, 0, 2]), np.full((4, 5), 0.25, np.float32)
     for found, expected in zip(*(b.dynamic_rnn(CELL, WEIGHTS, INPUTS, lengths, state) for b in (remote, here))):
         assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-6, atol=0)
@@ -134,28 +135,28 @@ def test_an_argument_that_cannot_travel_is_named(shared):
     ids=["unknown", "no file", "no name", "no Python", "no module", "no factory"],
 )
 def test_a_backend_that_cannot_be_had_says_why(name, said):
-    with pytest.raises(backends.BackendError, match=said) as caught:
-        backends.load(name)
+    with pytest.raises(loading.BackendError, match=said) as caught:
+        loading.load(name)
     assert repr(name) in str(caught.value) or "unknown" in said
 
 
 def test_a_wrong_limit_is_an_error(monkeypatch):
     monkeypatch.setenv("UNROLLED_WORKER_SECONDS", "soon")
-    with pytest.raises(backends.BackendError, match="UNROLLED_WORKER_SECONDS is 'soon', expected a positive number"):
-        backends.load(HERE)
+    with pytest.raises(loading.BackendError, match="UNROLLED_WORKER_SECONDS is 'soon', expected a positive number"):
+        loading.load(HERE)
 
 
 def test_a_third_party_backend_is_found_in_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("from spec_tests.tests.served import Served\nbackend = Served\n", "utf-8")
     monkeypatch.chdir(tmp_path)
-    assert backends.load("mine:backend@" + sys.executable).two_step(1) == ((1,), {})
+    assert loading.load("mine:backend@" + sys.executable).two_step(1) == ((1,), {})
 
 
 def test_packages_of_this_python_are_not_in_the_way_of_that_one(tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text("raise ImportError('of this Python')\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert backends.load(HERE).describe()["numpy"] == np.__version__
-    assert set(json.loads(backends.load(HERE)._command[-1])) == {"spec_tests", "data"}
+    assert loading.load(HERE).describe()["numpy"] == np.__version__
+    assert set(json.loads(loading.load(HERE)._command[-1])) == {"spec_tests", "data"}
 
 
 def test_two_interpreters_of_one_version_are_told_apart(tmp_path):
@@ -163,14 +164,14 @@ def test_two_interpreters_of_one_version_are_told_apart(tmp_path):
     other.write_text('#!/bin/sh\nexec "%s" "$@"\n' % sys.executable, "utf-8")
     other.chmod(0o755)
     names = ["%s%s" % (SERVED, python) for python in (sys.executable, other)]
-    assert [backend.name for backend in backends.select(names).backends] == names
+    assert [backend.name for backend in loading.select(names).backends] == names
 
 
 @pytest.mark.skipif(OLD not in os.environ, reason="%s names no other Python" % OLD)
 def test_another_python_gives_the_same_answers():
     python = os.environ[OLD]
     version = subprocess.check_output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], text=True)
-    backend = backends.load(SERVED + python)
+    backend = loading.load(SERVED + python)
     assert backend.name == "served@py" + version.strip() == "served@py" + backend.describe()["python"]
     for dtype in sorted(wire.DTYPES):
         ((found,), _) = backend.two_step(np.ones((2, 0, 3), dtype))

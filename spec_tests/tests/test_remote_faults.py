@@ -11,14 +11,14 @@ import time
 import numpy as np
 import pytest
 
-from spec_tests import backends, wire
-from spec_tests.process import Process, WorkerError
+from spec_tests.backends import loading, wire
+from spec_tests.backends.process import Process, WorkerError
 from spec_tests.tests.processes import HERE, fails_once, gone
 
 
 @pytest.fixture(scope="module")
 def shared():
-    backend = backends.load(HERE)
+    backend = loading.load(HERE)
     yield backend
     backend.close()
 
@@ -121,7 +121,7 @@ def test_a_reply_cut_short_is_a_death():
 
 
 def test_a_worker_that_is_let_go_ends():
-    backend = backends.load(HERE)
+    backend = loading.load(HERE)
     pid = backend.pid
     del backend
     gc.collect()
@@ -131,7 +131,7 @@ def test_a_worker_that_is_let_go_ends():
 PARENT = """
 import os, sys, threading, time
 from spec_tests import backends
-backend = backends.load(sys.argv[1])
+backend = loading.load(sys.argv[1])
 print(backend.pid, flush=True)
 if sys.argv[2] == "fork":
     child = os.fork()

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from spec_tests import faults, oracle
+from spec_tests.oracle import faults
+from spec_tests.oracle.backend import OracleBackend
 from spec_tests.study import accuracy, lockstep, parity, work
-from spec_tests.study.cells import _lockstep
+from spec_tests.study.pieces import _lockstep
 from spec_tests.study.profiles import PROFILES
 from spec_tests.study.store import Found
 from spec_tests.tests.small_study import Other, shorten
@@ -28,7 +29,7 @@ def trained(backend, program, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_plain_adam_epsilon_is_told_in_lockstep(dtype):
     runs = {}
-    for backend in (oracle.backend(), Other(), faults.broken("plain_adam_epsilon")):
+    for backend in (OracleBackend(), Other(), faults.broken("plain_adam_epsilon")):
         some, checkpoints = trained(backend, "series-stacked", dtype)
         runs.update(some)
     verdicts = {}
@@ -41,7 +42,7 @@ def test_plain_adam_epsilon_is_told_in_lockstep(dtype):
 def test_initial_values_of_pytorch_are_told_in_early_curves(monkeypatch):
     shorten(monkeypatch)
     early = {}
-    for number, backend in enumerate((oracle.backend(), Other(), faults.broken("initial_values_of_pytorch"))):
+    for number, backend in enumerate((OracleBackend(), Other(), faults.broken("initial_values_of_pytorch"))):
         seeds = range(10 * number, 10 * number + 4)
         arrays = [work.alone(backend, seed, 100 + seed, 1, 12)[1] for seed in seeds]
         early[backend.name] = [each["losses"] for each in arrays]
@@ -59,7 +60,7 @@ def test_backends_of_other_capabilities_are_compared_at_the_same_steps():
 
 
 def test_an_answer_that_lacks_a_tensor_or_has_one_too_many_is_told():
-    arrays = work.parity(oracle.backend(), "float64")[1]
+    arrays = work.parity(OracleBackend(), "float64")[1]
     entry = next(name for name in arrays if name.endswith("|bias"))
     question = entry.split("|")[0]
     less = {name: array for name, array in arrays.items() if name != entry}
@@ -95,12 +96,12 @@ def test_a_training_of_too_few_losses_or_other_weights_fails_its_cell(monkeypatc
 
 def test_a_backend_of_no_module_has_facts_too():
     """The planted faults are made by editing source in memory; the sources that it came from are the suite's own."""
-    broken, right = work.facts(faults.broken("bias_dropped"))[0], work.facts(oracle.backend())[0]
+    broken, right = work.facts(faults.broken("bias_dropped"))[0], work.facts(OracleBackend())[0]
     assert broken["sources"] and broken["platform"] == right["platform"]
 
 
 def test_settings_that_change_numbers_are_facts(monkeypatch):
     monkeypatch.delenv("UNROLLED_PATH", raising=False)
-    before = work.facts(oracle.backend())[0]
+    before = work.facts(OracleBackend())[0]
     monkeypatch.setenv("UNROLLED_PATH", "eager")
-    assert work.facts(oracle.backend())[0] != before
+    assert work.facts(OracleBackend())[0] != before

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from spec_tests.study import findings, report, results, table
+from spec_tests.study import findings, results
+from spec_tests.study.showing import report, terminal_table
 
 for package in ("scipy", "statsmodels", "jinja2"):
     pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
@@ -127,13 +128,13 @@ def test_sentences_and_problems_tell_what_is_wrong(found):
 
 
 def test_every_row_of_the_table_has_a_value_for_each_backend_and_a_limit_where_there_is_one(found):
-    rows = table.rows(found)
-    parity = [row for row in rows if row.section == table.ERRORS]
+    rows = terminal_table.rows(found)
+    parity = [row for row in rows if row.section == terminal_table.ERRORS]
     assert len(parity) == len(found["parity"]) and all(row.limit and all(row.values) for row in parity)
     titles = " ".join(row.name for row in rows)
     for expected in ("epoch 1: mean loss", "MSE near iteration", "one ulp away", "90% interval", "training step"):
         assert expected in titles
-    assert "ABOVE" not in table.text(found)
+    assert "ABOVE" not in terminal_table.text(found)
 
 
 def test_two_results_side_by_side(found, tmp_path):

@@ -7,14 +7,14 @@ import click
 import numpy as np
 import pytest
 
-from data.doors import runs
-from data.errors import DataError
+import unrolled.writing
 from spec_tests.study import cost, results
-from spec_tests.study.cells import planned
 from spec_tests.study.executors import LocalExecutor, RayExecutor
+from spec_tests.study.pieces import planned
 from spec_tests.study.results import without_times
 from spec_tests.study.store import Found, Store
 from spec_tests.tests.small_study import HERE, PROFILE, STUDY, InProcess, Silent, costs, run
+from unrolled.errors import DataError
 
 for package in ("scipy", "statsmodels"):
     pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
@@ -97,7 +97,7 @@ def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.os, "fsync", full)
+        patch.setattr(unrolled.writing.os, "fsync", full)
         with pytest.raises(click.ClickException, match=r"cannot be written .No space left"):
             store.save("a.npz", "a", found)
     assert list((tmp_path / "cells").iterdir()) == [] and store.load("a.npz", "a") is None
@@ -157,5 +157,5 @@ def test_a_ray_cluster_gives_what_this_machine_gives(in_processes, one_job):
 
 
 def test_backends_of_one_name_are_told_apart():
-    plan = results.plan(STUDY._replace(names=("oracle", "spec_tests.oracle:backend"), profile=SHORT))
-    assert [host.label for host in plan.backends] == ["oracle", "spec_tests.oracle:backend"]
+    plan = results.plan(STUDY._replace(names=("oracle", "spec_tests.oracle.backend:backend"), profile=SHORT))
+    assert [host.label for host in plan.backends] == ["oracle", "spec_tests.oracle.backend:backend"]

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from data.programs import MNIST
-from spec_tests import faults, oracle
+from spec_tests.oracle import faults
+from spec_tests.oracle.backend import OracleBackend
 from spec_tests.study import accuracy, cost, lockstep
 from spec_tests.study.store import Found
+from unrolled.programs import MNIST
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed (the extra `study`)")
 pytest.importorskip("statsmodels", reason="statsmodels is not installed (the extra `study`)")
@@ -77,7 +78,7 @@ def drawn(backend, seeds):
 
 
 def test_initial_values_of_pytorch_are_told_from_those_of_tf1():
-    right = accuracy.initial_values(MNIST.model, drawn(oracle.backend(), (1, 2)))
+    right = accuracy.initial_values(MNIST.model, drawn(OracleBackend(), (1, 2)))
     fault = accuracy.initial_values(MNIST.model, drawn(faults.broken("initial_values_of_pytorch"), (1, 2)))
     assert {row["weight"]: row["right"] for row in right} == dict.fromkeys(MNIST.model.weight_shapes(), True)
     kernels = {"kernel": False, "dense/kernel": False, "bias": True, "dense/bias": True}

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from data.programs import MNIST, SERIES, Adam, Cell, Model
-from spec_tests import wire
+from spec_tests.backends import wire
+from unrolled.programs import MNIST, SERIES, Adam, Cell, Model
 
 PROTOCOL = Path(wire.__file__).with_name("PROTOCOL.md")
 

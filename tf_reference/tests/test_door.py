@@ -50,12 +50,3 @@ def test_standard_error_stays_quiet_and_what_others_write_is_kept(tf: object) ->
     )
     done = python("-c", code)
     assert done.stderr == "kept\n"
-
-
-def test_a_foreign_data_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "data.py").write_text("")
-    code = f"import sys; sys.path.append({str(ROOT)!r}); from tf_reference import __main__ as door; door.main()"
-    done = python("-c", code, folder=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and str(tmp_path / "data.py") in done.stderr
-    assert "Traceback" not in done.stderr

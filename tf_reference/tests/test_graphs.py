@@ -90,7 +90,7 @@ def test_every_batch_and_number_of_steps_shares_a_dynamic_graph(tf: Any) -> None
 
 def test_the_cache_is_bounded_and_closes_what_it_drops(tf: Any) -> None:
     from tf_reference.adapter import backend
-    from tf_reference.graphs import GraphCache
+    from tf_reference.sessions import GraphCache
 
     fresh = backend()
     fresh._graphs = GraphCache(fresh._config, size=2)

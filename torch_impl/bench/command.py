@@ -37,7 +37,7 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
     "@PYTHON after it where another interpreter has it; all; none (repeatable).  [default: all]",
 )
 @click.option(
-    "--paths", is_flag=True, help="Time each path of torch_impl.paths too, not only the chosen one, and bf16."
+    "--paths", is_flag=True, help="Time each path of torch_impl.unrolling.paths too, not only the chosen one, and bf16."
 )
 @_sizes("--batch", "A batch of the grid (repeatable).  [default: 1, 8, 32, 150]")
 @_sizes("--units", "A number of units of the grid (repeatable).  [default: 16, 64, 150, 256]")

@@ -13,10 +13,10 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
 from torch_impl import RNN, Classifier, Regressor, Trainer
-from torch_impl.adam import Settings
 from torch_impl.bench.worker import batches, data
 from torch_impl.bench.workloads import Workload
-from torch_impl.paths import forced_path
+from torch_impl.training.adam import Settings
+from torch_impl.unrolling.paths import forced_path
 
 Contestant = Callable[[int], Any]
 NN_RNN = "nn.RNN"
@@ -25,7 +25,7 @@ BF16 = "bf16"  # the same with matrix products in bfloat16
 
 
 def contestant(name: str, workload: Workload) -> Contestant:
-    """name: OURS, one of torch_impl.paths.PATHS, BF16, or NN_RNN."""
+    """name: OURS, one of torch_impl.unrolling.paths.PATHS, BF16, or NN_RNN."""
     if workload.kind == "sequence":
         return _sequence(name, workload)
     inputs, targets = data(workload._asdict())

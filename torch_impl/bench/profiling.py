@@ -10,12 +10,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from torch_impl import Classifier, Regressor, Trainer
-from torch_impl.adam import Settings
 from torch_impl.bench.contestants import OURS, contestant
 from torch_impl.bench.worker import batches, data
 from torch_impl.bench.workloads import Workload
-from torch_impl.step_kernels import BEGIN, END, ROWS, UNITS
-from torch_impl.steps import _Steps
+from torch_impl.training.adam import Settings
+from torch_impl.training.compiled_steps import BEGIN, END, ROWS, UNITS
+from torch_impl.training.whole_steps import _Steps
 
 __all__ = ["GROUPS", "profiled"]
 

@@ -16,7 +16,7 @@ from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
 from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
-from torch_impl.paths import PATHS, chosen_path
+from torch_impl.unrolling.paths import PATHS, chosen_path
 
 PROFILED_STEPS = 200
 # Where a step's memory is compared: the programs, and the largest cell of the grid.

@@ -28,7 +28,7 @@ def _home() -> tempfile.TemporaryDirectory[str]:
     """A folder that holds this project's packages and nothing else: where they are installed among others, another
     interpreter would find this one's NumPy beside them."""
     folder = tempfile.TemporaryDirectory(prefix="unrolled-bench-")
-    for name in ("data", "tf_reference", "torch_impl"):
+    for name in ("unrolled", "tf_reference", "torch_impl"):
         (Path(folder.name) / name).symlink_to(Path(__file__).resolve().parents[2] / name, target_is_directory=True)
     return folder
 

@@ -80,7 +80,7 @@ def by_adapter(name, workload, inputs, targets, threads):
     """A backend of the shared spec with a `trainer`, by the name of its package."""
     import importlib
 
-    from data.programs import Adam, Cell, Model
+    from unrolled.programs import Adam, Cell, Model
 
     backend = importlib.import_module(name + ".adapter").backend(threads=threads)
     cell = Cell("basic_rnn", workload["units"], workload["activation"])

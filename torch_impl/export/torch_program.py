@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torch_impl.cells import ACTIVATIONS, BasicRNNCell
+from torch_impl.cells.basic_rnn import ACTIVATIONS, BasicRNNCell
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller

@@ -7,10 +7,11 @@
 A checkpoint holds, as `load_checkpoint` gives them,
 
     tensors        "weights/NAME" the canonical weights, "slots/NAME" Adam's state under TensorFlow 1's names
-    state          plain values: "model" and "optimizer" with the fields of `data.programs.Model` and `Adam`; "step",
-                   the optimizer steps taken, None where a TensorFlow 1 checkpoint does not tell; where known "program",
-                   its name, and "data", what the program says of its data: "classes", their names; "scaling", the
-                   "shift" and "scale" by input that were applied (see `scaling`); its source, split, columns, ...
+    state          plain values: "model" and "optimizer" with the fields of `unrolled.programs.Model` and `Adam`;
+                   "step", the optimizer steps taken, None where a TensorFlow 1 checkpoint does not tell; where known
+                   "program", its name, and "data", what the program says of its data: "classes", their names;
+                   "scaling", the "shift" and "scale" by input that were applied (see `scaling`); its source, split,
+                   columns, ...
 
 One that `train` wrote can be resumed: `torch_impl.runs.progress` says what it holds for that. `train` also leaves
 log.csv, a row for each round; results.json and a picture; and on request TensorBoard's events.

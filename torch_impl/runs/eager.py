@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from torch_impl.models import AnyModel, Regressor, Speller
 from torch_impl.runs.processes import ALONE, Processes
-from torch_impl.training import Trainer
+from torch_impl.training.trainer import Trainer
 
 __all__ = ["PLAIN", "EagerTrainer", "StepOptions"]
 

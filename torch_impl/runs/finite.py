@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.doors.runs import NotFiniteError
 from torch_impl.runs.trainer import RunTrainer, Snapshot
+from unrolled.command_line.results import NotFiniteError
 
 __all__ = ["check_losses"]
 

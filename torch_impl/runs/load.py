@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl.adam import Settings
 from torch_impl.adapter import _model, backend
 from torch_impl.arrays import dtype_of
 from torch_impl.checkpoints.errors import CheckpointError
@@ -23,7 +22,8 @@ from torch_impl.conversion import from_canonical
 from torch_impl.export.scaled import Scaling
 from torch_impl.models import AnyModel, Classifier, Regressor
 from torch_impl.runs.scaling import scaling_of
-from torch_impl.training import Trainer
+from torch_impl.training.adam import Settings
+from torch_impl.training.trainer import Trainer
 
 __all__ = ["CONFIG", "Run", "load_run", "read_config"]
 
@@ -33,7 +33,7 @@ _MOST_SIZE = 1 << 20  # units, inputs, outputs: far beyond what fits into memory
 
 
 class Cell(NamedTuple):
-    """As data.programs.Cell."""
+    """As unrolled.programs.Cell."""
 
     kind: str
     units: int
@@ -41,7 +41,7 @@ class Cell(NamedTuple):
 
 
 class Model(NamedTuple):
-    """As data.programs.Model."""
+    """As unrolled.programs.Model."""
 
     kind: str
     cell: Cell

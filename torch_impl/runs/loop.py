@@ -12,10 +12,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data.batches import BatchStream
-from data.doors.runs import NotFiniteError, Run
-from data.doors.tasks import Task
-from data.doors.training import say, start_run
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.runs.finite import check_losses
 from torch_impl.runs.folder import BEST, LAST, RunFolder
@@ -26,6 +22,10 @@ from torch_impl.runs.settings import Settings
 from torch_impl.runs.signals import Stopped, StopSignals
 from torch_impl.runs.sources import Resumed, plain_options
 from torch_impl.runs.trainer import RunTrainer, Snapshot, open_trainer
+from unrolled.command_line.plain_loop import say, start_run
+from unrolled.command_line.results import NotFiniteError, Run
+from unrolled.command_line.tasks import Task
+from unrolled.datasets.batches import BatchStream
 
 __all__ = ["Training"]
 

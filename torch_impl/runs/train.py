@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from data.doors.options import open_backend
-from data.doors.runs import NotFiniteError, prepare_folder
-from data.doors.training import Prepare
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.runs.folder import check_free, check_newest, held
 from torch_impl.runs.loop import Training
 from torch_impl.runs.processes import Processes, joined
+from unrolled.command_line.options import open_backend
+from unrolled.command_line.plain_loop import Prepare
+from unrolled.command_line.results import NotFiniteError, prepare_folder
 
 __all__ = ["train_run"]
 
 
 def train_run(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any], prepare: Prepare) -> None:
-    """Prepare a task and train it into the run folder options["output"]: what `data.doors.command_line` asks for."""
+    """Prepare a task and train it into the run folder options["output"]: what `unrolled.command_line` asks for."""
     with contextlib.ExitStack() as stack:
         try:
             processes, device = stack.enter_context(joined(options["device"]))

@@ -1,4 +1,4 @@
-"""The trainer of a run: `torch_impl.training.Trainer` with what only a run asks of it."""
+"""The trainer of a run: `torch_impl.training.trainer.Trainer` with what only a run asks of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch_impl.adapter import Arrays, NumpyTrainer, TorchBackend
 from torch_impl.arrays import optional_lengths
 from torch_impl.runs.eager import PLAIN, EagerTrainer, StepOptions
 from torch_impl.runs.processes import ALONE, Processes
-from torch_impl.training import Trainer
+from torch_impl.training.trainer import Trainer
 
 __all__ = ["Snapshot", "open_trainer"]
 

@@ -15,9 +15,9 @@ import numpy as np
 import safetensors.numpy
 
 from torch_impl.checkpoints.run_files import load_checkpoint
-from torch_impl.checkpoints.tf1_table import build_table, read_table
 from torch_impl.tests import made_runs
 from torch_impl.tests.mutations import Random, damaged, forged_tensors, mutated_value, write_checkpoint
+from torch_impl.tf1.table import build_table, read_table
 
 __all__ = ["KINDS", "Base", "make_base"]
 

@@ -161,8 +161,8 @@ def main() -> None:
 @contextlib.contextmanager
 def without_training() -> Iterator[None]:
     """Training commands do all but train: the options of a file may rightly ask for what takes for ever."""
-    from data.batches import BatchStream
     from torch_impl.runs.loop import Training
+    from unrolled.datasets.batches import BatchStream
 
     def restored(self: Training) -> None:
         BatchStream.from_state(self.progress.stream)

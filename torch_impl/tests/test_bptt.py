@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from torch_impl import RNN
-from torch_impl.bptt import bptt_rnn, native_rnn
-from torch_impl.paths import PATHS, forced_path
+from torch_impl.unrolling.bptt import bptt_rnn, native_rnn
+from torch_impl.unrolling.paths import PATHS, forced_path
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl.compiled import compiled_rnn
+from torch_impl.unrolling.compiled import compiled_rnn
 
 FAST = pytest.mark.parametrize("rnn", [bptt_rnn, compiled_rnn])
 ACTIVATIONS = pytest.mark.parametrize("activation", ["tanh", "relu"])

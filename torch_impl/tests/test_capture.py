@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from torch_impl import Adam, Classifier, Regressor, Trainer
-from torch_impl import capture as capture_module
-from torch_impl.capture import DeviceSteps, capturable
-from torch_impl.paths import forced_path
+from torch_impl.training import cuda_graph as capture_module
+from torch_impl.training.cuda_graph import DeviceSteps, capturable
+from torch_impl.unrolling.paths import forced_path
 
 
 class Settings(NamedTuple):

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from data.programs import Adam, Cell, Model
 from torch_impl import adapter
 from torch_impl.checkpoints import CheckpointError
-from torch_impl.checkpoints.command import convert as command
-from torch_impl.checkpoints.convert import Settings, convert_from_tf1, convert_to_tf1
-from torch_impl.checkpoints.names import POWERS, SLOTS, WEIGHTS
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
-from torch_impl.checkpoints.tf1_bundle import Bundle, write_bundle
 from torch_impl.runs import load_run
+from torch_impl.tf1.bundle import Bundle, write_bundle
+from torch_impl.tf1.command import convert as command
+from torch_impl.tf1.convert import Settings, convert_from_tf1, convert_to_tf1
+from torch_impl.tf1.names import POWERS, SLOTS, WEIGHTS
+from unrolled.programs import Adam, Cell, Model
 
 FILES = Path(__file__).parent / "files" / "tf1"
 CLASSIFIER = Settings("classifier", "tanh", learning_rate=0.01)

@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from torch_impl.checkpoints import CheckpointError, tf1_table, wire
-from torch_impl.checkpoints.crc32c import crc32c, mask, unmask
-from torch_impl.checkpoints.snappy import decompress
+from torch_impl.checkpoints import CheckpointError
+from torch_impl.tf1 import protobuf, table
+from torch_impl.tf1.crc32c import crc32c, mask, unmask
+from torch_impl.tf1.snappy import decompress
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_masking_rotates_and_adds_and_is_undone(crc: int) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**32, 2**64 - 1])
 def test_varints_are_read_as_they_are_written(value: int) -> None:
-    assert wire.read_varint(b"x" + wire.varint(value) + b"y", 1) == (value, 1 + len(wire.varint(value)))
+    assert protobuf.read_varint(b"x" + protobuf.varint(value) + b"y", 1) == (value, 1 + len(protobuf.varint(value)))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_varints_are_read_as_they_are_written(value: int) -> None:
 )
 def test_a_varint_that_does_not_end_or_fit_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
-        wire.read_varint(data, 0)
+        protobuf.read_varint(data, 0)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_varint_that_does_not_end_or_fit_is_refused(data: bytes, reason: str) 
 )
 def test_a_malformed_message_is_refused(message: bytes, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
-        list(wire.fields(message))
+        list(protobuf.fields(message))
 
 
 # Elements by hand from the format's description: a literal, then copies with an offset of 1, 2 and 4 bytes.
@@ -114,19 +115,19 @@ def test_a_table_of_many_blocks_is_read_as_it_was_written() -> None:
     items = {b"scope/%05d/kernel" % i: random.bytes(int(random.integers(0, 90))) for i in range(700)}
     items[b"scope/00099/large"] = random.bytes(5000)
     items[b"\xff\xff"] = b"no byte of the last key can be increased"
-    data = tf1_table.build_table(items, block_size=512)
+    data = table.build_table(items, block_size=512)
     assert len(data) > 512 * 40
-    assert tf1_table.read_table(data) == dict(sorted(items.items()))
-    assert tf1_table.read_table(tf1_table.build_table({})) == {}
+    assert table.read_table(data) == dict(sorted(items.items()))
+    assert table.read_table(table.build_table({})) == {}
 
 
 def test_a_compressed_block_is_read() -> None:
-    plain = tf1_table.build_table({b"": b"header", b"name": b"value"})
+    plain = table.build_table({b"": b"header", b"name": b"value"})
     block = plain[: plain.index(b"value") + 5 + 8]  # entries, one restart, their count
-    literal = wire.varint(len(block)) + bytes([(len(block) - 1) << 2]) + block
-    assert tf1_table.read_table(_table_of(literal, compression=1)) == {b"": b"header", b"name": b"value"}
+    literal = protobuf.varint(len(block)) + bytes([(len(block) - 1) << 2]) + block
+    assert table.read_table(_table_of(literal, compression=1)) == {b"": b"header", b"name": b"value"}
     with pytest.raises(CheckpointError, match="unknown compression 2"):
-        tf1_table.read_table(_table_of(literal, compression=2))
+        table.read_table(_table_of(literal, compression=2))
 
 
 def _table_of(block: bytes, compression: int = 0, count: int = 1) -> bytes:
@@ -136,13 +137,13 @@ def _table_of(block: bytes, compression: int = 0, count: int = 1) -> bytes:
         return contents + bytes([kind]) + mask(crc32c(contents + bytes([kind]))).to_bytes(4, "little")
 
     empty = b"\0\0\0\0\x01\0\0\0"
-    handle = wire.varint(0) + wire.varint(len(block))
-    entries = b"".join(b"\x00\x04" + wire.varint(len(handle)) + b"%04d" % i + handle for i in range(count))
+    handle = protobuf.varint(0) + protobuf.varint(len(block))
+    entries = b"".join(b"\x00\x04" + protobuf.varint(len(handle)) + b"%04d" % i + handle for i in range(count))
     output = stored(block, compression)
-    footer = wire.varint(len(output)) + wire.varint(len(empty))
+    footer = protobuf.varint(len(output)) + protobuf.varint(len(empty))
     output += stored(empty)
     index = entries + b"\0\0\0\0\x01\0\0\0"
-    footer += wire.varint(len(output)) + wire.varint(len(index))
+    footer += protobuf.varint(len(output)) + protobuf.varint(len(index))
     return output + stored(index) + footer.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
 
 
@@ -159,19 +160,19 @@ def _table_of(block: bytes, compression: int = 0, count: int = 1) -> bytes:
 )
 def test_a_forged_block_with_a_right_checksum_is_refused(block: bytes, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
-        tf1_table.read_table(_table_of(block))
+        table.read_table(_table_of(block))
 
 
 def test_an_index_that_names_a_block_again_and_again_is_refused() -> None:
     block = b"\x00\x01\x01ab" + b"\0\0\0\0\x01\0\0\0"
-    assert tf1_table.read_table(_table_of(block)) == {b"a": b"b"}
+    assert table.read_table(_table_of(block)) == {b"a": b"b"}
     with pytest.raises(CheckpointError, match=re.escape("the key b'a' is not in order")):
-        tf1_table.read_table(_table_of(block, count=1000))
+        table.read_table(_table_of(block, count=1000))
 
 
 def test_keys_that_grow_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three bytes of a block can repeat a key of any length: together they are limited."""
-    monkeypatch.setattr(tf1_table, "_MOST_KEY_BYTES", 100_000)
+    monkeypatch.setattr(table, "_MOST_KEY_BYTES", 100_000)
     items = {b"k" * 3000 + b"%04d" % i: b"" for i in range(100)}
     with pytest.raises(CheckpointError, match="bytes of names"):
-        tf1_table.read_table(tf1_table.build_table(items))
+        table.read_table(table.build_table(items))

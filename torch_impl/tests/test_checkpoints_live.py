@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from data import mnist, series
-from data.programs import Adam, Cell, Model
 from torch_impl import adapter
 from torch_impl.__main__ import make_group
-from torch_impl.checkpoints.convert import convert_from_tf1
-from torch_impl.checkpoints.names import default_names
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs.load import slots_of, weights_of
 from torch_impl.tests import made_runs
 from torch_impl.tests.test_checkpoints_convert import SETTINGS, check_that_it_goes_on_as_tensorflow_did
+from torch_impl.tf1.convert import convert_from_tf1
+from torch_impl.tf1.names import default_names
+from unrolled.datasets import mnist, series
+from unrolled.programs import Adam, Cell, Model
 
 FILES = Path(__file__).parent / "files"
 _NAMES = os.environ.get("UNROLLED_BACKENDS", "").split(",")

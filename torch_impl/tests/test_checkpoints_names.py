@@ -7,7 +7,7 @@ import re
 import pytest
 
 from torch_impl.checkpoints import CheckpointError
-from torch_impl.checkpoints.names import POWERS, SLOTS, TABLE, WEIGHTS, default_names, match_names
+from torch_impl.tf1.names import POWERS, SLOTS, TABLE, WEIGHTS, default_names, match_names
 
 CELLS = {
     "rnn/basic_rnn_cell": ("kernel", "bias"),

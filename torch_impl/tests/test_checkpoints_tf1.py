@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torch_impl.checkpoints import CheckpointError, tf1_bundle, wire
-from torch_impl.checkpoints.crc32c import crc32c, mask
-from torch_impl.checkpoints.tf1_bundle import Bundle, write_bundle
-from torch_impl.checkpoints.tf1_table import build_table, read_table
+from torch_impl.checkpoints import CheckpointError
+from torch_impl.tf1 import bundle, protobuf
+from torch_impl.tf1.bundle import Bundle, write_bundle
+from torch_impl.tf1.crc32c import crc32c, mask
+from torch_impl.tf1.table import build_table, read_table
 
 FILES = Path(__file__).parent / "files" / "tf1"
 MODELS = ("classifier", "layers", "wrapped", "stacked", "older", "sharded")
@@ -190,7 +191,9 @@ def entry(**changes: int | bytes) -> bytes:
     fields = {"dtype": 1, "shape": b"\x12\x02\x08\x02\x12\x02\x08\x03", "shard": 0, "offset": 0, "size": 24, **changes}
     message = b""
     for number, (_, value) in enumerate(fields.items(), 1):
-        message += wire.bytes_field(number, value) if isinstance(value, bytes) else wire.varint_field(number, value)
+        message += (
+            protobuf.bytes_field(number, value) if isinstance(value, bytes) else protobuf.varint_field(number, value)
+        )
     return message
 
 
@@ -230,7 +233,7 @@ def test_a_forged_entry_is_named_and_allocates_nothing(
 def test_a_size_beyond_all_arrays_is_refused_also_beside_a_size_of_zero(tmp_path: Path) -> None:
     write_bundle(tmp_path / "x", {"v": np.ones((2, 3), np.float32)})
     shape = b"\x12\x00\x12\x0a\x08" + b"\xff" * 8 + b"\x7f"
-    right = wire.fixed32_field(6, mask(crc32c(b"")))
+    right = protobuf.fixed32_field(6, mask(crc32c(b"")))
     write_index(tmp_path, {b"": HEADER, b"v": entry(shape=shape, size=0) + right})
     with pytest.raises(CheckpointError, match=r"impossible shape \[0, 9223372036854775807\]: "):
         read_all(tmp_path / "x")
@@ -311,6 +314,6 @@ def test_an_index_of_absurd_size_is_not_read(tmp_path: Path, monkeypatch: pytest
 
 def test_the_checksum_stored_is_masked_and_of_the_bytes_of_the_tensor() -> None:
     message = read_table((FILES / "classifier.index").read_bytes())[b"fully_connected/weights"]
-    stored = {number: value for number, _, value in wire.fields(message)}[6]
+    stored = {number: value for number, _, value in protobuf.fields(message)}[6]
     assert stored == mask(crc32c(recorded("classifier")["fully_connected/weights"].tobytes()))
-    assert tf1_bundle.data_path(Path("a/b"), 3, 12) == Path("a/b.data-00003-of-00012")
+    assert bundle.data_path(Path("a/b"), 3, 12) == Path("a/b.data-00003-of-00012")

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from data.programs import Adam
-from torch_impl import RNN, Classifier, Regressor, Trainer, paths
-from torch_impl.paths import chosen_path, forced_path
+from torch_impl import RNN, Classifier, Regressor, Trainer
+from torch_impl.unrolling import paths
+from torch_impl.unrolling.paths import chosen_path, forced_path
+from unrolled.programs import Adam
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl import compiled, hyperbolic
+from torch_impl.unrolling import activations, compiled
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def no_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def tanh(x: np.ndarray) -> np.ndarray:
     """The compiled tanh, with denormal numbers as they are."""
     result = x.copy()
-    hyperbolic.tanh_(result)
+    activations.tanh_(result)
     return result
 
 
@@ -196,7 +197,7 @@ def test_transforms_run_natively() -> None:
 
 
 def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch_impl.compiled", None)
+    monkeypatch.setitem(sys.modules, "torch_impl.unrolling.compiled", None)
     weight, inputs = torch.ones(4, 4), torch.ones(1, 2, 3)
     caches = (paths.missing_compiler, paths._compiler_or_warning)
     for cache in caches:

@@ -38,16 +38,6 @@ def test_help_needs_no_torch() -> None:
     assert all(command in done.stdout for command in ("fetch", "show", "train"))
 
 
-@pytest.mark.parametrize("content", ["", "import nothing_of_that_name", "1 / 0", "("])
-def test_a_foreign_data_package_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "data.py").write_text(content)
-    done = python("-c", f"import sys; sys.path.append({str(ROOT)!r}); from torch_impl import __main__ as m; m.main()",
-                  folder=tmp_path)  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and str(tmp_path / "data.py") in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def idx(*shape: int) -> bytes:
     """An IDX file of uint8, compressed."""
     values = np.arange(np.prod(shape), dtype=np.uint8) % 10

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 import torch_impl
-from data import mnist, series, vowels
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.export import ExportError, Scaling, onnx_model
 from torch_impl.export.torch_program import build_program, to_torch
 from torch_impl.models import Classifier, Regressor, Speller
+from unrolled.datasets import mnist, series, vowels
 
 LIMIT = 1e-5  # absolute, by the issue; the values are of magnitude 1 to 10
 

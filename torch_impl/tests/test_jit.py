@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from data.programs import Adam
 from torch_impl import Regressor, Trainer
-from torch_impl.paths import forced_path
+from torch_impl.unrolling.paths import forced_path
+from unrolled.programs import Adam
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl import hyperbolic, jit, kernels, layout, step_kernels, tiles
+from torch_impl.training import compiled_steps
+from torch_impl.unrolling import activations, compiled_loops, jit, layout, tiles
 
 
 def cached_functions() -> list[Any]:
@@ -30,7 +31,7 @@ def cached_functions() -> list[Any]:
         with forced_path("compiled"):
             model(inputs).sum().backward()
             Trainer(model, Adam(), inputs, inputs).run(np.zeros((1, 1), int))
-    return [layout.pack, layout.unpack_gradients, kernels.forward, kernels.backward, step_kernels.train]
+    return [layout.pack, layout.unpack_gradients, compiled_loops.forward, compiled_loops.backward, compiled_steps.train]
 
 
 def test_code_kept_on_disk_holds_no_closure() -> None:
@@ -44,7 +45,7 @@ def test_code_kept_on_disk_holds_no_closure() -> None:
 
 
 def test_functions_kept_on_disk_have_names_of_their_own() -> None:
-    modules = (tiles, hyperbolic, layout, kernels, step_kernels)
+    modules = (tiles, activations, layout, compiled_loops, compiled_steps)
     functions = {id(f): f.py_func for module in modules for f in vars(module).values() if hasattr(f, "py_func")}
     names = {(f.__module__, f.__qualname__) for f in functions.values()}
     same = {2: 1, 4: 0}[tiles.MAX_WIDTH]  # without AVX-512 the widest column is the double one
@@ -53,23 +54,26 @@ def test_functions_kept_on_disk_have_names_of_their_own() -> None:
 
 
 def test_code_is_kept_until_any_of_its_sources_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for function in (*cached_functions(), hyperbolic.tanh_):
+    for function in (*cached_functions(), activations.tanh_):
         assert function._cache._cache_file._source_stamp == jit.sources()
     stamps = {jit.sources()}
     for name in jit.SOURCES:
-        shutil.copy(Path(jit.__file__).with_name(name + ".py"), tmp_path)
-    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(jit.ROOM / name, tmp_path / name)
+    monkeypatch.setattr(jit, "ROOM", tmp_path)
     assert {jit.sources()} == stamps
     for name in jit.SOURCES:
-        with (tmp_path / f"{name}.py").open("a") as file:
+        with (tmp_path / name).open("a") as file:
             file.write("#")
         stamps.add(jit.sources())
     assert len(stamps) == 1 + len(jit.SOURCES)
     imported = {name for name in sys.modules if name.startswith("torch_impl.")}
-    drawn_on = {f"torch_impl.{name}" for name in jit.SOURCES}
-    for name in jit.SOURCES:  # what a source imports of this library is a source itself
-        text = Path(kernels.__file__).with_name(name + ".py").read_text()
-        assert {f"torch_impl.{m}" for m in re.findall(r"^from torch_impl\.(\w+) import", text, re.M)} <= drawn_on
+    drawn_on = {"torch_impl." + name.removesuffix(".py").replace("/", ".") for name in jit.SOURCES}
+    for module in drawn_on:  # what a source imports of this library is a source itself
+        text = Path(str(sys.modules[module].__file__)).read_text()
+        for package, names in re.findall(r"^from (torch_impl\S*) import (.+)$", text, re.M):
+            imported_here = {f"{package}.{name.strip()}" for name in names.split(",")}
+            assert package in drawn_on or imported_here <= drawn_on
     assert drawn_on <= imported
 
 

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 from torch_impl import RNN, Classifier, Regressor, Speller, dynamic_rnn, mean_square
 from torch_impl.loading import split
-from torch_impl.paths import forced_path
+from torch_impl.unrolling.paths import forced_path
 
 BATCH, STEPS, INPUTS, UNITS = 7, 6, 3, 5
 LENGTHS = torch.tensor([2, 6, 1, 4, 6, 3, 1])

@@ -1,4 +1,4 @@
-"""Each path of `torch_impl.paths` that the suite does not choose by itself is held to the shared spec too."""
+"""Each path of `torch_impl.unrolling.paths` that the suite does not choose by itself is held to the shared spec too."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from torch_impl.paths import PATHS, chosen_path, missing_compiler
+from torch_impl.unrolling.paths import PATHS, chosen_path, missing_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 FORCED = [path for path in PATHS if path != "compiled"]
-FILES = [f"spec_tests/test_{name}.py" for name in ("static_dynamic", "lengths", "counting", "gradients", "recorded")]
+FILES = [
+    f"spec_tests/suite/test_{name}.py" for name in ("static_dynamic", "lengths", "counting", "gradients", "recorded")
+]
 
 
 def test_shapes_as_small_as_the_specs_are_compiled() -> None:
@@ -30,7 +32,7 @@ def test_shapes_as_small_as_the_specs_are_compiled() -> None:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The suite on each other path, in processes of one thread that run side by side."""
-    command = [sys.executable, "-m", "pytest", "-p", "spec_tests.plugin", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", "-p", "unrolled.pytest_plugin", "-p", "no:cacheprovider", "-q"]
     started = {}
     for path in FORCED:
         environment = {**os.environ, "UNROLLED_PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

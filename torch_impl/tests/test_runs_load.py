@@ -12,8 +12,8 @@ import torch
 
 import torch_impl
 from torch_impl.checkpoints import CheckpointError
-from torch_impl.checkpoints.convert import Settings, convert_from_tf1
 from torch_impl.checkpoints.run_files import save_checkpoint
+from torch_impl.tf1.convert import Settings, convert_from_tf1
 
 MODEL = {
     "kind": "classifier",

@@ -16,7 +16,7 @@ from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs.eager import EagerTrainer, StepOptions
 from torch_impl.runs.schedule import parse_schedule
 from torch_impl.tests.training_runs import SERIES, assert_same_bits, call, images, mnist, results, stop_at, trained
-from torch_impl.training import Trainer
+from torch_impl.training.trainer import Trainer
 
 ROWS, STEPS, INPUTS, UNITS, OUTPUTS = 9, 7, 3, 5, 2
 

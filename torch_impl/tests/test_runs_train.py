@@ -16,7 +16,6 @@ import torch
 from click.testing import CliRunner
 
 import torch_impl
-from data.doors import command_line
 from torch_impl.__main__ import _backend, make_group
 from torch_impl.checkpoints import files
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
@@ -34,6 +33,7 @@ from torch_impl.tests.training_runs import (
     stop_at,
     trained,
 )
+from unrolled.command_line import command_line
 
 
 @pytest.fixture(scope="module")

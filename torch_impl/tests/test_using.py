@@ -16,12 +16,12 @@ import torch
 from click.testing import CliRunner, Result
 
 import torch_impl
-from data import mnist
-from data.own.windows import windows
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.tests import made_runs
 from torch_impl.using.command import evaluate, export, predict, with_default
 from torch_impl.using.evaluate import wilson_interval
+from unrolled.datasets import mnist
+from unrolled.own_data.windows import windows
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TF1 = Path(__file__).parent / "files" / "tf1"
@@ -234,7 +234,7 @@ def test_what_cannot_be_used_is_one_sentence(runs: Path, images: Path, tmp_path:
 
 
 def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> None:
-    from torch_impl.checkpoints.convert import Settings, convert_from_tf1
+    from torch_impl.tf1.convert import Settings, convert_from_tf1
 
     convert_from_tf1(TF1 / "classifier", tmp_path / "c", settings=Settings("classifier", "tanh"))
     convert_from_tf1(TF1 / "wrapped", tmp_path / "r", settings=Settings("regressor", "relu"))

@@ -19,8 +19,8 @@ _SUFFIXES = {".onnx": "onnx", ".pt2": "torch"}
 @contextlib.contextmanager
 def _failures() -> Iterator[None]:
     """Every expected failure becomes one sentence and status 1."""
-    from data.doors.options import plain_failures
     from torch_impl.export import ExportError
+    from unrolled.command_line.options import plain_failures
 
     with plain_failures():
         try:
@@ -70,7 +70,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 
 def _write(path: Path, content: bytes, what: str) -> None:
-    from data.doors.runs import write_atomically
+    from unrolled.writing import write_atomically
 
     write_atomically(path, content)
     click.echo(f"{what}: {path}", err=True)

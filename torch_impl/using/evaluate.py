@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from data import series
-from data.errors import DataError
-from data.spelling import names_of
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
 from torch_impl.using.inputs import class_names, labelled_rows, test_windows, words
+from unrolled.datasets import series
+from unrolled.datasets.spelling import names_of
+from unrolled.errors import DataError
 
 __all__ = ["Evaluation", "Forecasts", "evaluate", "wilson_interval"]
 

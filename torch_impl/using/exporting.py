@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from data import series
-from data.errors import DataError
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export import ExportError
 from torch_impl.models import Regressor, Speller
 from torch_impl.runs import Run
 from torch_impl.using.inputs import class_names, labelled_rows, read_rows, read_series, test_windows
+from unrolled.datasets import series
+from unrolled.errors import DataError
 
 __all__ = ["Check", "export_run", "inputs_to_check"]
 

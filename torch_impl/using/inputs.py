@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data import mnist, spelling, vowels
-from data.errors import DataError
-from data.own.prepare import MOST_SIZE, classifier_data, renumbered
-from data.own.sequences import Sequences, read_sequences
-from data.own.tables import read_table
-from data.own.windows import Windows, windows
-from data.reading import plainly
 from torch_impl.runs import Run
+from unrolled.datasets import mnist, spelling, vowels
+from unrolled.datasets.reading import plainly
+from unrolled.errors import DataError
+from unrolled.own_data.prepare import MOST_SIZE, classifier_data, renumbered
+from unrolled.own_data.sequences import Sequences, read_sequences
+from unrolled.own_data.tables import read_table
+from unrolled.own_data.windows import Windows, windows
 
 __all__ = ["Rows", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from data.errors import DataError
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
 from torch_impl.using.inputs import Rows, class_names, read_rows, read_series, words
+from unrolled.errors import DataError
 
 __all__ = ["Predictions", "predict_file"]
 
@@ -65,7 +65,7 @@ class Predictions(NamedTuple):
 def predict_file(run: Run, path: str | os.PathLike[str], steps: int | None = None, invert: bool = False) -> Predictions:
     """What the run predicts for a file, or a folder of files, of the user's own.
 
-    A classifier and a speller take images (PNG, JPEG, BMP; IDX), .npz, .npy or .csv: see data.own.sequences. A
+    A classifier and a speller take images (PNG, JPEG, BMP; IDX), .npz, .npy or .csv: see unrolled.own_data.sequences. A
     regressor takes a series, .csv, .parquet, .npy or .npz, and continues it for `steps` rows (None: its horizon), fed
     with its own predictions where they are more than its horizon; one whose outputs are no continuation of its inputs,
     as the chapter's, gives its outputs at the steps given. invert: images' black for white, where MNIST's strokes are

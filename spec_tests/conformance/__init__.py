@@ -1,0 +1,1 @@
+"""The matrix: the suite over several backends, as one table."""

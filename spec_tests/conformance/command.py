@@ -1,0 +1,110 @@
+"""`python -m spec_tests conform`: hold backends to the whole suite, and print and write what they showed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--backend",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Backend to hold to the spec, repeatable: torch_impl, tf_reference, oracle, one that an installed package "
+    "registers, or package.module:factory, each with @PYTHON after it where another interpreter has it.  "
+    "[default: the environment variable UNROLLED_BACKENDS, or torch_impl and tf_reference]",
+)
+@click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
+@click.option("--quick", is_flag=True, help="Leave out the training on MNIST, most of the time it takes.")
+@click.option("-k", "expression", default="", metavar="EXPRESSION", help="Only the tests that match it, as in pytest.")
+@click.option("--json", "json_path", type=FILE, help="Also write all of it as JSON.")
+@click.option("--markdown", "markdown_path", type=FILE, help="Also write the matrix as Markdown.")
+@click.option("--html", "html_path", type=FILE, help="Also write it as one HTML page (needs the extra `report`).")
+def conform(
+    names: tuple[str, ...],
+    device: str,
+    quick: bool,
+    expression: str,
+    json_path: Path | None,
+    markdown_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Run the suite over backends, and print behaviours by backends: what passed, failed, is not offered or is known to
+    fail, and the error nearest to its limit.
+
+    Ends with status 1 when something failed, or when nothing was tested of a backend.
+    """
+    _check_files({"--json": json_path, "--markdown": markdown_path, "--html": html_path})
+    results = _results(names, device, quick, expression)
+    from spec_tests.conformance import report
+    from spec_tests.conformance.matrix import untested
+
+    click.echo(report.text(results))
+    click.echo("\n%s\n%s" % (report.about(results), report.conclusion(results)))
+    if json_path is not None:
+        _write(json_path, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    if markdown_path is not None:
+        _write(markdown_path, report.markdown(results))
+    if html_path is not None:
+        _write(html_path, report.html(results))
+    if untested(results):
+        raise click.ClickException("nothing was tested of %s" % ", ".join(untested(results)))
+    if results["failures"]:
+        raise click.exceptions.Exit(1)
+
+
+def _check_files(paths: dict[str, Path | None]) -> None:
+    """Find out before the tests run, not after."""
+    for option, path in paths.items():
+        if path is not None and not path.parent.is_dir():
+            raise click.BadParameter("there is no folder %s; make it first." % path.parent, param_hint="'%s'" % option)
+    if paths["--html"] is not None and importlib.util.find_spec("jinja2") is None:
+        raise click.UsageError("--html needs Jinja2, which is not installed; pip install 'unrolled[report]'")
+    for module in ("pytest", "hypothesis"):
+        if importlib.util.find_spec(module) is None:
+            raise click.ClickException(
+                "the suite needs %s, which is not installed; pip install 'unrolled[test]'" % module
+            )
+
+
+def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) -> dict[str, Any]:
+    from spec_tests.backends import loading
+    from spec_tests.conformance import matrix
+    from spec_tests.plugin import description
+
+    try:
+        selection = loading.selection(names, device)
+    except loading.BackendError as error:
+        raise click.ClickException(str(error)) from error
+    for backend in selection.backends:
+        click.echo("\n".join(description(backend)))
+    for name, reason in selection.left_out.items():
+        click.echo("left out %s: %s" % (name, reason))
+    click.echo()
+    # Nothing where standard error is not a terminal.
+    with tqdm(unit="test", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done)
+
+        try:
+            return matrix.run(selection, device, quick, expression, progress)
+        except matrix.SuiteError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _write(path: Path, content: str) -> None:
+    from unrolled.writing import write_atomically
+
+    write_atomically(path, content.encode("utf-8"))
+    click.echo("wrote %s" % path)

@@ -1,0 +1,170 @@
+"""A conformance matrix as text for a terminal, as Markdown, and as one HTML page without anything to load."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from tabulate import tabulate
+
+from spec_tests.pages import rendered
+
+# Outcome, the gravest first, that decides a cell -> its sign, which says it without colour too.
+SIGNS = {"failed": "✗", "known failure": "!", "passed": "✓", "skipped otherwise": "?", "not offered": "\N{EN DASH}"}
+TOLD = 20  # failures told in full in a terminal
+
+
+def verdict(counts: dict[str, int]) -> str:
+    """The outcome that decides: the gravest there is; "not offered" also where there is none at all."""
+    return next((outcome for outcome in SIGNS if counts[outcome]), "not offered")
+
+
+def words(counts: dict[str, int]) -> str:
+    """ "2 failed, 45 passed": what there is, the gravest first; "not offered" alone without a number."""
+    there = [outcome for outcome in SIGNS if counts[outcome]]
+    if there in ([], ["not offered"]):
+        return "not offered"
+    return ", ".join("%d %s" % (counts[outcome], outcome) for outcome in there)
+
+
+def number(error: float | str | None) -> str:
+    if error is None:
+        return ""
+    return error if isinstance(error, str) else "%.1e" % error if error else "0"
+
+
+def largest(cell: dict[str, Any]) -> str:
+    """The error nearest to its limit, beside it."""
+    found = cell["largest"]
+    return "" if found is None else "%s of %.0e" % (number(found["error"]), found["limit"])
+
+
+def conclusion(results: dict[str, Any]) -> str:
+    """The one sentence at the head of it all."""
+    backends = results["backends"]
+    failed = {name: backend["counts"]["failed"] for name, backend in backends.items() if backend["counts"]["failed"]}
+    if failed:
+        told = ", ".join("%s in %d" % pair for pair in failed.items())
+        return "%d of %d backends failed tests: %s." % (len(failed), len(backends), told)
+    one = "%s passes" % next(iter(backends)) if len(backends) == 1 else "All %d backends pass" % len(backends)
+    return one + " every test of what they offer." if len(backends) > 1 else one + " every test of what it offers."
+
+
+def versions(facts: dict[str, str]) -> str:
+    """ "NumPy 2.4.6, python 3.11.7, device cpu": what a backend says of itself."""
+    rest = ["%s %s" % fact for fact in facts.items() if fact[0] not in ("framework", "version")]
+    return ", ".join([" ".join(facts[key] for key in ("framework", "version") if key in facts), *rest])
+
+
+def about(results: dict[str, Any]) -> str:
+    said = "Unrolled %s, Python %s, %s, device %s, %s, %.0f seconds." % (
+        results["unrolled"],
+        results["python"],
+        results["platform"],
+        results["device"],
+        results["started"],
+        results["seconds"],
+    )
+    if results["left_out"]:
+        said += " Left out: %s." % ", ".join(results["left_out"])
+    return said + (" Only tests that match %r." % results["expression"] if results["expression"] else "")
+
+
+def text(results: dict[str, Any]) -> str:
+    """Behaviours by backends, then errors by quantity, then the failures."""
+    names = list(results["backends"])
+    rows = []
+    for behaviour in results["behaviours"]:
+        cells = [behaviour["cells"][name] for name in names]
+        rows.append([behaviour["name"], *(_marked(cell["counts"]) for cell in cells)])
+        if any(cell["largest"] for cell in cells):
+            rows.append(["", *map(largest, cells)])
+    rows.append(["all", *(_marked(results["backends"][name]["counts"]) for name in names)])
+    parts = [tabulate(rows, headers=["behaviour", *names], disable_numparse=True)]
+    if results["errors"]:
+        headers = ["largest relative error", "", "limit", *names]
+        parts.append(tabulate(list(_error_rows(results)), headers=headers, disable_numparse=True))
+    parts += _failures(results)
+    return "\n\n".join(parts)
+
+
+def _marked(counts: dict[str, int]) -> str:
+    return words(counts).replace("failed", "FAILED")
+
+
+def _error_rows(results: dict[str, Any]) -> Iterator[list[str]]:
+    for row in results["errors"]:
+        found = [number(row["errors"].get(name)) or "-" for name in results["backends"]]
+        yield [row["quantity"], row["dtype"], "%.0e" % row["limit"], *found]
+
+
+def told(results: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The "failures" or "known_failures", the cases of a test together, in the order of the backends."""
+    cases: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for one in results[key]:
+        cases.setdefault((one["backend"], one["test"]), []).append(one)
+    names = list(results["backends"])
+    return [
+        {"backend": backend, "test": test, "cases": found}
+        for (backend, test), found in sorted(cases.items(), key=lambda item: names.index(item[0][0]))
+    ]
+
+
+def _failures(results: dict[str, Any]) -> list[str]:
+    """Each test that fails, with the words of its first case."""
+    lines = [
+        "%s: %s, %d %s: %s"
+        % (one["backend"], one["test"], len(one["cases"]), _plural("case", one["cases"]), one["cases"][0]["reason"])
+        for one in told(results, "failures")
+    ]
+    rest = ["and %d more tests that fail; --json has them all" % (len(lines) - TOLD)] if len(lines) > TOLD else []
+    return lines[:TOLD] + rest
+
+
+def _plural(word: str, counted: Any) -> str:
+    return word if len(counted) == 1 else word + "s"
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The same as Markdown, for a README or an issue."""
+    names = list(results["backends"])
+    lines = ["# Conformance", "", conclusion(results), "", about(results), ""]
+    lines += _table(["backend", "versions", "not offered", "tests"], map(list, _backend_rows(results)))
+    lines += ["## Behaviours", "", "Below each count, the error nearest to its limit, and the limit.", ""]
+    rows = []
+    for behaviour in results["behaviours"]:
+        cells = [behaviour["cells"][name] for name in names]
+        said = ["%s %s" % (SIGNS[verdict(cell["counts"])], words(cell["counts"])) for cell in cells]
+        rows.append([behaviour["name"], *("<br>".join(filter(None, pair)) for pair in zip(said, map(largest, cells)))])
+    lines += _table(["", *names], rows)
+    lines += ["## Largest errors", "", "Relative to the largest expected magnitude.", ""]
+    lines += _table(["quantity", "dtype", "limit", *names], _error_rows(results))
+    for title, key in (("Failures", "failures"), ("Known failures", "known_failures")):
+        if results[key]:
+            lines += ["## " + title, ""]
+            lines += map(_failure_line, told(results, key))
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _failure_line(one: dict[str, Any]) -> str:
+    said = " ".join(one["cases"][0]["reason"].split())
+    counted = "%d %s" % (len(one["cases"]), _plural("case", one["cases"]))
+    return "- %s, `%s`, %s: %s" % (one["backend"], one["test"], counted, said)
+
+
+def _backend_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    for name, backend in results["backends"].items():
+        yield name, versions(backend["facts"]), ", ".join(backend["lacks"]) or "-", words(backend["counts"])
+
+
+def _table(headers: list[str], rows: Any) -> list[str]:
+    escaped = [[str(value).replace("|", "\\|") for value in row] for row in [headers, *rows]]
+    lines = ["| %s |" % " | ".join(row) for row in escaped]
+    return [lines[0], "|" + " --- |" * len(headers), *lines[1:], ""]
+
+
+def html(results: dict[str, Any]) -> str:
+    """The page. Raises ImportError where Jinja2 is not installed."""
+    helpers = (verdict, words, number, largest, conclusion, about, versions, told)
+    named = {function.__name__: function for function in helpers}
+    return rendered(__package__, "conform.html", results=results, SIGNS=SIGNS, **named)

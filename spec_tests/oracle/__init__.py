@@ -1,0 +1,43 @@
+"""The third truth: what every behaviour should give, as formulas in float64 NumPy.
+
+Neither framework judges the other; both are held to these pages, and results recorded from genuine TensorFlow 1.15.5
+confirm them. Whatever the dtype of the arguments, everything here is computed and returned in float64, except where TF1
+itself rounds to float32 (Adam's constants and powers). Arguments are taken as right: checking them is a backend's work.
+
+    cells       one step of each kind of cell, forward and back
+    unrolling   a cell over time, and back-propagation through it
+    decoding    tokens until the end of sequence
+    models      classifier, regressor, speller, with losses
+    training    Adam
+    backend     all of it as a backend of the contract, to be put under its own suite
+    faults      the same with a planted fault each
+
+Shapes: inputs [batch, steps, inputs]; h, state [batch, units]; kernel [inputs + units, units]; bias [units].
+"""
+
+from spec_tests.oracle.cells import ACTIVATIONS, two_step
+from spec_tests.oracle.decoding import decode, decode_gradients, token_lengths
+from spec_tests.oracle.losses import in_top_k
+from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, spell
+from spec_tests.oracle.training import adam, fresh_slots, train
+from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
+
+__all__ = [
+    "ACTIVATIONS",
+    "adam",
+    "bptt",
+    "decode",
+    "decode_gradients",
+    "forward",
+    "fresh_slots",
+    "in_top_k",
+    "loss",
+    "loss_gradients",
+    "part_of",
+    "spell",
+    "token_lengths",
+    "train",
+    "two_step",
+    "unroll",
+    "valid_steps",
+]

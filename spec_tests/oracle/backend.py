@@ -1,0 +1,187 @@
+"""The oracle as a backend of the contract: checks its arguments, asks `oracle`, gives the answer the weights' dtype."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+from spec_tests import oracle
+from spec_tests.checks import (
+    check_batches,
+    check_cost,
+    check_decoding,
+    check_logits,
+    check_model,
+    check_rows,
+    check_sequences,
+    check_slots,
+    check_steps,
+    check_tokens,
+    check_two_step,
+    need,
+)
+from spec_tests.contract import Slots, Weights
+from unrolled.programs import Adam, Cell, Model
+
+# What this page has formulas for.
+CAPABILITIES = frozenset(
+    ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
+    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
+)
+
+
+def _cast(arrays: Weights, dtype: np.dtype) -> Weights:
+    return {name: np.asarray(array, dtype) for name, array in arrays.items()}
+
+
+class OracleBackend:
+    """The contract's methods; their docstrings are the contract's."""
+
+    name = "oracle"
+    capabilities = CAPABILITIES
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.expected_failures: dict[str, str] = {}
+        need(device == "cpu", "device", repr(device), "'cpu': the oracle is NumPy")
+
+    def describe(self) -> dict[str, str]:
+        return {"framework": "NumPy", "version": np.__version__, "python": platform.python_version(), "device": "cpu"}
+
+    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dtype = check_two_step(cell, weights, x0, x1)
+        y0, y1 = oracle.two_step(cell, weights, x0, x1)
+        return y0.astype(dtype), y1.astype(dtype)
+
+    def static_rnn(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: list[np.ndarray],
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        check_steps(inputs)
+        outputs, state = self.dynamic_rnn(cell, weights, np.stack(inputs, axis=1), lengths, initial_state)
+        return list(outputs.transpose(1, 0, 2)), state
+
+    def dynamic_rnn(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: np.ndarray,
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        dtype = check_sequences(cell, weights, inputs, lengths, initial_state)
+        outputs, state = oracle.unroll(cell, weights, inputs, lengths, initial_state)
+        return outputs.astype(dtype), state.astype(dtype)
+
+    def rnn_gradients(
+        self,
+        cell: Cell,
+        weights: Weights,
+        inputs: np.ndarray,
+        output_gradients: np.ndarray | None = None,
+        state_gradient: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
+        initial_state: np.ndarray | None = None,
+        unrolling: str = "dynamic",
+    ) -> dict[str, np.ndarray]:
+        dtype = check_sequences(cell, weights, inputs, lengths, initial_state)
+        check_cost(cell, inputs, output_gradients, state_gradient, unrolling, dtype)
+        gradients = oracle.bptt(cell, weights, inputs, output_gradients, state_gradient, lengths, initial_state)
+        return _cast(gradients, dtype)
+
+    def decode(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        dtype = check_decoding(cell, weights, initial_state, start, end)
+        need(max_steps >= 1, "max_steps", max_steps, "at least 1")
+        found = oracle.decode(cell, weights, initial_state, start, end, max_steps)
+        return (*found[:3], found[3].astype(dtype), found[4].astype(dtype))
+
+    def decode_gradients(
+        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+    ) -> tuple[float, Weights]:
+        dtype = check_decoding(cell, weights, initial_state, start, end)
+        check_tokens("tokens", tokens, len(initial_state), np.size(weights["dense/bias"]))
+        value, gradients = oracle.decode_gradients(cell, weights, initial_state, start, end, tokens)
+        return value, _cast(gradients, dtype)
+
+    def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
+        check_logits(logits, targets, k)
+        return oracle.in_top_k(logits, targets, k)
+
+    def initial_weights(self, model: Model, seed: int) -> Weights:
+        """Glorot uniform: U(-a, a), a = sqrt(6 / (fan_in + fan_out)), the two sizes of a kernel."""
+        check_model(model)
+        random = np.random.RandomState(seed)
+        weights = {}
+        for name, shape in model.weight_shapes().items():
+            limit = np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else 0.0
+            weights[name] = random.uniform(-limit, limit, shape).astype(np.float32)
+        return weights
+
+    def forward(
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
+    ) -> np.ndarray:
+        dtype = check_rows(model, weights, inputs, lengths=lengths)
+        return oracle.forward(model, weights, inputs, lengths).astype(dtype)
+
+    def predict(
+        self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
+    ) -> np.ndarray:
+        y = self.forward(model, weights, inputs, lengths)
+        return y if model.kind == "regressor" else y.argmax(axis=-1).astype(np.int64)
+
+    def loss(
+        self,
+        model: Model,
+        weights: Weights,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        lengths: np.ndarray | None = None,
+    ) -> float:
+        check_rows(model, weights, inputs, targets, lengths)
+        return oracle.loss(model, weights, inputs, targets, lengths)
+
+    def loss_gradients(
+        self,
+        model: Model,
+        weights: Weights,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        lengths: np.ndarray | None = None,
+    ) -> tuple[float, Weights]:
+        dtype = check_rows(model, weights, inputs, targets, lengths)
+        value, gradients = oracle.loss_gradients(model, weights, inputs, targets, lengths)
+        return value, _cast(gradients, dtype)
+
+    def train(
+        self,
+        model: Model,
+        weights: Weights,
+        optimizer: Adam,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        batches: np.ndarray,
+        lengths: np.ndarray | None = None,
+        slots: Slots | None = None,
+    ) -> tuple[np.ndarray, Weights, Slots]:
+        dtype = check_rows(model, weights, inputs, targets, lengths)
+        check_batches(batches, len(inputs))
+        if slots is not None:
+            check_slots(slots, model, dtype)
+        losses, weights, slots = oracle.train(model, weights, optimizer, inputs, targets, batches, lengths, slots)
+        kinds = {name: np.float32 if name.endswith("_power") else dtype for name in slots}
+        return (
+            losses.astype(dtype),
+            _cast(weights, dtype),
+            {name: np.asarray(slots[name], kinds[name]) for name in slots},
+        )
+
+
+def backend(device: str = "cpu") -> OracleBackend:
+    """These pages as a backend of the contract, named "oracle"."""
+    return OracleBackend(device)

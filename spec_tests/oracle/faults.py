@@ -1,0 +1,253 @@
+"""Broken backends: the oracle with one fault planted in each, to test the suite with.
+
+A fault is an edit of the oracle's own source, so it is one line away from right and everything that rests on that line
+is wrong with it. `--backend spec_tests.oracle.faults:bias_dropped` puts one under the suite; a test of the suite
+asserts that each is caught by the tests named for it here, and the right oracle by none. Python 3.7 syntax.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+FOLDER = Path(__file__).resolve().parent
+PACKAGE = __name__.rpartition(".")[0]
+
+_STEP = 'f(np.concatenate([x[:, t], states[-1]], axis=1) @ w["kernel"] + w["bias"])'
+_UPDATE = "states.append(np.where(valid[:, t], h_new, states[-1]))"
+_RESULT = "return np.where(valid, states[1:].transpose(1, 0, 2), 0.0), states[-1]"
+_GIVEN = "lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)"
+_COST = "np.asarray(output_gradients, np.float64)"
+_BACK = "dz = np.where(valid[:, t], (dy[:, t] + dh) * slope(states[t + 1]), 0.0)"
+
+
+class Fault(NamedTuple):
+    """A fault in one sentence, the tests named for it, and the edits that plant it: text of the oracle -> instead."""
+
+    sentence: str
+    tests: tuple[str, ...]
+    edits: dict[str, str]
+
+
+FAULTS: dict[str, Fault] = {
+    "kernel_transposed": Fault(
+        "the recurrent rows of the kernel are used transposed",
+        ("test_recurrent_kernel_is_not_transposed", "test_each_unit_hands_its_state_to_the_next"),
+        {_STEP: 'f(x[:, t] @ w["kernel"][: x.shape[2]] + states[-1] @ w["kernel"][x.shape[2] :].T + w["bias"])'},
+    ),
+    "rows_swapped": Fault(
+        "the kernel's recurrent rows are taken to come first, its input rows last",
+        ("test_input_rows_of_the_kernel_come_first",),
+        {_STEP: 'f(np.concatenate([states[-1], x[:, t]], axis=1) @ w["kernel"] + w["bias"])'},
+    ),
+    "bias_dropped": Fault(
+        "the bias is left out in unrolling",
+        ("test_bias_is_added_exactly_once_per_step",),
+        {_STEP: _STEP.replace(' + w["bias"]', "")},
+    ),
+    "bias_doubled": Fault(
+        "the bias is added twice in unrolling, as by a layer that has one for the inputs and one for the state",
+        ("test_bias_is_added_exactly_once_per_step",),
+        {_STEP: _STEP.replace('w["bias"]', '2 * w["bias"]')},
+    ),
+    "second_bias_trained": Fault(
+        "two biases are trained together, so that their sum moves twice as fast",
+        ("test_one_bias_is_trained_not_two",),
+        {"weights[name] - rate * m": 'weights[name] - rate * (2 if name == "bias" else 1) * m'},
+    ),
+    "relu_for_tanh": Fault(
+        "the activation is ReLU whatever the cell names",
+        ("test_activation_is_the_one_the_cell_names",),
+        {'"tanh": np.tanh': '"tanh": lambda z: np.maximum(z, 0.0)'},
+    ),
+    "steps_reversed": Fault(
+        "the steps are taken from the last to the first",
+        ("test_steps_run_forward_in_time", "test_digits_are_read_in_the_order_of_time"),
+        {"for t in range(x.shape[1]):\n        h_new": "for t in reversed(range(x.shape[1])):\n        h_new"},
+    ),
+    "initial_state_ignored": Fault(
+        "a given initial state is taken as zeros",
+        ("test_initial_state_is_where_the_first_step_starts", "test_counting_goes_on_from_the_initial_state"),
+        {"np.zeros((len(x), cell.units)) if h is None else": "np.zeros((len(x), cell.units)) if True else"},
+    ),
+    "lengths_ignored": Fault(
+        "every row is taken as full",
+        ("test_lengths_are_respected",),
+        {_GIVEN: "lengths = np.full(batch, steps)"},
+    ),
+    "one_step_too_many": Fault(
+        "each row runs one step past its length",
+        ("test_state_counts_the_valid_steps", "test_outputs_count_up_to_the_length_and_are_zero_after"),
+        {"(np.arange(steps) < lengths[:, None])": "(np.arange(steps) <= lengths[:, None])"},
+    ),
+    "one_step_too_few": Fault(
+        "each row stops one step before its length",
+        ("test_state_counts_the_valid_steps", "test_outputs_count_up_to_the_length_and_are_zero_after"),
+        {_GIVEN: _GIVEN + " - 1"},
+    ),
+    "outputs_not_zeroed": Fault(
+        "past a row's length its last output is repeated",
+        ("test_outputs_past_the_length_are_exactly_zero",),
+        {_RESULT: "return states[1:].transpose(1, 0, 2), states[-1]"},
+    ),
+    "outputs_cut_short": Fault(
+        "the steps that are padding in every row are cut off, as packed sequences do when they are padded again",
+        ("test_all_steps_are_kept",),
+        {_RESULT: _RESULT.replace(", 0.0)", ", 0.0)[:, : valid.any(axis=0).sum()]")},
+    ),
+    "state_zeroed": Fault(
+        "the state is zeroed past a row's length, where it should be copied through",
+        ("test_state_is_copied_through_the_padding", "test_length_zero_keeps_the_initial_state"),
+        {_UPDATE: _UPDATE.replace("h_new, states[-1]", "h_new, 0.0")},
+    ),
+    "state_of_the_last_step": Fault(
+        "the final state is that of the last step, computed on the padding, and not of the last valid one",
+        ("test_final_state_is_the_one_at_the_last_valid_step",),
+        {_UPDATE: "states.append(h_new)"},
+    ),
+    "gradient_of_the_last_output_only": Fault(
+        "gradients flow back through the last output only, whatever outputs the cost uses",
+        ("test_gradient_flows_through_every_output_the_cost_uses",),
+        {_COST: _COST + " * (np.arange(x.shape[1]) == x.shape[1] - 1)[:, None]"},
+    ),
+    "bptt_truncated": Fault(
+        "back-propagation through time stops after two steps",
+        ("test_gradient_flows_back_to_the_first_step",),
+        {"dh = np.where(valid[:, t], dh_before, dh)": "dh = dh_before * (t >= x.shape[1] - 2)"},
+    ),
+    "gradient_into_the_padding": Fault(
+        "gradients leak into the padding of the inputs",
+        ("test_gradient_into_the_padding_is_exactly_zero",),
+        {_BACK: "dz = (dy[:, t] + dh) * slope(states[t + 1])"},
+    ),
+    "nan_times_zero": Fault(
+        "what the padding holds is multiplied by a gradient of zero, which for NaN is NaN",
+        ("test_nan_in_padding_leaves_gradients_finite",),
+        {"    x = np.where(valid, inputs, 0.0)\n    states": "    x = np.array(inputs, np.float64)\n    states"},
+    ),
+    "plain_adam_epsilon": Fault(
+        "Adam's epsilon is added to the bias-corrected root, as in the paper's algorithm 1 and in torch.optim.Adam",
+        ("test_epsilon_is_added_to_the_uncorrected_root_as_tf1_does",),
+        {"(np.sqrt(v) + epsilon)": "(np.sqrt(v) + epsilon * np.sqrt(1.0 - np.float64(power2)))"},
+    ),
+    "powers_in_float64": Fault(
+        "the powers of Adam's betas are kept in the precision of the weights",
+        ("test_powers_are_float32_whatever_the_weights",),
+        {
+            'np.float32(slots["beta1_power"]), np.float32': 'np.float64(slots["beta1_power"]), np.float64',
+            "power1 * rounded[1]": "power1 * optimizer.beta1",
+        },
+    ),
+    "losses_after_the_step": Fault(
+        "each loss is that of the weights after its step",
+        ("test_losses_are_those_before_each_step",),
+        {"losses.append(value)": "losses.append(loss(model, weights, inputs[rows], targets[rows], valid))"},
+    ),
+    "batches_reordered": Fault(
+        "the batches are taken in another order than given",
+        ("test_batches_are_taken_in_the_order_given",),
+        {"for rows in batches:": "for rows in batches[::-1]:"},
+    ),
+    "ties_missed": Fault(
+        "a tie with the target's logit counts as a miss",
+        ("test_a_tie_is_a_hit",),
+        {"above = (logits > target[:, None]).sum(axis=1)": "above = (logits >= target[:, None]).sum(axis=1) - 1"},
+    ),
+    "projection_outside_the_loop": Fault(
+        "the wrapped projection leaves its bias on padded steps, as a dense layer after the loop does",
+        ("test_padded_steps_hold_zeros_when_wrapped",),
+        {'return np.where(valid_steps(inputs, lengths), y, 0.0) if model.projection == "wrapped" else y': "return y"},
+    ),
+    "initial_values_of_pytorch": Fault(
+        "kernels are drawn from U(-1/sqrt(units), 1/sqrt(units)), as torch.nn.RNN draws them",
+        ("test_kernels_reach_their_glorot_limit_and_do_not_exceed_it",),
+        {"limit = np.sqrt(6.0 / sum(shape))": "limit = np.sqrt(1.0 / model.cell.units)"},
+    ),
+    "rows_not_stopped": Fault(
+        "a row that has written its end goes on while others write",
+        ("test_rows_end_at_different_steps",),
+        {"going = ~finished": "going = np.ones(len(h), bool)"},
+    ),
+    "decoder_state_not_frozen": Fault(
+        "a row's state moves on after its end",
+        ("test_the_state_is_frozen_at_the_end",),
+        {"h = np.where(going[:, None], h_new, h)": "h = h_new"},
+    ),
+    "decoder_outputs_not_zeroed": Fault(
+        "a row's last output is repeated after its end",
+        ("test_outputs_past_the_end_are_exactly_zero",),
+        {"outputs.append(np.where(going[:, None], h, 0.0))": "outputs.append(h)"},
+    ),
+    "highest_token_on_a_tie": Fault(
+        "of tokens with equal logits the highest is taken",
+        ("test_a_tie_takes_the_lowest_token",),
+        {
+            '(h @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1)': 'w["dense/bias"].size - 1 - '
+            '(h @ w["dense/kernel"] + w["dense/bias"])[:, ::-1].argmax(axis=1)'
+        },
+    ),
+    "loss_on_the_padding": Fault(
+        "the teacher-forced loss counts the steps after a row's end",
+        ("test_tokens_after_the_end_change_nothing",),
+        {"float64(weights), token_lengths(tokens, end)": "float64(weights), token_lengths(tokens, -1)"},
+    ),
+}
+
+
+class _Edited(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports the oracle's pages with the fault's edits; found: the texts that were there to be edited."""
+
+    def __init__(self, edits: dict[str, str]) -> None:
+        self.found: set[str] = set()
+        self._edits = edits
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != PACKAGE and not name.startswith(PACKAGE + "."):
+            return None
+        return importlib.util.spec_from_loader(name, self, origin=name + ", edited")
+
+    def is_package(self, name: str) -> bool:
+        return name == PACKAGE
+
+    def get_source(self, name: str) -> str:
+        page = "__init__" if name == PACKAGE else name[len(PACKAGE) + 1 :]
+        source = FOLDER.joinpath(page + ".py").read_text(encoding="utf-8")
+        for text, instead in self._edits.items():
+            self.found.update({text} if text in source else ())
+            source = source.replace(text, instead)
+        return source
+
+
+def broken(name: str) -> Any:
+    """The oracle with that fault, as a backend of that name. Raises ValueError when an edit has nothing to replace."""
+    fault = FAULTS[name]
+    finder, kept = _Edited(fault.edits), {}
+    parent = sys.modules[PACKAGE.rpartition(".")[0]]
+    right = sys.modules[PACKAGE]
+    for module in [each for each in sys.modules if each == PACKAGE or each.startswith(PACKAGE + ".")]:
+        kept[module] = sys.modules.pop(module)
+    sys.meta_path.insert(0, finder)
+    try:
+        backend = importlib.import_module(PACKAGE + ".backend").OracleBackend()
+    finally:
+        sys.meta_path.remove(finder)
+        for module in [each for each in sys.modules if each == PACKAGE or each.startswith(PACKAGE + ".")]:
+            del sys.modules[module]
+        sys.modules.update(kept)
+        setattr(parent, PACKAGE.rpartition(".")[2], right)
+    if len(finder.found) < len(fault.edits):
+        missing = sorted(set(fault.edits) - finder.found)[0]
+        raise ValueError("fault %s: the oracle no longer contains %r" % (name, missing))
+    backend.name = name
+    return backend
+
+
+def __getattr__(name: str) -> Callable[[], Any]:
+    """Each fault's name is a factory, for --backend."""
+    if name not in FAULTS:
+        raise AttributeError(name)
+    return lambda: broken(name)

@@ -1,0 +1,165 @@
+"""Every behaviour of the contract as questions with fixed arrays, for the study's parity part. Python 3.7 syntax."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator, NamedTuple
+
+import numpy as np
+
+from spec_tests.questions import cases, makers
+from unrolled.programs import Cell, Model
+
+TRAINING_STEPS = 60
+VOCABULARY = 7
+FORMS = ("classifier", "stacked", "wrapped")
+
+
+class Behaviour(NamedTuple):
+    """How the tables call it, which quantity of `tolerances.LIMITS` limits it, and what a backend must declare: nothing
+    where the answer comes with that of another behaviour."""
+
+    title: str
+    quantity: str
+    needs: frozenset[str]
+
+
+def _behaviour(title: str, quantity: str, *needs: str) -> Behaviour:
+    return Behaviour(title, quantity, frozenset(needs))
+
+
+_RNN = ("lengths", "initial_state", "tanh", "relu")
+# By the beginning of a question's name, up to its first "-".
+BEHAVIOURS: dict[str, Behaviour] = {
+    "two_step": _behaviour("two-step cell by hand", "outputs", "two_step", "tanh", "relu"),
+    "static_rnn": _behaviour("static unrolling", "outputs", "static_rnn", *_RNN),
+    "dynamic_rnn": _behaviour("dynamic unrolling", "outputs", "dynamic_rnn", *_RNN),
+    "static_gradients": _behaviour("gradients, static unrolling", "gradients", "gradients", "static_rnn", *_RNN),
+    "dynamic_gradients": _behaviour("gradients, dynamic unrolling", "gradients", "gradients", "dynamic_rnn", *_RNN),
+    "in_top_k": _behaviour("in_top_k", "outputs", "in_top_k"),
+    "classifier": _behaviour("classifier: logits and loss", "predictions", "classifier", "tanh", "lengths"),
+    "regressor": _behaviour("regressor, both forms: outputs and loss", "predictions", "regressor", "relu", "lengths"),
+    "speller": _behaviour("speller: logits and loss", "predictions", "speller", "tanh", "lengths"),
+    "classifier_gradients": _behaviour("classifier: gradients", "gradients", "classifier", "tanh", "lengths"),
+    "regressor_gradients": _behaviour("regressor, both forms: gradients", "gradients", "regressor", "relu", "lengths"),
+    "speller_gradients": _behaviour("speller: gradients", "gradients", "speller", "tanh", "lengths"),
+    "decoding": _behaviour("greedy decoding to the end of sequence", "outputs", "decoding", "tanh", "relu"),
+    "teacher_forcing": _behaviour("gradients, teacher forcing", "gradients", "decoding", "tanh", "relu"),
+    "mnist": _behaviour("losses of 60 Adam steps, mnist", "losses over 60 steps", "training", "classifier", "tanh"),
+    "series_stacked": _behaviour(
+        "losses of 60 Adam steps, series stacked", "losses over 60 steps", "training", "regressor", "relu"
+    ),
+    "series_wrapped": _behaviour(
+        "losses of 60 Adam steps, series wrapped", "losses over 60 steps", "training", "regressor", "relu"
+    ),
+    "weights_mnist": _behaviour("weights after them, mnist", "weights after 60 steps"),
+    "weights_series_stacked": _behaviour("weights after them, series stacked", "weights after 60 steps"),
+    "weights_series_wrapped": _behaviour("weights after them, series wrapped", "weights after 60 steps"),
+}
+
+
+def offered(capabilities: Iterable[str], dtype: str) -> list[str]:
+    """The keys of the behaviours that a backend which declares these can be asked for in a dtype."""
+    able = frozenset(capabilities)
+    return [name for name, each in BEHAVIOURS.items() if each.needs and each.needs | {dtype} <= able]
+
+
+def behaviour_of(question: str, tensor: str = "") -> str:
+    """The key in BEHAVIOURS of a question's name, and of a tensor in its answer."""
+    start = question.split("-")[0]
+    return "weights_" + start if tensor.startswith("weights/") else start
+
+
+def questions(dtype: str, behaviours: Iterable[str]) -> Iterator[cases.Case]:
+    """Those on some behaviours, by their keys, the quick ones first."""
+    asked = frozenset(behaviours)
+    for several in (cases.small_cases, _model_questions, _decoding_questions):
+        yield from (case for case in several(dtype) if behaviour_of(case.name) in asked)
+    for name in makers.TRAINING:
+        start = name.replace("-", "_")
+        if start in asked:
+            case = _rows_used(cases.training_case(name, dtype, TRAINING_STEPS))
+            yield case._replace(name="%s-%d" % (start, TRAINING_STEPS))
+
+
+def _rows_used(case: cases.Case) -> cases.Case:
+    """The same training on the rows that its batches name, a sixth of MNIST: the others need not be handed over."""
+    given = case.arguments
+    used, places = np.unique(given["batches"], return_inverse=True)
+    fewer = {name: given[name][used] for name in ("inputs", "targets")}
+    return case._replace(
+        arguments=dict(given, batches=places.reshape(given["batches"].shape).astype(np.int64), **fewer)
+    )
+
+
+def recorded_name(question: str, dtype: str) -> str:
+    """The name under which `unrolled.datasets.recorded` would hold TensorFlow 1.15.5's answer to a question."""
+    start, _, steps = question.partition("-")
+    if start in ("mnist", "series_stacked", "series_wrapped"):
+        return "tf-1.15.5-training-%s/%s, %s steps" % (dtype, start.replace("_", "-"), steps)
+    return "tf-1.15.5-small-%s/%s" % (dtype, question)
+
+
+def _model_questions(dtype: str) -> Iterator[cases.Case]:
+    """forward, loss and loss_gradients of each kind of model, with and without lengths."""
+    for form in FORMS + ("speller",):
+        rows = _speller_rows(dtype) if form == "speller" else makers.supervised(form, dtype)
+        for lengths in (None, makers.LENGTHS["unsorted"]):
+            given = {"model": rows.model, "weights": rows.weights, "inputs": rows.inputs, "lengths": lengths}
+            name = "%s-%s" % (form, "full" if lengths is None else "lengths")
+            yield cases.Case("%s-forward-%s" % (rows.model.kind, name), "forward", given)
+            given = dict(given, targets=rows.targets)
+            yield cases.Case("%s-loss-%s" % (rows.model.kind, name), "loss", given)
+            yield cases.Case("%s_gradients-%s" % (rows.model.kind, name), "loss_gradients", given)
+
+
+def _speller_rows(dtype: str) -> makers.Supervised:
+    chosen = Model("speller", Cell("basic_rnn", makers.UNITS, "tanh"), makers.INPUTS, VOCABULARY, max_steps=4)
+    random = np.random.RandomState(6)
+    inputs = random.normal(size=(makers.BATCH, makers.STEPS, makers.INPUTS)).astype(dtype)
+    targets = random.randint(0, VOCABULARY, (makers.BATCH, 3))
+    return makers.Supervised(chosen, makers.model_weights(chosen, dtype), inputs, targets)
+
+
+def _decoding_questions(dtype: str) -> Iterator[cases.Case]:
+    """Greedy decoding and teacher forcing, with an embedding and with one-hot tokens."""
+    for activation in cases.ACTIVATIONS:
+        for embedded in (True, False):
+            random = np.random.RandomState(7)
+            inputs = makers.INPUTS if embedded else VOCABULARY
+            weights = {
+                "kernel": makers.kernel(random, inputs + makers.UNITS, makers.UNITS, dtype),
+                "bias": makers.bias(random, makers.UNITS, dtype),
+                "dense/kernel": makers.kernel(random, makers.UNITS, VOCABULARY, dtype),
+                "dense/bias": makers.bias(random, VOCABULARY, dtype),
+            }
+            if embedded:
+                weights["embedding"] = random.normal(size=(VOCABULARY, inputs)).astype(dtype)
+            state = random.uniform(-0.8, 0.8, (makers.BATCH, makers.UNITS)).astype(dtype)
+            shared: dict[str, Any] = {"weights": weights, "initial_state": state, "start": 1, "end": 2}
+            shared["cell"] = Cell("basic_rnn", makers.UNITS, activation)
+            name = "%s-%s" % (activation, "embedding" if embedded else "one_hot")
+            yield cases.Case("decoding-" + name, "decode", dict(shared, max_steps=makers.STEPS))
+            tokens = random.randint(0, VOCABULARY, (makers.BATCH, makers.STEPS))
+            yield cases.Case("teacher_forcing-" + name, "decode_gradients", dict(shared, tokens=tokens))
+
+
+DECODED = ("tokens", "lengths", "finished", "outputs", "state")
+
+
+def named_answer(case: cases.Case, result: Any) -> dict[str, np.ndarray]:
+    """An answer as arrays by name."""
+    if case.method == "decode":
+        return dict(zip(DECODED, map(np.asarray, result)))
+    if case.method in ("loss_gradients", "decode_gradients"):
+        return dict({"loss": np.asarray(result[0])}, **result[1])
+    named = cases.named_results(case, result)
+    return {name: array for name, array in named.items() if not name.startswith("slots/")}
+
+
+def widened(value: Any) -> Any:
+    """Float arrays as float64, whatever holds them: the oracle computes in float64 from the values that others got."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64) if value.dtype.kind == "f" else value
+    if isinstance(value, dict):
+        return {name: widened(each) for name, each in value.items()}
+    return [widened(each) for each in value] if isinstance(value, list) else value

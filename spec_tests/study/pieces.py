@@ -1,0 +1,153 @@
+"""The cells of a study: what is asked of which backend, with which seed. They are independent of each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Iterable, NamedTuple
+
+import numpy as np
+
+from spec_tests.questions import behaviours, cases, makers
+from spec_tests.study.profiles import Profile
+
+JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
+JUDGE_LABEL = "the float64 oracle"  # as one of the study's hosts; "oracle" itself can be a backend of the study too
+CHECKPOINTS = 24  # of a lockstep run, about evenly spaced on a logarithmic scale
+PROJECTIONS = ("stacked", "wrapped")
+
+# Rough seconds of a step on one core, for the order of cells and the time left; the display corrects them as it goes.
+_STEP_S = {"mnist": 0.015, "series": 0.004}
+
+
+class Cell(NamedTuple):
+    """One task of `work` for one backend.
+
+    part: "parity", "lockstep", "accuracy" or "series". backend: its label. task, arguments: what `work.run` takes.
+    weight: rough seconds.
+    """
+
+    part: str
+    backend: str
+    task: str
+    arguments: dict[str, Any]
+    weight: float
+
+    @property
+    def title(self) -> str:
+        """Unique in a study, and readable: "lockstep, mnist, float64, one ulp away, torch_impl"."""
+        given = self.arguments
+        words = [self.part, given.get("program"), given.get("projection"), given.get("dtype")]
+        words += ["one ulp away" if given.get("perturbed") else None, given.get("_seed") and "seed %d" % given["_seed"]]
+        return ", ".join(str(word) for word in [*words, self.backend] if word)
+
+    def asked(self) -> dict[str, Any]:
+        """The arguments that travel."""
+        return {name: value for name, value in self.arguments.items() if not name.startswith("_")}
+
+    def key(self, facts: dict[str, Any]) -> str:
+        """A digest of all that the cell's numbers depend on: the task and the facts of its backend."""
+        text = json.dumps([self.task, self.asked(), facts], sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+    def file_name(self, facts: dict[str, Any]) -> str:
+        return "%s-%s.npz" % (re.sub(r"[^\w.@]+", "_", self.title), self.key(facts))
+
+
+def checkpoints(steps: int, always: Iterable[int] = ()) -> list[int]:
+    """Numbers of steps at which two runs are compared: the first ones, then ever fewer, `always` and the last."""
+    spaced = np.unique(np.round(np.geomspace(1, steps, CHECKPOINTS)).astype(int)).tolist()
+    return sorted({*spaced, *always, steps})
+
+
+def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Cell]:
+    """The cells of a study of these backends, by label, each with what it declares. What it lacks is left out."""
+    found: list[Cell] = []
+    for label, offered in capabilities.items():
+        able = frozenset(offered)
+        found += [_parity(label, dtype) for dtype in cases.DTYPES if dtype in able]
+        found += _lockstep(profile, label, able)
+        found += _independent(profile, label, able)
+    return found + _judged(capabilities)
+
+
+def _parity(label: str, dtype: str) -> Cell:
+    return Cell("parity", label, "parity", {"dtype": dtype}, 6.0)
+
+
+def _judged(capabilities: dict[str, Iterable[str]]) -> list[Cell]:
+    """What the judge is asked: each behaviour that any backend offers."""
+    found = []
+    for dtype in cases.DTYPES:
+        asked = {name for offered in capabilities.values() for name in behaviours.offered(offered, dtype)}
+        if asked:
+            arguments = {"dtype": dtype, "widened": sorted(asked)}
+            found.append(Cell("parity", JUDGE_LABEL, "parity", arguments, 6.0))
+    return found
+
+
+def _needs(program: str) -> frozenset[str]:
+    model = makers.TRAINING[program].model
+    return frozenset(["training", model.kind, model.cell.activation])
+
+
+def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Cell]:
+    found = []
+    for program in makers.TRAINING:
+        for dtype in cases.DTYPES:
+            steps = profile.lockstep_steps(program, dtype)
+            if not steps or not _needs(program) | {dtype} <= able:
+                continue
+            whole = program == "mnist" and dtype == "float32"  # the same for every backend: checkpoints are compared
+            epochs = list(range(profile.epoch_steps, steps + 1, profile.epoch_steps)) if whole else []
+            evaluated = epochs if "in_top_k" in able else []
+            for perturbed in (False, True):
+                if perturbed and program == "series-wrapped" and not profile.wrapped_ulp:
+                    continue
+                arguments = {
+                    "program": program,
+                    "dtype": dtype,
+                    "steps": steps,
+                    "checkpoints": checkpoints(steps, epochs),
+                    "evaluate": [] if perturbed else evaluated,
+                    "perturbed": perturbed,
+                }
+                weight = steps * _STEP_S[program.split("-")[0]]
+                found.append(Cell("lockstep", label, "lockstep", arguments, weight))
+    return found
+
+
+def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Cell]:
+    """Runs from a backend's own initial values, one series run of each form and `seeds` runs of MNIST."""
+    found: list[Cell] = []
+    if not profile.seeds or not {"initial_weights", "float32"} <= able:
+        return found
+    if profile.epochs and _needs("mnist") | {"in_top_k"} <= able:
+        for seed in range(1, profile.seeds + 1):
+            arguments = {
+                "weights_seed": derived_seed(label, seed, "weights"),
+                "batches_seed": derived_seed(label, seed, "batches"),
+                "epochs": profile.epochs,
+                "epoch_steps": profile.epoch_steps,
+                "_seed": seed,
+            }
+            weight = profile.epochs * profile.epoch_steps * _STEP_S["mnist"]
+            found.append(Cell("accuracy", label, "alone", arguments, weight))
+    for projection in PROJECTIONS:
+        if profile.iterations and _needs("series-" + projection) <= able:
+            seed = derived_seed(label, 1, "series")
+            given = {"projection": projection, "iterations": profile.iterations, "weights_seed": seed}
+            found.append(Cell("series", label, "series", given, profile.iterations * _STEP_S["series"]))
+    return found
+
+
+def derived_seed(label: str, seed: int, purpose: str) -> int:
+    """A seed of its own for each backend and purpose: no two backends share a draw, so that samples are independent."""
+    digest = hashlib.sha256(("%s/%d/%s" % (label, seed, purpose)).encode("utf-8")).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def timed_programs(able: Iterable[str]) -> list[str]:
+    """The programs whose cost can be measured."""
+    return [name for name in ("mnist", "series-stacked") if _needs(name) | {"float32"} <= frozenset(able)]

@@ -1,0 +1,64 @@
+"""What genuine TensorFlow 1.15.5 answered, held against every backend.
+
+The files under data/recorded were made by `python -m spec_tests.record`.
+"""
+
+import numpy as np
+import pytest
+
+from spec_tests import record
+from spec_tests.questions import cases, makers
+from unrolled.datasets import recorded
+
+QUANTITIES = {"outputs": "outputs", "state": "state", "y0": "outputs", "y1": "outputs"}
+
+
+def _needs(name):
+    """The case as a parameter, marked with what a backend must declare to be asked it."""
+    case = recorded.load(name).case
+    method, dtype = case["method"], name.split("/")[0].rsplit("-", 1)[1]
+    needs = {dtype}
+    if method == "train":
+        model = makers.TRAINING[case["program"]].model
+        needs |= {"training", model.kind, model.cell.activation}
+    else:
+        needs.add("gradients" if method == "rnn_gradients" else method)
+        arguments = case["arguments"]
+        if "cell" in arguments:
+            needs.add(arguments["cell"][2])
+        if "unrolling" in arguments:
+            needs.add(arguments["unrolling"] + "_rnn")
+        if "lengths_" in name and "lengths_none" not in name:
+            needs.add("lengths")
+        if name.endswith("-state"):
+            needs.add("initial_state")
+    return pytest.param(name, dtype, marks=pytest.mark.needs(*sorted(needs)), id=name.replace("tf-1.15.5-", ""))
+
+
+def _parameters(kind):
+    return [_needs(name) for name in recorded.names() if "-%s-" % kind in name]
+
+
+@pytest.mark.parametrize(("name", "dtype"), _parameters("small"))
+def test_a_small_case_answers_as_tensorflow_1_15_5_did(backend, name, dtype, compare):
+    case, given, answer = recorded.load(name)
+    arguments = record.join_arguments(case["method"], case["arguments"], given)
+    asked = cases.Case(name, case["method"], arguments)
+    found = cases.named_results(asked, getattr(backend, case["method"])(**arguments))
+    assert sorted(found) == sorted(answer), f"{case['method']} must give {sorted(answer)}, not {sorted(found)}"
+    for key, expected in answer.items():
+        if expected.dtype == bool:
+            assert found[key].tolist() == expected.tolist()
+        else:
+            compare(QUANTITIES.get(key, "gradients"), found[key], expected, dtype, key)
+
+
+@pytest.mark.parametrize(("name", "dtype"), _parameters("training"))
+def test_sixty_adam_steps_follow_tensorflow_1_15_5(backend, name, dtype, compare):
+    case, _, answer = recorded.load(name)
+    asked = cases.training_case(case["program"], dtype, case["iterations"], case["seed"])
+    found = cases.named_results(asked, backend.train(**asked.arguments))
+    compare("losses over 60 steps", found["losses"], answer["losses"], dtype)
+    for key in [key for key in answer if key.startswith("weights/")]:
+        compare("weights after 60 steps", found[key], answer[key], dtype, key)
+    assert np.isfinite(found["losses"]).all()

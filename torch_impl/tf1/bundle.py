@@ -1,0 +1,260 @@
+"""TensorFlow's V2 checkpoint ("tensor bundle"), read and written without TensorFlow.
+
+PREFIX.index is a table (see tf1_table) from a variable's name to a BundleEntryProto, with a BundleHeaderProto under the
+empty name; PREFIX.data-00000-of-0000N, one per shard, hold the tensors' bytes, row by row, little-endian. Field numbers
+and types are those of tensorflow/core/protobuf/tensor_bundle.proto, framework/tensor_shape.proto and types.proto.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.checkpoints.files import exists, open_regular, read_whole, write_atomically
+from torch_impl.tf1 import protobuf
+from torch_impl.tf1.crc32c import crc32c, mask, unmask
+from torch_impl.tf1.table import build_table, read_table
+
+__all__ = ["Bundle", "Entry", "data_path", "index_path", "write_bundle"]
+
+# framework/types.proto. Those without a NumPy dtype here are named in error messages only.
+_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
+_OTHER_DTYPES = {
+    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 10: "bool", 14: "bfloat16", 17: "uint16",
+    18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+_NUMBERS = {name: number for number, name in _DTYPES.items()}
+
+_MOST_INDEX_BYTES = 1 << 24  # about 40 bytes per variable: room for hundreds of thousands
+_MOST_RANK = 32
+_VERSION = 1  # the only version of the format there has been
+
+
+class Entry(NamedTuple):
+    """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc: int
+    partitioned: bool
+
+
+def index_path(prefix: Path) -> Path:
+    """PREFIX.index"""
+    return prefix.with_name(prefix.name + ".index")
+
+
+def data_path(prefix: Path, shard: int, shards: int) -> Path:
+    """PREFIX.data-SHARD-of-SHARDS"""
+    return prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}")
+
+
+class Bundle:
+    """A checkpoint opened for reading. `entries` maps every variable's name to its Entry, sorted by name.
+
+    Raises CheckpointError when the index is missing, truncated, altered or of another format.
+    """
+
+    def __init__(self, prefix: str | os.PathLike[str]) -> None:
+        self.prefix = Path(prefix)
+        path = index_path(self.prefix)
+        if not exists(path) and self.prefix.is_file():
+            raise CheckpointError(
+                f"{self.prefix}: has no {path.name} beside it, so it may be a checkpoint of the old V1 format; "
+                "restore it in TensorFlow 1 and save it again with tf.train.Saver()"
+            )
+        data = read_whole(path, _MOST_INDEX_BYTES)
+        self.entries: dict[str, Entry] = {}
+        with naming(path):
+            table = read_table(data)
+            if b"" not in table:
+                raise CheckpointError("not the index of a TensorFlow checkpoint: it has no header")
+            self.shards = _shards(table.pop(b""))
+            for key, value in table.items():
+                if key.startswith(b"\0"):  # a slice of a partitioned variable, which has an entry of its own
+                    continue
+                name = _name(key)
+                with naming(f"variable {name}"):
+                    self.entries[name] = _entry(value)
+                    self._check(self.entries[name])
+
+    def _check(self, entry: Entry) -> None:
+        """What can be checked without opening the data; raises CheckpointError."""
+        if entry.partitioned or entry.dtype not in _NUMBERS:
+            return
+        if len(entry.shape) > _MOST_RANK:
+            raise CheckpointError(f"rank {len(entry.shape)}, expected at most {_MOST_RANK}")
+        expected = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
+        if entry.size != expected:
+            raise CheckpointError(
+                f"altered: {entry.size} bytes recorded for {entry.dtype} {list(entry.shape)}, expected {expected}"
+            )
+        if entry.shard >= self.shards:
+            raise CheckpointError(f"altered: lies in shard {entry.shard} of {self.shards}")
+
+    def read(self, name: str) -> np.ndarray:
+        """A copy of the variable `name`, its checksum verified.
+
+        Raises CheckpointError when there is no such variable, its dtype is not float32, float64, int32 or int64, its
+        shard is missing or too short, or its bytes are not those that were saved.
+        """
+        if name not in self.entries:
+            raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {', '.join(self.entries) or 'none'}")
+        entry = self.entries[name]
+        if entry.dtype not in _NUMBERS:
+            raise CheckpointError(
+                f"{self.prefix}: variable {name} is {entry.dtype}, expected one of {', '.join(sorted(_NUMBERS))}"
+            )
+        if entry.partitioned:
+            raise CheckpointError(
+                f"{self.prefix}: variable {name} is partitioned; save the checkpoint again without a partitioner"
+            )
+        path = data_path(self.prefix, entry.shard, self.shards)
+        with naming(path):
+            data = _slice(path, name, entry)
+            found = crc32c(data)
+            if found != entry.crc:
+                raise CheckpointError(
+                    f"altered: the checksum of variable {name} is {found:08x}, expected {entry.crc:08x}; "
+                    "get the file again"
+                )
+            array = np.frombuffer(data, dtype=np.dtype(entry.dtype).newbyteorder("<"))
+            try:
+                return array.astype(entry.dtype).reshape(entry.shape)
+            except ValueError as error:  # a forged shape with a size of zero and one beyond NumPy's range
+                raise CheckpointError(f"variable {name} has an impossible shape {list(entry.shape)}: {error}") from None
+
+
+def _slice(path: Path, name: str, entry: Entry) -> bytes:
+    """The variable's bytes. Their number is held against the file's before any memory is asked for."""
+    if not exists(path):
+        raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
+    with os.fdopen(open_regular(path), "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if entry.offset + entry.size > size:
+            raise CheckpointError(
+                f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
+            )
+        stream.seek(entry.offset)
+        data = stream.read(entry.size)
+    if len(data) < entry.size:
+        raise CheckpointError(f"truncated while it was read, within variable {name}")
+    return data
+
+
+def _name(key: bytes) -> str:
+    name = key.decode("utf-8", "replace")
+    if not name.isprintable() or name.encode() != key:
+        raise CheckpointError(f"altered: {key!r:.80} cannot be the name of a variable")
+    return name
+
+
+def _shards(message: bytes) -> int:
+    """The number of data files, from a BundleHeaderProto that this reader understands."""
+    shards = endianness = 0
+    version = b""
+    for number, kind, value in protobuf.fields(message):
+        if number == 1:
+            shards = _number(value, kind)
+        elif number == 2:
+            endianness = _number(value, kind)
+        elif number == 3:
+            version = _bytes(value, kind)
+    if endianness != 0:
+        raise CheckpointError("written on a big-endian machine, which is not supported; save it again on another one")
+    if not 1 <= shards <= 99_999:
+        raise CheckpointError(f"altered: {shards} data files claimed, expected 1 to 99999")
+    minimum = sum(_number(value, kind) for number, kind, value in protobuf.fields(version) if number == 2)
+    if minimum > _VERSION:
+        raise CheckpointError(f"needs a reader of version {minimum} of the format; this one reads version {_VERSION}")
+    return shards
+
+
+def _entry(message: bytes) -> Entry:
+    """A BundleEntryProto."""
+    found = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard_id, offset, size, crc32c
+    shape: tuple[int, ...] = ()
+    partitioned = False
+    for number, kind, value in protobuf.fields(message):
+        if number == 2:
+            shape = _shape(_bytes(value, kind))
+        elif number == 7:
+            partitioned = True
+        elif number in found:
+            found[number] = _number(value, kind, protobuf.FIXED32 if number == 6 else protobuf.VARINT)
+    dtype = _DTYPES.get(found[1]) or _OTHER_DTYPES.get(found[1]) or f"of the unknown type {found[1]}"
+    return Entry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), partitioned)
+
+
+def _shape(message: bytes) -> tuple[int, ...]:
+    """A TensorShapeProto whose every size is known."""
+    sizes = []
+    for number, kind, value in protobuf.fields(message):
+        if number == 2:
+            sizes.append(sum(_number(v, k) for n, k, v in protobuf.fields(_bytes(value, kind)) if n == 1))
+        elif number == 3 and value:
+            raise CheckpointError("altered: its rank is unknown")
+    return tuple(sizes)
+
+
+def _number(value: int | bytes, kind: int, expected: int = protobuf.VARINT) -> int:
+    if isinstance(value, bytes) or kind != expected:
+        raise CheckpointError("altered: a number is stored in another form than a number's")
+    if value >= 1 << 63:  # how a negative int64 is stored
+        raise CheckpointError(f"altered: the negative number {value - (1 << 64)} where none can be")
+    return value
+
+
+def _bytes(value: int | bytes, kind: int) -> bytes:
+    if not isinstance(value, bytes) or kind != protobuf.BYTES:
+        raise CheckpointError("altered: a message is stored as a number")
+    return value
+
+
+def write_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:
+    """Write `tensors` (float32, float64, int32 or int64, by variable name) as a checkpoint of one shard.
+
+    The files equal, byte for byte, what TensorFlow 1.15.5's Saver writes for the same variables. Each is written
+    atomically, the index last. Raises CheckpointError for another dtype, or when a file cannot be written.
+    """
+    prefix = Path(prefix)
+    table, data = {b"": _HEADER}, bytearray()
+    for name in sorted(tensors, key=str.encode):
+        array = np.asarray(tensors[name])
+        if array.dtype.name not in _NUMBERS or not name:
+            raise CheckpointError(
+                f"{prefix}: cannot hold variable {name or '(empty name)'} of dtype {array.dtype}, "
+                f"expected one of {', '.join(sorted(_NUMBERS))}"
+            )
+        content = array.astype(array.dtype.newbyteorder("<")).tobytes()
+        table[name.encode()] = _entry_message(array, len(data), content)
+        data += content
+    with naming(prefix.parent, "written"):
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(data_path(prefix, 0, 1), bytes(data))
+    write_atomically(index_path(prefix), build_table(table))
+
+
+_HEADER = protobuf.varint_field(1, 1) + protobuf.bytes_field(
+    3, protobuf.varint_field(1, _VERSION)
+)  # one shard, little-endian
+
+
+def _entry_message(array: np.ndarray, offset: int, content: bytes) -> bytes:
+    sizes = b"".join(protobuf.bytes_field(2, protobuf.varint_field(1, size)) for size in array.shape)
+    return (
+        protobuf.varint_field(1, _NUMBERS[array.dtype.name])
+        + protobuf.bytes_field(2, sizes)
+        + protobuf.varint_field(4, offset)
+        + protobuf.varint_field(5, len(content))
+        + protobuf.fixed32_field(6, mask(crc32c(content)))
+    )

@@ -1,0 +1,13 @@
+"""A cell over time.
+
+static      step by step, in a Python loop
+dynamic     whole sequences, padded or packed
+module      the same as a module
+paths       which code runs a whole sequence: PyTorch's kernel, `bptt` in torch alone, or `compiled`
+bptt        back-propagation through time as one node of autograd
+compiled, compiled_loops, activations, layout, tiles, jit     the same in machine code
+
+The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final state is
+the one at its last valid step (the initial state for length 0). All steps are kept, and nothing flows back into the
+padding, whatever the padding holds: NaN there reaches neither a result nor a gradient.
+"""

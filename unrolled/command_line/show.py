@@ -1,0 +1,141 @@
+"""`show`: the chapter's small programs on its own batch.
+
+The kernel is drawn by NumPy and everything is computed in float64, so that every implementation prints the same digits,
+and enough of them: inputs from 0 to 9 drive tanh so close to 1 that float32 would round many of its values to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import click
+import numpy as np
+
+from unrolled.command_line.options import backend_options, open_backend, plain_failures, seed_option
+from unrolled.programs import Cell
+
+__all__ = ["show_command"]
+
+CELL = Cell("basic_rnn", 5, "tanh")
+X0 = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 0, 1]], dtype=np.float64)
+X1 = np.array([[9, 8, 7], [0, 0, 0], [6, 5, 4], [3, 2, 1]], dtype=np.float64)
+LENGTHS = np.array([2, 1, 2, 2], dtype=np.int64)
+
+
+def show_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
+    """The command `show PROGRAM` of the implementation `name`; see `unrolled.command_line` for backend."""
+    programs = {"two-step": _two_step, "static": _static, "dynamic": _dynamic, "lengths": _lengths}
+
+    @click.command("show", short_help="Run one of the chapter's small programs and print what it computes.")
+    @click.argument("program", type=click.Choice(list(programs)))
+    @seed_option("Of the kernel's values, drawn from the standard normal distribution.")
+    @backend_options
+    def show(program: str, seed: int, device: str, threads: int | None) -> None:
+        """Run one of the chapter's small programs and print what it computes.
+
+        5 tanh neurons read a batch of 4 sequences, 2 steps each, 3 inputs per step.
+
+        \b
+        two-step  two steps written out by hand
+        static    the same, unrolled step by step over a list
+        dynamic   the same, unrolled over one array of sequences
+        lengths   the second sequence ends after one step
+        """
+        with plain_failures():
+            adapter = open_backend(backend, device, threads)
+            kernel = np.random.RandomState(seed).standard_normal((X0.shape[1] + CELL.units, CELL.units))
+            weights = {"kernel": kernel, "bias": np.zeros(CELL.units)}
+            for block in programs[program](adapter, weights):
+                click.echo(block)
+
+    return show
+
+
+def _two_step(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    y0, y1 = adapter.two_step(CELL, weights, X0, X1)
+    return [
+        _heading("Two steps by hand: y0 = tanh(x0 Wx + b), y1 = tanh(y0 Wy + x1 Wx + b)"),
+        _table("Wx", weights["kernel"][: X0.shape[1]]),
+        _table("Wy", weights["kernel"][X0.shape[1] :]),
+        _table("x0", X0),
+        _table("x1", X1),
+        _table("y0", y0),
+        _table("y1", y1),
+        "Both steps use the same Wx, Wy and b; only y0 links the first to the second. Most values\n"
+        "lie close to -1 or 1, because inputs up to 9 saturate tanh. Sequence 1 has x1 = 0, so its\n"
+        "y1 is tanh(y0 Wy + b): what it remembers of x0.\n",
+    ]
+
+
+def _static(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    outputs, state = adapter.static_rnn(CELL, weights, [X0, X1])
+    return [
+        _heading("Unrolled statically: a list of one input per step in, a list of one output per step out"),
+        *_tables("inputs", [X0, X1]),
+        *_tables("outputs", outputs),
+        _table("state", state),
+        "The numbers are those of the two steps by hand. A basic cell's state is its output, so the\n"
+        "final state is the last element of outputs. The program holds the cell once per step.\n",
+    ]
+
+
+def _dynamic(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    inputs = np.stack([X0, X1], axis=1)
+    outputs, state = adapter.dynamic_rnn(CELL, weights, inputs)
+    return [
+        _heading("Unrolled dynamically: inputs %s in, outputs %s out" % (_shape(inputs), _shape(outputs))),
+        *_tables("inputs[:, %d]", list(np.moveaxis(inputs, 1, 0))),
+        *_tables("outputs[:, %d]", list(np.moveaxis(outputs, 1, 0))),
+        _table("state", state),
+        "The numbers are those of the static unrolling, in one array [batch, steps, units] instead of\n"
+        "a list: one loop runs the cell, whatever the number of steps. The final state is\n"
+        "outputs[:, 1], the last step of every sequence.\n",
+    ]
+
+
+def _lengths(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    inputs = np.stack([X0, X1], axis=1)
+    outputs, state = adapter.dynamic_rnn(CELL, weights, inputs, lengths=LENGTHS)
+    padding = [["padding" if step >= length else "" for length in LENGTHS] for step in range(2)]
+    zeros = [["zero" if not row.any() else "" for row in outputs[:, step]] for step in range(2)]
+    where = ["outputs[%d, %d]" % (row, step) for row in range(len(inputs)) for step in range(2) if zeros[step][row]]
+    sources = [_source(row, outputs, state) for row in range(len(inputs))]
+    return [
+        _heading("Sequences of different lengths: lengths %s" % LENGTHS.tolist()),
+        *(_table("inputs[:, %d]" % step, inputs[:, step], padding[step]) for step in range(2)),
+        *(_table("outputs[:, %d]" % step, outputs[:, step], zeros[step]) for step in range(2)),
+        _table("state", state, sources),
+        "Exactly zero: %s. An output past the end of its sequence is zero, and the\n"
+        "state of a sequence is the one at its own last step: sequence 1, of length 1, has it from\n"
+        "step 0, the others from step 1. The padding takes no part in it.\n" % (", ".join(where) or "no output"),
+    ]
+
+
+def _source(row: int, outputs: np.ndarray, state: np.ndarray) -> str:
+    """Which of a row's outputs its state is: looked up, not assumed."""
+    equal = [step for step in range(outputs.shape[1]) if np.array_equal(outputs[row, step], state[row])]
+    return "is outputs[%d, %d]" % (row, equal[0]) if equal else "is none of the outputs"
+
+
+def _heading(text: str) -> str:
+    return "%s\n%s\n" % (text, "=" * len(text))
+
+
+def _shape(array: np.ndarray) -> str:
+    return "[%s]" % ", ".join(str(size) for size in array.shape)
+
+
+def _tables(name: str, arrays: list[np.ndarray]) -> list[str]:
+    pattern = name if "%d" in name else name + "[%d]"
+    return [_table(pattern % step, array) for step, array in enumerate(arrays)]
+
+
+def _table(name: str, array: np.ndarray, notes: list[str] | None = None) -> str:
+    """One matrix, a line per row, columns aligned; notes stand behind their rows."""
+    whole = bool((array == np.round(array)).all()) and array.size and abs(array).max() < 100
+    lines = ["%s %s" % (name, _shape(array))]
+    for row, values in enumerate(array):
+        cells = "".join(("%4d" % value) if whole else ("%14.10f" % value) for value in values)
+        note = "   <- " + notes[row] if notes and notes[row] else ""
+        lines.append("  %d |%s%s" % (row, cells, note))
+    return "\n".join(lines) + "\n"

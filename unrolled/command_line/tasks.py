@@ -1,0 +1,138 @@
+"""A training program made ready: its data, its model, and what is reported of it. `plain_loop` trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.command_line.epochs import curve_plot, epoch_line, forward, save_weights
+from unrolled.datasets.batches import BatchStream
+from unrolled.datasets.parts import Part
+from unrolled.programs import Adam, Model
+
+__all__ = ["EpochTask", "Task"]
+
+
+class Task:
+    """One program with its data; a subclass says what is reported.
+
+    program: its name. model, optimizer: see `programs`. train, validation, test: `Part`s; the last two may be None.
+    batch: rows per batch. seeds: one training for each. iterations: optimizer steps of a training. per_round: steps
+    between two reports; an epoch, where there are epochs. facts: plain values for results.json, and with the key "data"
+    for the checkpoints too (sizes, source, names of the classes, scaling). header: lines to print before training.
+    """
+
+    program = ""
+    plot_name = "learning_curve.png"
+    chunk = 10  # iterations between two updates of the progress bar: some 50 ms
+    saves_rounds = True  # whether results.json is written after each round
+
+    model: Model
+    optimizer: Adam
+    train: Part
+    validation: Part | None = None
+    test: Part | None = None
+    batch: int
+    seeds: list[int]
+    iterations: int
+    per_round: int
+    facts: dict[str, Any]
+    header: list[str]
+
+    def start(self) -> dict[str, Any]:
+        """The results before anything is trained: the keys that the other methods fill."""
+        return {}
+
+    def stream(self, seed: int) -> BatchStream:
+        """The batches of the training with this seed."""
+        return BatchStream(len(self.train.inputs), self.batch, seed)
+
+    def take(self, stream: BatchStream, count: int) -> np.ndarray:
+        """The row numbers [count, batch] of a round."""
+        return stream.take(count)
+
+    def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
+        """Take note of some iterations' losses [iterations], each before its step."""
+
+    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+        """How good the model is on the validation set: a score, higher is better, and the figures to report."""
+        assert self.validation is not None
+        predictions = forward(trainer, self.validation.inputs, self.validation.lengths).astype(np.float64)
+        error = float(np.mean(np.square(predictions - self.validation.targets)))
+        return -error, {"validation_mse": error}
+
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
+        raise NotImplementedError
+
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Enter a round's figures into the results."""
+
+    def line(self, figures: dict[str, Any]) -> str | None:
+        """The line that is printed after a round, if one is."""
+        return None
+
+    def trained(self, results: dict[str, Any], seed: int) -> list[str]:
+        """Enter a whole training into the results, from what was recorded of it; the lines to print."""
+        return []
+
+    def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        """Enter what is known after the last training; the lines to print."""
+        return []
+
+    def keep(self, folder: Path, trainer: Any, ended: bool) -> None:
+        """Write further files after a round; ended: whether it was the training's last."""
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        """The picture of the results as PNG, None where there is nothing to draw yet."""
+        return None
+
+
+class EpochTask(Task):
+    """A task trained by epochs, whose score is an accuracy from 0 to 1.
+
+    source: what the data are called in the picture, rows_name: what their rows are, in the plural.
+    """
+
+    source = ""
+    rows_name = "rows"
+    implementation = ""
+    weights_kept = False  # whether weights.npz is written after each epoch
+
+    def start(self) -> dict[str, Any]:
+        return {"epochs": []}
+
+    def accuracy(self, adapter: Any, trainer: Any, part: Part) -> float:
+        """The share of rows whose class has the largest logit, ties included."""
+        logits = forward(trainer, part.inputs, part.lengths)
+        return float(adapter.in_top_k(logits, part.targets, 1).mean())
+
+    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+        assert self.validation is not None
+        score = self.accuracy(adapter, trainer, self.validation)
+        return score, {"validation_accuracy": score}
+
+    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        figures = {
+            "epoch": done // self.per_round,
+            "train_accuracy": self.accuracy(adapter, trainer, self.train.rows(rows)),
+        }
+        if self.test is not None:
+            figures["test_accuracy"] = self.accuracy(adapter, trainer, self.test)
+        figures["loss"] = float(losses.mean())
+        return figures
+
+    def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
+        results["epochs"].append(figures)
+
+    def line(self, figures: dict[str, Any]) -> str | None:
+        return epoch_line(figures, self.iterations // self.per_round)
+
+    def keep(self, folder: Path, trainer: Any, ended: bool) -> None:
+        if self.weights_kept:
+            save_weights(folder, trainer.weights())
+
+    def plot(self, results: dict[str, Any]) -> bytes | None:
+        return curve_plot(self.implementation, self.source, self.rows_name, results["epochs"])

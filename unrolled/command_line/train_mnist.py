@@ -1,0 +1,145 @@
+"""`train mnist`: the chapter's image classifier, each image read as a sequence of its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import click
+import numpy as np
+
+from unrolled.command_line.options import (
+    backend_options,
+    count_option,
+    learning_rate_option,
+    output_option,
+    plain_failures,
+    seed_option,
+)
+from unrolled.command_line.plain_loop import Train, train_task
+from unrolled.command_line.tasks import EpochTask
+from unrolled.datasets import mnist
+from unrolled.datasets.parts import Part
+from unrolled.programs import MNIST, MNIST_EPOCHS, Adam, Model, Program
+
+__all__ = ["ImageTask", "image_options", "load_images", "mnist_command"]
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data and --validation-size."""
+    command = click.option(
+        "--validation-size",
+        type=click.IntRange(min=0),
+        default=mnist.VALIDATION_SIZE,
+        show_default=True,
+        help="The first so many training images are set aside.",
+    )(command)
+    return click.option(
+        "--data",
+        "folder",
+        type=click.Path(exists=True, file_okay=False),
+        help="Folder with an MNIST-like data set: the four IDX files, with or without .gz, there or in NAME/raw.  "
+        "[default: the bundled MNIST]",
+    )(command)
+
+
+def mnist_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+    """The command `train mnist` of the implementation `name`; see `unrolled.command_line` for the arguments."""
+
+    @click.command("mnist", short_help="Classify images, reading each as a sequence of rows.")
+    @count_option("--epochs", MNIST_EPOCHS, "Epochs to train.")
+    @count_option("--batch-size", MNIST.batch, "Images per batch.")
+    @count_option("--units", MNIST.model.cell.units, "Recurrent neurons.")
+    @learning_rate_option(MNIST.optimizer.learning_rate)
+    @seed_option("Of the initial weights and the order of the batches.")
+    @image_options
+    @output_option("runs/%s-mnist" % name)
+    @backend_options
+    def train(**options: Any) -> None:
+        """Classify images, reading each as a sequence of rows.
+
+        A basic recurrent cell with tanh reads one row of pixels per step; a dense layer on its final state gives the
+        logits. Adam minimises the mean softmax cross-entropy. An epoch is as many whole batches as fit into the
+        training images; after each, a line gives the accuracy on its last batch and on all test images, the mean
+        loss and the seconds. The folder --output gets results.json and learning_curve.png.
+        """
+        with plain_failures():
+            trained(name, backend, options, prepare)
+
+    return train
+
+
+class ImageTask(EpochTask):
+    """Images read as sequences of rows, by a classifier or a speller."""
+
+    rows_name = "images"
+
+    def __init__(self, program: Program, name: str, options: dict[str, Any], images: mnist.Mnist, model: Model) -> None:
+        """targets are the labels; a subclass may replace them. A --batch-size that does not fit ends the command."""
+        rows, steps, inputs = images.train.images.shape
+        if options["batch_size"] > rows:
+            raise click.BadParameter(
+                "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
+            )
+        self.program, self.implementation = program.name, name
+        cell = model.cell._replace(units=options["units"])
+        self.model = model._replace(cell=cell, inputs=inputs)
+        self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
+        self.train, self.test = (self.part(part) for part in (images.train, images.test))
+        self.validation = self.part(images.validation) if len(images.validation.labels) else None
+        self.batch, self.seeds = options["batch_size"], [options["seed"]]
+        self.per_round = rows // self.batch
+        self.iterations = options["epochs"] * self.per_round
+        self.source = "MNIST" if options["folder"] is None else str(Path(options["folder"]).resolve())
+        sizes = {part: len(getattr(images, part).labels) for part in images._fields}
+        self.facts = {
+            "hyperparameters": _hyperparameters(options, self.model, self.optimizer, self.per_round),
+            "data": dict(sizes, source=self.source, steps=steps, inputs=inputs),
+        }
+        self.header = [
+            "%s: %d training and %d test images of %dx%d, %s; %d iterations of %d images per epoch"
+            % (self.source, rows, sizes["test"], steps, inputs, self.what(), self.per_round, self.batch)
+        ]
+
+    def part(self, images: mnist.LabelledImages) -> Part:
+        return Part(images.images, images.labels)
+
+    def what(self) -> str:
+        """What the images are told apart as, for the header."""
+        self.facts["data"]["classes"] = self.model.outputs
+        return "%d classes" % self.model.outputs
+
+
+def prepare(name: str, options: dict[str, Any]) -> ImageTask:
+    """The task for the options of the command line."""
+    images = load_images(options["folder"], options["validation_size"])
+    classes = 1 + int(max(part.labels.max() for part in images if len(part.labels)))
+    task = ImageTask(MNIST, name, options, images, MNIST.model._replace(outputs=max(classes, 2)))
+    unseen = np.setdiff1d(np.arange(classes), images.train.labels)
+    if len(unseen):
+        click.echo(
+            "Warning: of the %d classes 0 to %d, %d have no training image, class %d first; look for a wrong label."
+            % (classes, classes - 1, len(unseen), unseen[0]),
+            err=True,
+        )
+    return task
+
+
+def load_images(folder: str | None, validation_size: int) -> mnist.Mnist:
+    """The bundled MNIST, or a folder like it; a --validation-size that does not fit ends the command."""
+    try:
+        return mnist.load(None if folder is None else Path(folder), validation_size)
+    except ValueError as error:
+        raise click.BadParameter("%s." % error, param_hint="'--validation-size'") from error
+
+
+def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Adam, iterations: int) -> dict[str, Any]:
+    return {
+        "epochs": options["epochs"],
+        "iterations_per_epoch": iterations,
+        "batch_size": options["batch_size"],
+        "seed": options["seed"],
+        "validation_size": options["validation_size"],
+        "cell": dict(model.cell._asdict()),
+        "optimizer": dict(optimizer._asdict(), kind="adam"),
+    }

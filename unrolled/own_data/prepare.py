@@ -1,0 +1,217 @@
+"""Data of one's own as what a program trains on: arrays by part, the program, and what is kept beside the weights.
+
+`Prepared.facts` are plain values for a run's checkpoint (its state "data").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unrolled.datasets.parts import Part
+from unrolled.errors import DataError
+from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.sequences import Sequences, read_sequences
+from unrolled.own_data.tables import read_table
+from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
+from unrolled.programs import Adam, Cell, Model, Program
+
+__all__ = ["EPOCHS", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
+
+EPOCHS = 50
+BATCH = 32
+UNITS = 100
+MOST_SIZE = 1 << 20
+
+
+class Prepared(NamedTuple):
+    """program: what to train, with defaults for what was not given. train, validation, test: a part without rows is
+    None (never train). facts: plain values to keep; their "kind" is "sequences" or "table"."""
+
+    program: Program
+    train: Part
+    validation: Part | None
+    test: Part | None
+    facts: dict[str, Any]
+
+
+def classifier_data(
+    path: Path,
+    test_path: Path | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    scale: bool = True,
+    seed: int = 1,
+    units: int = UNITS,
+    activation: str = "tanh",
+    batch: int = BATCH,
+    learning_rate: float = 0.001,
+    epochs: int = EPOCHS,
+) -> Prepared:
+    """Sequences with labels (see unrolled.own_data.sequences) for a classifier.
+
+    test_path: a second such folder or file, all of it to test on; otherwise the share `test_share` of each class is put
+    aside, as `validation_share` is, drawn by `seed`. scale: to mean 0 and standard deviation 1 by input over the
+    training rows; images stay from 0 to 1. Raises DataError.
+    """
+    found = read_sequences(path)
+    for name in found.classes:
+        if name.encode("utf-8", "replace").decode("utf-8") != name:
+            raise DataError("%s: the class %r has no name in UTF-8; give it another" % (path, name[:80]))
+    test_share = 0.0 if test_path is not None else test_share
+    assert found.labels is not None
+    parts = _drawn(found.labels, validation_share, test_share, seed)
+    train, validation, test = (found.rows(rows) for rows in parts)
+    missing = [name for label, name in enumerate(found.classes) if label not in train.labels]  # type: ignore[operator]
+    if missing:
+        raise DataError("%s: no row of class %r is left to train on; give more, or smaller shares" % (path, missing[0]))
+    if test_path is not None:
+        test = _same_classes(test_path, read_sequences(test_path), found)
+    plain = found.images or not scale
+    scaling = Scaling.none(found.inputs.shape[2]) if plain else Scaling.fitted(_frames(train))
+    shares = {"validation": validation_share, "test": test_share}
+    facts = {
+        "kind": "sequences",
+        "source": str(path.resolve()),
+        "test_source": None if test_path is None else str(test_path.resolve()),
+        "classes": found.classes,
+        "images": found.images,
+        "lengths": bool((found.lengths < found.inputs.shape[1]).any()),
+        "scaling": scaling.to_json(),
+        "split": dict(shares, seed=seed),
+        "rows": {"train": len(parts[0]), "validation": len(parts[1]), "test": len(test.lengths)},
+    }
+    model = Model("classifier", Cell("basic_rnn", units, activation), found.inputs.shape[2], len(found.classes))
+    program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
+    made = [_part(some, scaling) for some in (train, validation, test)]
+    assert made[0] is not None
+    return Prepared(program, made[0], made[1], made[2], facts)
+
+
+def regressor_data(
+    path: Path,
+    columns: list[str] | None = None,
+    window: int = 100,
+    horizon: int = 1,
+    stride: int = 1,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    scale: bool = True,
+    units: int = UNITS,
+    activation: str = "tanh",
+    batch: int = BATCH,
+    learning_rate: float = 0.001,
+    epochs: int = EPOCHS,
+) -> Prepared:
+    """A series from a CSV or Parquet file, its rows in order of time, for a regressor that predicts it.
+
+    At each step of a window the model gives the next `horizon` rows of all columns. The last rows are the test part,
+    those before them the validation part; the scaling is measured on the training part alone, and no window leaves its
+    part. stride: rows between the starts of two windows to train on; the other parts have every window. Raises
+    DataError.
+    """
+    for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
+        if not 1 <= value <= MOST_SIZE:
+            raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST_SIZE))
+    table = read_table(path, columns)
+    count = len(table.columns)
+    if count * horizon > MOST_SIZE:
+        raise DataError("%d columns and a horizon of %d are more than 2**20 values per step" % (count, horizon))
+    split = split_by_time(len(table.values), validation_share, test_share)
+    if split.train[1] < window + horizon:  # before anything is measured on it
+        windows(table.values, split.train, "training", window, horizon, stride)
+    scaling = fitted(table.values, split) if scale else Scaling.none(count)
+    with np.errstate(over="ignore"):
+        series = scaling.apply(table.values)
+    for row, column in np.argwhere(~np.isfinite(series))[:1]:
+        raise DataError(
+            "%s, row %d: column %r holds %g, too far from the training part for float32; mend it or leave the row out"
+            % (path, row + 1, table.columns[column], table.values[row, column])
+        )
+    parts = [
+        windows(series, part, name, window, horizon, stride if name == "training" else 1)
+        for name, part in zip(("training", "validation", "test"), split)
+    ]
+    facts = {
+        "kind": "table",
+        "source": str(path.resolve()),
+        "columns": table.columns,
+        "window": window,
+        "horizon": horizon,
+        "stride": stride,
+        "scaling": scaling.to_json(),
+        "split": {name: list(part) for name, part in split._asdict().items()},
+        "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
+    }
+    model = Model("regressor", Cell("basic_rnn", units, activation), count, count * horizon)
+    program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
+    train, validation, test = (_of_windows(part) for part in parts)
+    assert train is not None
+    return Prepared(program, train, validation, test, facts)
+
+
+def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: float, epochs: int) -> Program:
+    """What to train on so many rows; the batch is no larger than they are, an epoch is as many whole ones as fit."""
+    batch = min(batch, rows)
+    iterations = epochs * max(1, rows // batch)
+    return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
+
+
+def scaled_sequences(sequences: Sequences, scaling: Scaling) -> np.ndarray:
+    """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
+    return np.where(sequences.valid()[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
+
+
+def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
+    """Row numbers of the training, validation and test part, sorted: of each class the same shares, drawn by seed."""
+    check_shares(validation, test)
+    random = np.random.RandomState(seed)
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for label in range(int(labels.max()) + 1):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        counts = [round(share * len(rows)) for share in (validation, test)]
+        for part, some in zip((1, 2, 0), np.split(rows, np.cumsum(counts))):
+            parts[part].append(some)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def _same_classes(path: Path, test: Sequences, train: Sequences) -> Sequences:
+    if test.inputs.shape[2] != train.inputs.shape[2] or test.images != train.images:
+        raise DataError(
+            "%s: has %d values per step, the training data %d; expected the same kind of sequences"
+            % (path, test.inputs.shape[2], train.inputs.shape[2])
+        )
+    return renumbered(path, test, train.classes)
+
+
+def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequences:
+    """The labels numbered by `classes`; DataError for one that is not among them."""
+    unknown = [name for name in sequences.classes if name not in classes]
+    if unknown:
+        label = sequences.classes.index(unknown[0])
+        row = int(np.flatnonzero(sequences.labels == label)[0])
+        raise DataError(
+            "%s, %s: its label is %r, which the training data do not have (%s)"
+            % (path, sequences.names[row], unknown[0][:80], ", ".join(classes[:20]))
+        )
+    numbers = np.array([classes.index(name) for name in sequences.classes], np.int64)
+    return sequences._replace(labels=numbers[sequences.labels], classes=classes)
+
+
+def _frames(sequences: Sequences) -> np.ndarray:
+    """All valid steps, [frames, inputs]."""
+    return sequences.inputs[sequences.valid()]
+
+
+def _part(sequences: Sequences, scaling: Scaling) -> Part | None:
+    if not len(sequences.lengths):
+        return None
+    assert sequences.labels is not None
+    whole = bool((sequences.lengths == sequences.inputs.shape[1]).all())
+    return Part(scaled_sequences(sequences, scaling), sequences.labels, None if whole else sequences.lengths)
+
+
+def _of_windows(part: Windows) -> Part | None:
+    return Part(part.inputs, part.targets, None) if len(part.inputs) else None

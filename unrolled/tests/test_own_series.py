@@ -1,0 +1,141 @@
+"""A series of one's own: read from CSV or Parquet, split by time without leakage, and cut into windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unrolled.errors import DataError
+from unrolled.own_data.prepare import regressor_data
+from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.tables import read_table
+from unrolled.own_data.texts import numbers, read_cells
+
+
+def csv(path: Path, rows: int = 200) -> Path:
+    """Columns day (text), a = 0, 1, 2, …, and b = 1000 - row."""
+    lines = ["day,a,b", *("day %d,%d,%d" % (row, row, 1000 - row) for row in range(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_chosen_columns_of_a_csv_file(tmp_path: Path) -> None:
+    table = read_table(csv(tmp_path / "own.csv", 5), ["b", "a"])
+    assert table.columns == ["b", "a"] and table.values.tolist() == [[1000 - row, row] for row in range(5)]
+    (tmp_path / "one.csv").write_text("1.5\n-2e3\n")
+    assert read_table(tmp_path / "one.csv").values.tolist() == [[1.5], [-2000.0]]
+    (tmp_path / "excel.csv").write_bytes("\ufeffa;b\r\n1;2\r\n".encode())
+    assert read_table(tmp_path / "excel.csv", ["a"]).values.tolist() == [[1.0]]
+
+
+def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"day": ["x", "y"], "a": pyarrow.array([1, 2], "int16"), "b": [0.5, None]})
+    parquet.write_table(table, tmp_path / "own.parquet")
+    assert read_table(tmp_path / "own.parquet", ["a"]).values.tolist() == [[1.0], [2.0]]
+    with pytest.raises(DataError, match="row 1: column 'b' is missing"):
+        read_table(tmp_path / "own.parquet", ["a", "b"])
+    with pytest.raises(DataError, match="column 'day' holds string, expected numbers"):
+        read_table(tmp_path / "own.parquet", ["day"])
+    with pytest.raises(DataError, match="has the columns day, a, b; say which"):
+        read_table(tmp_path / "own.parquet")
+    content = (tmp_path / "own.parquet").read_bytes()
+    (tmp_path / "own.parquet").write_bytes(content[:-20])
+    with pytest.raises(DataError, match="no whole Parquet file"):
+        read_table(tmp_path / "own.parquet", ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "words"),
+    [
+        ("a,b\n1,2\n", None, "has the columns a, b; say which to use with --column"),
+        ("a,b\n1,2\n", ["c"], "has no column 'c', only a, b"),
+        ("a,b\n1,2\n", ["a", "a"], "a column is named twice"),
+        ("a,b\n1,2\n3,\n", ["b"], "line 3: column 'b' is empty, expected a finite number"),
+        ("a,b\n1,2\n3,inf\n", ["b"], "line 3: column 'b' holds 'inf'"),
+        ("a,b\n1,2\n3,4,5\n", ["b"], "line 3: has 3 cells, expected 2"),
+        ('a,b\n1,"2\n', ["b"], "no comma-separated values"),
+        ("", ["b"], "is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path: Path, text: str, columns: list[str] | None, words: str) -> None:
+    (tmp_path / "own.csv").write_text(text)
+    with pytest.raises(DataError) as raised:
+        read_table(tmp_path / "own.csv", columns)
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_no_window_straddles_the_split_and_the_targets_are_the_next_rows(tmp_path: Path) -> None:
+    window, horizon = 7, 3
+    made = regressor_data(csv(tmp_path / "own.csv"), ["a", "b"], window, horizon, 1, 0.2, 0.1, scale=False)
+    assert made.facts["split"] == {"train": [0, 140], "validation": [140, 180], "test": [180, 200]}
+    for part, (first, last) in zip((made.train, made.validation, made.test), made.facts["split"].values(), strict=True):
+        assert part is not None and part.lengths is None
+        assert len(part.inputs) == last - first - window - horizon + 1
+        times = part.inputs[:, :, 0]  # column a is the time
+        assert times.min() == first and np.array_equal(times, times[:, :1] + np.arange(window))
+        ahead = part.targets.reshape(len(part.targets), window, horizon, 2)
+        assert ahead[..., 0].max() == last - 1  # nothing beyond the part is looked at
+        assert np.array_equal(ahead[..., 0], times[:, :, None] + np.arange(1, horizon + 1))
+        assert np.array_equal(ahead[..., 1], 1000 - ahead[..., 0])
+    assert (made.program.model.inputs, made.program.model.outputs, made.program.steps) == (2, 6, 7)
+
+
+def test_the_scaling_knows_only_the_training_part(tmp_path: Path) -> None:
+    made = regressor_data(csv(tmp_path / "own.csv"), ["a"], 7, 2, 3, 0.2, 0.1)
+    train = np.arange(140)
+    scaling = Scaling.from_json(made.facts["scaling"], 1)
+    np.testing.assert_allclose([scaling.shift[0], scaling.scale[0]], [train.mean(), train.std()])
+    assert made.test is not None
+    np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(180, 192), rtol=1e-6)
+    assert made.train is not None  # a stride of 3 is for the training part alone
+    np.testing.assert_allclose(scaling.undo(made.train.inputs)[:, 0, 0], np.arange(0, 132, 3), atol=1e-4)
+
+
+def test_a_value_too_far_for_float32_is_named(tmp_path: Path) -> None:
+    rows = ["%d" % row for row in range(200)]
+    rows[190] = "1e300"
+    (tmp_path / "own.csv").write_text("\n".join(["a", *rows]) + "\n")
+    with pytest.raises(DataError, match=r"row 191: column 'a' holds 1e.300, too far from the training part"):
+        regressor_data(tmp_path / "own.csv", ["a"], 7, 2, 1, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("oops,1\n2,3\n", "line 1: holds numbers and 'oops'"), ("a,b\n1_000,2\n", "line 2: column 'a' holds '1_000'")],
+)
+def test_numbers_and_text_are_told_apart(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "own.csv").write_text(text)
+    with pytest.raises(DataError) as raised:
+        cells = read_cells(tmp_path / "own.csv")
+        numbers(tmp_path / "own.csv", cells)
+    assert words in str(raised.value)
+
+
+def test_a_constant_column_is_only_shifted() -> None:
+    scaling = Scaling.fitted(np.full((5, 1), 0.1))
+    assert scaling.scale.tolist() == [1.0] and np.abs(scaling.apply(np.full((2, 1), 0.1))).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"window": 0}, "the window is 0, expected 1"),
+        ({"window": 130, "horizon": 11}, "the training part has 140 rows, but .* need 141"),
+        ({"window": 18, "horizon": 3}, "the test part has 20 rows, but .* need 21"),
+        ({"validation_share": 0.6, "test_share": 0.4}, "shares?"),
+        ({"horizon": 1 << 20}, "more than 2\\*\\*20 values per step"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict, words: str) -> None:
+    given = {"validation_share": 0.2, "test_share": 0.1, **settings}
+    with pytest.raises(DataError, match=words):
+        regressor_data(csv(tmp_path / "own.csv"), ["a", "b"], **given)
+
+
+@pytest.mark.parametrize("values", [None, {}, {"shift": [0.0], "scale": [0.0]}, {"shift": [0.0], "scale": [1.0, 1.0]}])
+def test_a_scaling_that_was_altered_is_refused(values: object) -> None:
+    with pytest.raises(DataError, match="numbers that can scale"):
+        Scaling.from_json(values, 1)
