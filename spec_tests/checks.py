@@ -6,14 +6,16 @@ error names the argument, what was found and what was expected.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
-from spec_tests.contract import Slots, Weights
-from unrolled.programs import Cell, Model
+from spec_tests.contract import CAPABILITIES, Slots, State, Weights
+from unrolled import networks
+from unrolled.models import Model
+from unrolled.networks import BasicRNN, Network
 
-ACTIVATIONS = ("tanh", "relu")
+KINDS = [kind for kind in networks.KINDS if kind in CAPABILITIES]
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -52,46 +54,63 @@ def check_weights(weights: Weights, shapes: dict[str, tuple[int, ...]]) -> np.dt
     return dtype
 
 
-def check_cell(cell: Cell) -> None:
-    need(cell.kind == "basic_rnn", "cell.kind", repr(cell.kind), "'basic_rnn'")
-    need(cell.activation in ACTIVATIONS, "cell.activation", repr(cell.activation), "'tanh' or 'relu'")
+def check_network(network: Network, kinds: Sequence[str] = KINDS) -> None:
+    """One of `unrolled.networks`, which checks its own fields, and of one of these kinds: by default those that the
+    contract has a capability for."""
+    need(networks.is_network(network), "network", repr(network), "one of unrolled.networks")
+    if network.kind not in kinds:
+        raise ValueError("network kind must be %s here, got %r" % (" or ".join(map(repr, kinds)), network.kind))
 
 
 def check_model(model: Model) -> None:
-    check_cell(model.cell)
-    kinds = ("classifier", "regressor", "speller")
-    need(model.kind in kinds, "model.kind", repr(model.kind), " or ".join(map(repr, kinds)))
-    fewest = 1 if model.kind == "speller" else 0
-    need(model.max_steps >= fewest, "model.max_steps", model.max_steps, "at least %d" % fewest)
-    forms = ("stacked", "wrapped") if model.kind == "regressor" else ("stacked",)
-    need(model.projection in forms, "model.projection", repr(model.projection), " or ".join(map(repr, forms)))
+    """One of `unrolled.models`, which checks its own fields, with a network as above."""
+    need(isinstance(model, Model), "model", repr(model), "an unrolled.models.Model")
+    check_network(model.network)
+
+
+def check_parts(argument: str, network: Network, state: State) -> None:
+    """Every part of a network's state, and no other."""
+    expected = "a dict of exactly %s" % ", ".join(network.state)
+    need(isinstance(state, dict), argument, type(state).__name__, expected)
+    for name in network.state:
+        need(name in state, argument, "no part %r" % name, expected)
+    for name in state:
+        need(name in network.state, argument, "an unknown part %r" % name, expected)
+
+
+def check_state(argument: str, network: Network, state: State, batch: int, dtype: np.dtype) -> None:
+    """A whole state, or the derivatives by one: every part [batch, width]."""
+    check_parts(argument, network, state)
+    for name, width in network.state.items():
+        check_array("%s/%s" % (argument, name), state[name], (batch, width), dtype)
 
 
 def check_sequences(
-    cell: Cell,
+    network: Network,
     weights: Weights,
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
-    initial_state: np.ndarray | None = None,
+    initial_state: State | None = None,
 ) -> np.dtype:
     """What `dynamic_rnn` is given. Returns the dtype of the weights."""
-    check_cell(cell)
+    check_network(network)
     need(np.ndim(inputs) == 3, "inputs", "shape %s" % list(np.shape(inputs)), "[batch, steps, inputs]")
     batch, steps, values = inputs.shape
     need(batch and steps and values, "inputs", "shape %s" % list(inputs.shape), "no empty dimension")
-    dtype = check_weights(weights, {"kernel": (values + cell.units, cell.units), "bias": (cell.units,)})
+    dtype = check_weights(weights, networks.shapes(network.weights(values)))
     check_array("inputs", inputs, inputs.shape, dtype)
     if lengths is not None:
         check_integers("lengths", lengths, batch, 0, steps)
     if initial_state is not None:
-        check_array("initial_state", initial_state, (batch, cell.units), dtype)
+        check_state("initial_state", network, initial_state, batch, dtype)
     return dtype
 
 
-def check_two_step(cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> np.dtype:
+def check_two_step(network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> np.dtype:
     """What `two_step` is given. Returns the dtype of the weights."""
+    check_network(network, [BasicRNN.kind])
     need(np.ndim(x0) == 2, "x0", "shape %s" % list(np.shape(x0)), "[batch, inputs]")
-    dtype = check_sequences(cell, weights, np.asarray(x0)[:, None])
+    dtype = check_sequences(network, weights, np.asarray(x0)[:, None])
     check_array("x1", x1, x0.shape, dtype)
     return dtype
 
@@ -103,21 +122,21 @@ def check_steps(inputs: list[np.ndarray]) -> None:
 
 
 def check_cost(
-    cell: Cell,
+    network: Network,
     inputs: np.ndarray,
     output_gradients: np.ndarray | None,
-    state_gradient: np.ndarray | None,
+    state_gradients: State | None,
     unrolling: str,
     dtype: np.dtype,
 ) -> None:
     """What `rnn_gradients` is given beside the sequences."""
-    given = [g for g in (output_gradients, state_gradient) if g is not None]
-    need(given, "output_gradients and state_gradient", "neither", "at least one")
+    given = output_gradients is not None or state_gradients is not None
+    need(given, "output_gradients and state_gradients", "neither", "at least one")
     need(unrolling in ("static", "dynamic"), "unrolling", repr(unrolling), "'static' or 'dynamic'")
     if output_gradients is not None:
-        check_array("output_gradients", output_gradients, inputs.shape[:2] + (cell.units,), dtype)
-    if state_gradient is not None:
-        check_array("state_gradient", state_gradient, (len(inputs), cell.units), dtype)
+        check_array("output_gradients", output_gradients, inputs.shape[:2] + (network.output_size,), dtype)
+    if state_gradients is not None:
+        check_state("state_gradients", network, state_gradients, len(inputs), dtype)
 
 
 def check_logits(logits: np.ndarray, targets: np.ndarray, k: int) -> None:
@@ -132,11 +151,11 @@ def check_rows(
 ) -> np.dtype:
     """What a model's forward pass or loss is given. Returns the dtype of the weights."""
     check_model(model)
-    dtype = check_weights(weights, model.weight_shapes())
+    dtype = check_weights(weights, networks.shapes(model.weights()))
     check_array("inputs", inputs, ("batch", "steps", model.inputs), dtype)
     prefix = "encoder/" if model.kind == "speller" else ""
-    cell_weights = {name: weights[prefix + name] for name in ("kernel", "bias")}
-    check_sequences(model.cell, cell_weights, inputs, lengths)
+    own = {name: weights[prefix + name] for name in model.network.weights(model.inputs)}
+    check_sequences(model.network, own, inputs, lengths)
     if targets is not None and model.kind == "speller":
         check_tokens("targets", targets, len(inputs), model.outputs)
     elif targets is not None and model.kind == "classifier":
@@ -152,23 +171,30 @@ def check_tokens(argument: str, tokens: np.ndarray, batch: int, vocabulary: int)
     check_integers(argument, np.ravel(tokens), np.size(tokens), 0, vocabulary - 1)
 
 
-def check_decoding(cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int) -> np.dtype:
+def check_decoding(network: Network, weights: Weights, initial_state: State, start: int, end: int) -> np.dtype:
     """What `decode` and `decode_gradients` are given. Returns the dtype of the weights."""
-    check_cell(cell)
+    check_network(network)
     vocabulary = np.size(weights.get("dense/bias", ()))
     embedding = np.shape(weights["embedding"]) if "embedding" in weights else (vocabulary, vocabulary)
     need(len(embedding) == 2, "weight embedding", "shape %s" % list(embedding), "[vocabulary, inputs]")
-    inputs = embedding[1]
-    shapes = {"kernel": (inputs + cell.units, cell.units), "bias": (cell.units,)}
-    shapes.update({"dense/kernel": (cell.units, vocabulary), "dense/bias": (vocabulary,)})
+    shapes = networks.shapes(network.weights(embedding[1]))
+    shapes.update({"dense/kernel": (network.output_size, vocabulary), "dense/bias": (vocabulary,)})
     if "embedding" in weights:
-        shapes["embedding"] = (vocabulary, inputs)
+        shapes["embedding"] = (vocabulary, embedding[1])
     dtype = check_weights(weights, shapes)
-    need(np.size(initial_state), "initial_state", "shape %s" % list(np.shape(initial_state)), "at least one row")
-    check_array("initial_state", initial_state, ("batch", cell.units), dtype)
+    check_parts("initial_state", network, initial_state)
+    batch = batch_of(initial_state)
+    need(batch, "initial_state", "no rows", "at least one")
+    check_state("initial_state", network, initial_state, batch, dtype)
     for name, token in (("start", start), ("end", end)):
         check_integers(name, np.array([token]), 1, 0, vocabulary - 1)
     return dtype
+
+
+def batch_of(state: State) -> int:
+    """The rows of a state that has its parts; 0 where the first of them is no array of rows."""
+    shape = np.shape(next(iter(state.values())))
+    return shape[0] if shape else 0
 
 
 def check_batches(batches: np.ndarray, rows: int) -> None:
@@ -178,7 +204,8 @@ def check_batches(batches: np.ndarray, rows: int) -> None:
 
 def check_slots(slots: Slots, model: Model, dtype: np.dtype) -> None:
     """The slots' strict table: both moments of every weight, and the two powers."""
-    shapes = {name + slot: shape for name, shape in model.weight_shapes().items() for slot in ("/Adam", "/Adam_1")}
+    weights = networks.shapes(model.weights())
+    shapes = {name + slot: shape for name, shape in weights.items() for slot in ("/Adam", "/Adam_1")}
     powers = ["beta1_power", "beta2_power"]
     need(sorted(slots) == sorted([*shapes, *powers]), "slots", sorted(slots), ", ".join([*shapes, *powers]))
     for name, shape in shapes.items():

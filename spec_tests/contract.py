@@ -1,32 +1,39 @@
-"""The contract: what a backend offers, NumPy in and NumPy out.
+"""The contract, version 2: what a backend offers, NumPy in and NumPy out.
 
 A backend is any object with the attributes and methods of `Backend`; nothing has to be inherited or imported from here.
 `--backend package.module:factory` calls factory(device=DEVICE), or the factory without arguments where it takes none.
 Every method is a function of the arrays it is given: weights go in as arrays and come out as arrays, never as seeds,
 and no call depends on an earlier one. Arguments and results are NumPy arrays and plain values (numbers, strings, lists,
-dicts, and the named tuples of `unrolled.programs`), so that a backend may live in another process, under another Python.
+dicts, and the values of `unrolled.networks`, `unrolled.models` and `unrolled.programs.Adam`), so that a backend may
+live in another process, under another Python.
 
-Weights have one canonical form, TensorFlow 1's names and layouts:
+A network says what is computed: its `kind`, its fields, and what follows from them, `output_size`, `weights(inputs)`
+and `state`. Weights, states and gradients are dicts of arrays by name, in one canonical form, TensorFlow 1's names and
+layouts. Of a basic_rnn the weights are
 
     kernel        [inputs + units, units]   input rows first: concat(x, h) @ kernel
     bias          [units]
-    dense/kernel  [units, outputs]          models only
-    dense/bias    [outputs]                 models only
+
+and with a model around it, or a decoder,
+
+    dense/kernel  [what it reads, outputs]
+    dense/bias    [outputs]
     embedding     [vocabulary, inputs]      decoding only, where tokens are not one-hot
 
-A speller has two cells: "encoder/" and "decoder/" stand before the names of their kernel and bias.
+A speller has two networks: "encoder/" and "decoder/" stand before the names of their weights. A state has a part for
+each name in the network's `state`, [batch, width]: {"h": ...} of a basic_rnn. Output and state are two things, also
+where they are equal. A gradient has the name of what it is by: "kernel", "inputs", "initial_state/h".
 
-A backend maps them by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an error
-that names it. It never reshapes.
+A backend maps weights by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an
+error that names it. It never reshapes. A state that is given is given whole; one that is not, None, is zeros.
 
 The dtype of the weights (float32 or float64) is the dtype of the whole call: inputs, states and results share it.
-Lengths are integers [batch], each from 0 to steps. None stands for "not given" everywhere: lengths None is every row
-full, initial_state None is zeros.
+Lengths are integers [batch], each from 0 to steps; None is every row full.
 
 Integers (lengths, targets, tokens, batches) may have any integer dtype; no rows or no steps is a wrong argument.
 
 An argument that breaks these rules raises ValueError with a sentence that names the argument, what was found and what
-was expected. No argument is ever modified.
+was expected. No argument is ever modified. What a method returns is checked for it, by `backends.answers`.
 
 Python 3.7 syntax: the worker that serves TensorFlow 1.15.5 imports this module too.
 """
@@ -37,21 +44,31 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-from unrolled.programs import Adam, Cell, Model
+from unrolled.models import Model
+from unrolled.networks import Network
+from unrolled.programs import Adam
 
 try:
     from typing import Protocol
 except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
     Protocol = object  # type: ignore[assignment]
 
-__all__ = ["CAPABILITIES", "Adam", "Backend", "Cell", "Model", "Slots", "Weights"]
+__all__ = ["CAPABILITIES", "VERSION", "Adam", "Backend", "Model", "Network", "Slots", "State", "Weights"]
+
+VERSION = 2
+CHANGED = (
+    "from version 2 on, methods take a network where they took a cell, a state is a dict of named arrays, and so are "
+    'gradients (initial_state/h); what to change stands in spec_tests/NEW_BACKEND.md, "From version 1"'
+)
 
 Weights = Dict[str, np.ndarray]
+State = Dict[str, np.ndarray]
 Slots = Dict[str, np.ndarray]
 
 # What a backend can declare. A test that needs an undeclared one is skipped, by name, and counted.
 CAPABILITIES: dict[str, str] = {
-    "two_step": "the two-step cell by hand",
+    "basic_rnn": "networks of kind basic_rnn",
+    "two_step": "two steps of a basic_rnn by hand",
     "static_rnn": "unrolling step by step over a list of inputs",
     "dynamic_rnn": "unrolling over a batch of sequences",
     "lengths": "sequences of different lengths in one batch",
@@ -75,6 +92,8 @@ class Backend(Protocol):
     """One implementation of the chapter, as the suite sees it."""
 
     name: str
+    # The version of the contract that it keeps: 2.
+    contract: int
     # Names from CAPABILITIES.
     capabilities: frozenset[str]
     # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure, and
@@ -84,7 +103,9 @@ class Backend(Protocol):
     def describe(self) -> dict[str, str]:
         """Plain facts for the header of a run: framework, its version, Python, device, threads."""
 
-    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def two_step(
+        self, network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Two steps written out by hand, from a zero state.
 
         x0, x1: [batch, inputs]. Returns (y0, y1), each [batch, units]:
@@ -93,83 +114,84 @@ class Backend(Protocol):
 
     def static_rnn(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: list[np.ndarray],
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
-    ) -> tuple[list[np.ndarray], np.ndarray]:
-        """The cell repeated once per element of inputs, a list of `steps` arrays [batch, inputs].
+        initial_state: State | None = None,
+    ) -> tuple[list[np.ndarray], State]:
+        """The network repeated once per element of inputs, a list of `steps` arrays [batch, inputs].
 
-        Returns (outputs, state): a list of `steps` arrays [batch, units], and [batch, units].
-        The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final
-        state is the one at the row's last valid step (the initial state for length 0), whatever the padding holds.
+        Returns (outputs, state): a list of `steps` arrays [batch, output_size], and each part of the state
+        [batch, width]. The length law: past a row's length its outputs are exactly zero and every part of its state is
+        copied through, so the final state is the one at the row's last valid step (the initial state for length 0),
+        whatever the padding holds.
         """
 
     def dynamic_rnn(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: np.ndarray,
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The cell over inputs [batch, steps, inputs]; initial_state [batch, units].
+        initial_state: State | None = None,
+    ) -> tuple[np.ndarray, State]:
+        """The network over inputs [batch, steps, inputs]; initial_state: each part [batch, width].
 
-        Returns (outputs [batch, steps, units], state [batch, units]) under the length law. All steps are kept, also
-        when every length is shorter.
+        Returns (outputs [batch, steps, output_size], state) under the length law. All steps are kept, also when every
+        length is shorter.
         """
 
     def rnn_gradients(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: np.ndarray,
         output_gradients: np.ndarray | None = None,
-        state_gradient: np.ndarray | None = None,
+        state_gradients: State | None = None,
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
+        initial_state: State | None = None,
         unrolling: str = "dynamic",
     ) -> dict[str, np.ndarray]:
         """Back-propagation through time, for any cost on any of the outputs and the final state.
 
         inputs: [batch, steps, inputs], also when unrolling is "static" (the other value is "dynamic").
-        output_gradients: the cost's derivative by the outputs [batch, steps, units]; None if it does not use them.
-        state_gradient: the cost's derivative by the final state [batch, units]; None if it does not use it.
-        At least one is given. Returns the cost's gradients: "kernel" and "bias" in canonical layout, "inputs"
-        [batch, steps, inputs], "initial_state" [batch, units] (also when it was not given, at zeros).
+        output_gradients: the cost's derivative by the outputs [batch, steps, output_size]; None if it does not use
+        them. state_gradients: its derivative by each part of the final state; None if it uses none of them.
+        At least one is given. Returns the cost's gradients: each weight's under its name, in canonical layout, "inputs"
+        [batch, steps, inputs], and "initial_state/<part>" [batch, width] (also when it was not given, at zeros).
         Nothing flows into the padding: there the gradient by the inputs is exactly zero.
         """
 
     def decode(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, max_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, State]:
         """Greedy decoding: each row's own token goes back in, from `start`, until the row has emitted `end`.
 
-        weights: of the cell, "dense/kernel" [units, vocabulary], "dense/bias" [vocabulary], and "embedding"
-        [vocabulary, inputs], whose row is what a token puts into the cell; without it tokens are one-hot, and inputs is
-        the vocabulary. initial_state [batch, units]. start, end: tokens, from 0 to vocabulary - 1, which may be the
-        same one. max_steps: at least 1. A step: h = cell(embedding[token], h); token = argmax(h @ dense/kernel +
-        dense/bias), the lowest token on a tie.
+        weights: of the network, "dense/kernel" [output_size, vocabulary], "dense/bias" [vocabulary], and "embedding"
+        [vocabulary, inputs], whose row is what a token puts in; without it tokens are one-hot, and inputs is the
+        vocabulary. initial_state: whole. start, end: tokens, from 0 to vocabulary - 1, which may be the same one.
+        max_steps: at least 1. A step: output, state = network(embedding[token], state); token = argmax(output @
+        dense/kernel + dense/bias), the lowest token on a tie.
 
         Returns (tokens, lengths, finished, outputs, state):
         tokens    int64 [batch, steps]: as many steps as it took until every row had ended, at most max_steps; `end`
                   after a row's end
         lengths   int64 [batch]: the tokens of each row, its `end` counted
         finished  bool [batch]: whether the row emitted `end`; False: it was stopped at max_steps
-        outputs   [batch, steps, units]: the cell's outputs, exactly zero past the row's length
-        state     [batch, units]: frozen at the row's end, so the output of its last step
+        outputs   [batch, steps, output_size]: the network's outputs, exactly zero past the row's length
+        state     each part [batch, width]: frozen at the row's end
         """
 
     def decode_gradients(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, tokens: np.ndarray
     ) -> tuple[float, dict[str, np.ndarray]]:
-        """Teacher forcing: what goes in is `start` and then tokens[:, :-1], whatever the cell would have said.
+        """Teacher forcing: what goes in is `start` and then tokens[:, :-1], whatever the network would say.
 
         tokens: integers [batch, steps], steps at least 1, each from 0 to vocabulary - 1. A row's valid steps are those
         up to and with its first `end`, all of them where there is none; the tokens after it change nothing.
         Returns (loss, gradients): the sum of softmax cross-entropy over the valid steps, divided by their number in the
-        whole batch; and its gradients by the name of every weight given, and "initial_state" [batch, units].
+        whole batch; and its gradients by the name of every weight given, and "initial_state/<part>".
         The rest as in `decode`.
         """
 
@@ -181,9 +203,9 @@ class Backend(Protocol):
         """
 
     def initial_weights(self, model: Model, seed: int) -> Weights:
-        """Freshly drawn float32 weights with TF1's defaults: Glorot uniform kernels, over the whole concatenated
-        kernel of a cell (fan-in inputs + units, fan-out units), and zero biases. The seed need not mean the same
-        numbers in two backends; within one, the same seed gives the same weights and another seed others."""
+        """Freshly drawn float32 weights with TF1's defaults, which `model.weights()` tells: each uniform within its
+        limit of its value. The seed need not mean the same numbers in two backends; within one, the same seed gives
+        the same weights and another seed others."""
 
     def forward(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
@@ -247,6 +269,20 @@ class Backend(Protocol):
         float32, also when the weights are float64;
         lr_t = lr * sqrt(1 - beta2_power) / (1 - beta1_power); weight -= lr_t * m / (sqrt(v) + epsilon).
         """
+
+
+def check_version(backend: Any) -> None:
+    """Raise ValueError unless a backend says that it keeps this version of the contract."""
+    found = getattr(backend, "contract", None)
+    if found != VERSION:
+        said = (
+            "does not say which version of the contract it keeps"
+            if found is None
+            else "has contract = %.40r" % (found,)
+        )
+        raise ValueError(
+            "backend %r %s; expected the attribute contract = %d: %s" % (backend.name, said, VERSION, CHANGED)
+        )
 
 
 def check_capabilities(backend: Any) -> None:

@@ -14,15 +14,15 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 import numpy as np
 
 from spec_tests.backends import loading
 from spec_tests.questions import cases, decoding, makers
 from spec_tests.questions.trajectories import mnist_epochs
+from unrolled import networks
 from unrolled.datasets import recorded
-from unrolled.programs import Cell
 
 TENSORFLOW = "1.15.5"
 TRAINING_ITERATIONS = 60
@@ -30,44 +30,55 @@ CURVE_EPOCHS = 3
 
 
 def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Arguments as plain values and as arrays by name ("weights/kernel", "inputs"), for a file."""
+    """Arguments as plain values and as arrays by name ("inputs", "weights/kernel", "initial_state/h"), for a file."""
     plain: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
     for key, value in arguments.items():
         if isinstance(value, np.ndarray):
             arrays[key] = value
-        elif key == "weights":
-            arrays.update({"weights/" + name: array for name, array in value.items()})
-        elif key == "inputs":  # static_rnn's list, one array per step
-            arrays["inputs"] = np.stack(value, axis=1)
+        elif isinstance(value, dict):
+            arrays.update({key + "/" + name: array for name, array in value.items()})
+        elif isinstance(value, list):  # static_rnn's inputs, one array per step
+            arrays[key] = np.stack(value, axis=1)
         else:
-            plain[key] = value
+            plain[key] = networks.to_plain(value) if networks.is_network(value) else value
     return plain, arrays
 
 
 def join_arguments(method: str, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The inverse of `split_arguments`, from what a recorded file holds."""
     arguments: dict[str, Any] = dict(plain)
-    if "cell" in plain:
-        arguments["cell"] = Cell(*plain["cell"])
+    if "network" in plain:
+        arguments["network"] = networks.from_plain(plain["network"])
     for key, array in arrays.items():
-        if key.startswith("weights/"):
-            arguments.setdefault("weights", {})[key[len("weights/") :]] = array
+        argument, _, name = key.partition("/")
+        if name:
+            arguments.setdefault(argument, {})[name] = array
         else:
-            arguments[key] = array
+            arguments[argument] = array
     if method == "static_rnn":
         arguments["inputs"] = list(np.moveaxis(arrays["inputs"], 1, 0))
     return arguments
 
 
-def record_small(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
-    """Every small case, with what was given, so that the file is enough to repeat it."""
+def record_cases(backend: Any, asked: Iterable[cases.Case]) -> dict[str, recorded.Recorded]:
+    """The answers to some questions, with what was given, so that the file is enough to repeat them."""
     found = {}
-    for case in cases.small_cases(dtype):
+    for case in asked:
         plain, arrays = split_arguments(case.arguments)
         answer = cases.named_results(case, getattr(backend, case.method)(**case.arguments))
         found[case.name] = recorded.Recorded({"method": case.method, "arguments": plain}, arrays, answer)
     return found
+
+
+def record_small(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """Every small case."""
+    return record_cases(backend, cases.small_cases(dtype))
+
+
+def record_decoding(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """Greedy decoding and teacher forcing."""
+    return record_cases(backend, decoding.decoding_cases(dtype))
 
 
 def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
@@ -80,16 +91,6 @@ def record_training(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
         question: dict[str, Any] = {"method": "train", "program": name, "dtype": dtype}
         question.update(iterations=TRAINING_ITERATIONS, seed=cases.SEEDS[name])
         found[case.name] = recorded.Recorded(question, {}, kept)
-    return found
-
-
-def record_decoding(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
-    """Greedy decoding and teacher forcing, with what was given."""
-    found = {}
-    for case in decoding.decoding_cases(dtype):
-        plain, arrays = split_arguments(case.arguments)
-        answer = decoding.decoded(getattr(backend, case.method)(**case.arguments))
-        found[case.name] = recorded.Recorded({"method": case.method, "arguments": plain}, arrays, answer)
     return found
 
 

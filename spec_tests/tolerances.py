@@ -182,7 +182,12 @@ def compare(
 
 
 def exact(found: Any, expected: Any, tensor: str) -> None:
-    """The same shape and the same values, without any tolerance. Raises AssertionError with a sentence."""
+    """The same shape and the same values, without any tolerance, of a tensor or of dictionaries of them. Raises
+    AssertionError with a sentence."""
+    if isinstance(expected, dict):
+        for name, one, other in _tensors(found, expected, tensor):
+            exact(one, other, name)
+        return
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, "%s has shape %s, expected %s" % (
         tensor,

@@ -4,14 +4,17 @@ One source for TensorFlow 1.15.5 on Python 3.7 and for TensorFlow 2.x, through `
 is laid out as torch_impl is, file for file:
 
     tf1.py         the one place that imports TensorFlow
-    cells.py       a step: by hand, and as BasicRNNCell
+    cells/         a step: a page for each kind of network, and the table of them
+    states.py      a state's parts by name
     unrolling.py   static_rnn, dynamic_rnn, and the gradients of both
-    decoding.py    a cell that writes tokens until the end of sequence: greedily, and taught
-    models.py      the classifier, the regressor and the speller, their losses, in_top_k
+    decoding.py    a network that writes tokens until the end of sequence: greedily, and taught
+    models.py      the classifier, the regressor and the speller
+    losses.py      their losses, and in_top_k
     training.py    AdamOptimizer, and the loop with feed_dict
-    graphs.py      construction phase: the graph of each program; execution phase: its session
+    graphs.py      construction phase: the graph of each program
+    sessions.py    execution phase: a graph and its session
     checks.py      what is wrong with an argument, in a sentence
-    adapter.py     NumPy in, NumPy out: the backend of the shared suite
+    adapter.py     NumPy in, NumPy out: the backend of the shared suite; decoding is in adapter_decoding.py
 
 Importing this package imports no TensorFlow; its modules do.
 """

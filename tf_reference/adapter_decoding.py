@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Dict
 
 import numpy as np
 
 from tf_reference import checks
+from tf_reference.cells import CELLS
 from tf_reference.graphs import decoding_graph
 from tf_reference.sessions import Graph, GraphCache
+from unrolled.networks import Network
 
-Arrays = Dict[str, np.ndarray]
+Array = np.ndarray
+Arrays = Dict[str, Array]
 
 
 class DecodingMethods:
-    """Methods of the backend. weights: the cell's, "dense/kernel", "dense/bias", and "embedding" unless one-hot.
+    """Methods of the backend. weights: the network's, "dense/kernel", "dense/bias", and "embedding" unless one-hot.
 
-    initial_state: [batch, units]. start, end: tokens. Every argument that breaks a rule raises ValueError.
+    initial_state: whole. start, end: tokens. Every argument that breaks a rule raises ValueError.
     """
 
     _graphs: GraphCache
 
     def decode(
-        self, cell: Any, weights: Arrays, initial_state: np.ndarray, start: int, end: int, max_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Greedy decoding -> (tokens [batch, steps], lengths [batch], finished [batch], outputs [batch, steps, units],
-        state [batch, units])."""
-        graph, feeds, _ = self._decoding(cell, weights, initial_state, start, end)
+        self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, max_steps: int
+    ) -> tuple[Array, Array, Array, Array, Arrays]:
+        """Greedy decoding -> (tokens [batch, steps], lengths [batch], finished [batch], outputs [batch, steps,
+        output_size], final state)."""
+        graph, feeds = self._decoding(network, weights, initial_state, start, end)
         feeds["max_steps"] = np.array(checks.check_integer("max_steps", max_steps, 1))
         tokens, lengths, finished, outputs, state = graph.run(
             ["tokens", "lengths", "finished", "outputs", "state"], feeds
@@ -34,26 +37,25 @@ class DecodingMethods:
         return tokens, lengths, finished, outputs, state
 
     def decode_gradients(
-        self, cell: Any, weights: Arrays, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+        self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, tokens: Array
     ) -> tuple[float, Arrays]:
-        """Teacher forcing on integers tokens [batch, steps] -> (loss, gradients by weight, and "initial_state")."""
-        graph, feeds, vocabulary = self._decoding(cell, weights, initial_state, start, end)
-        feeds["taught"] = checks.check_tokens("tokens", tokens, len(initial_state), vocabulary)
-        names = [*weights, "initial_state"]
-        found = graph.run(["loss"] + ["gradients/" + name for name in names], feeds)
-        return float(found[0]), dict(zip(names, found[1:]))
+        """Teacher forcing on integers tokens [batch, steps] -> (loss, gradients by weights and initial state)."""
+        graph, feeds = self._decoding(network, weights, initial_state, start, end)
+        batch, vocabulary = len(next(iter(initial_state.values()))), len(weights["dense/bias"])
+        feeds["taught"] = checks.check_tokens("tokens", tokens, batch, vocabulary)
+        loss, gradients = graph.run(["loss", "gradients"], feeds)
+        return float(loss), gradients
 
     def _decoding(
-        self, cell: Any, weights: Arrays, initial_state: np.ndarray, start: int, end: int
-    ) -> tuple[Graph, dict[str, Any], int]:
-        """The decoder's graph with these weights, what to feed it, and the size of the vocabulary."""
-        checks.check_cell(cell)
+        self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int
+    ) -> tuple[Graph, dict[str, Array]]:
+        """The decoder's graph with these weights, and what to feed it."""
+        checks.check_kind(network, CELLS)
         vocabulary, embedding = checks.decoding_sizes(weights)
-        dtype = checks.check_weights(weights, checks.decoding_shapes(cell.units, vocabulary, embedding))
-        checks.check_array("initial_state", initial_state, dtype, ("batch", cell.units))
-        feeds: dict[str, Any] = {"initial_state": initial_state}
+        dtype = checks.check_weights(weights, checks.decoding_shapes(network, vocabulary, embedding))
+        feeds = checks.check_state("initial_state", initial_state, network, dtype, "batch")
         for name, token in (("start", start), ("end", end)):
             feeds[name] = np.array(checks.check_token(name, token, vocabulary))
-        graph = self._graphs.get(decoding_graph, cell, vocabulary, embedding, dtype.name)
+        graph = self._graphs.get(decoding_graph, network, vocabulary, embedding, dtype.name)
         graph.load(weights)
-        return graph, feeds, vocabulary
+        return graph, feeds

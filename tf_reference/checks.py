@@ -5,11 +5,15 @@ What TensorFlow takes without a word (a length out of range) passes here too: th
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
 
-__all__ = ["POWERS", "check_batches", "check_cell", "check_model", "check_weights", "slot_shapes", "weight_shapes"]
+from unrolled import networks
+from unrolled.models import Model
+from unrolled.networks import Network
+
+__all__ = ["POWERS", "check_array", "check_batches", "check_kind", "check_state", "check_weights", "slot_shapes"]
 
 POWERS = ("beta1_power", "beta2_power")
 Shapes = Mapping[str, Tuple[int, ...]]
@@ -18,73 +22,38 @@ Shapes = Mapping[str, Tuple[int, ...]]
 def shown(value: Any) -> str:
     """A value as a message shows it: dtype and shape of an array, the start of anything else."""
     if isinstance(value, (np.ndarray, np.generic)):
-        return f"{value.dtype} {list(value.shape)}"
-    return f"{type(value).__name__} {value!r:.60}"
+        return "%s %s" % (value.dtype, list(value.shape))
+    return "%s %.60r" % (type(value).__name__, value)
 
 
 def check_integer(name: str, value: Any, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, got {shown(value)}")
+        raise ValueError("%s must be an integer of at least %d, got %s" % (name, low, shown(value)))
     return int(value)
 
 
-def check_cell(cell: Any) -> None:
-    if cell.kind != "basic_rnn":
-        raise ValueError(f"cell.kind must be 'basic_rnn', got {cell.kind!r}")
-    if cell.activation not in ("tanh", "relu"):
-        raise ValueError(f"cell.activation must be 'tanh' or 'relu', got {cell.activation!r}")
-    check_integer("cell.units", cell.units, 1)
-
-
-def check_model(model: Any) -> None:
-    check_cell(model.cell)
-    forms = {"classifier": ("stacked",), "regressor": ("stacked", "wrapped"), "speller": ("stacked",)}
-    if model.kind not in forms:
-        raise ValueError(f"model.kind must be 'classifier', 'regressor' or 'speller', got {model.kind!r}")
-    if model.projection not in forms[model.kind]:
-        expected = " or ".join(map(repr, forms[model.kind]))
-        raise ValueError(f"model.projection of a {model.kind} must be {expected}, got {model.projection!r}")
-    check_integer("model.inputs", model.inputs, 1)
-    check_integer("model.outputs", model.outputs, 1)
-    if model.kind == "speller":
-        check_integer("model.max_steps", model.max_steps, 1)
-
-
-def cell_shapes(inputs: int, units: int) -> dict[str, tuple[int, ...]]:
-    return {"kernel": (inputs + units, units), "bias": (units,)}
-
-
-def dense_shapes(units: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    return {"dense/kernel": (units, outputs), "dense/bias": (outputs,)}
-
-
-def weight_shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """The canonical weights of a model, in order."""
-    units = model.cell.units
-    if model.kind != "speller":
-        return dict(cell_shapes(model.inputs, units), **dense_shapes(units, model.outputs))
-    shapes = {"encoder/" + name: shape for name, shape in cell_shapes(model.inputs, units).items()}
-    shapes.update(("decoder/" + name, shape) for name, shape in cell_shapes(model.outputs, units).items())
-    return dict(shapes, **dense_shapes(units, model.outputs))
+def check_kind(network: Any, kinds: Iterable[str]) -> None:
+    if not networks.is_network(network) or network.kind not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        raise ValueError("network kind must be %s here, got %.60r" % (expected, getattr(network, "kind", network)))
 
 
 def decoding_sizes(weights: Any) -> tuple[int, int | None]:
     """The vocabulary and the values per token that weights for decoding have; None: one-hot."""
     if not isinstance(weights, Mapping):
-        raise ValueError(f"weights must be arrays by name, got {shown(weights)}")
-    for name, rank in (("dense/bias", 1), ("embedding", 2)):
+        raise ValueError("weights must be arrays by name, got %s" % shown(weights))
+    ranks = {"dense/bias": 1, "embedding": 2} if "embedding" in weights else {"dense/bias": 1}
+    for name, rank in ranks.items():
         found = weights.get(name)
-        if name == "embedding" and found is None:
-            return len(weights["dense/bias"]), None
         if not isinstance(found, np.ndarray) or found.ndim != rank or found.size == 0:
-            raise ValueError(f"weight {name!r} must be an array of rank {rank}, not empty, got {shown(found)}")
-    return len(weights["dense/bias"]), weights["embedding"].shape[1]
+            raise ValueError("weight %r must be an array of rank %d, not empty, got %s" % (name, rank, shown(found)))
+    return len(weights["dense/bias"]), weights["embedding"].shape[1] if "embedding" in weights else None
 
 
-def decoding_shapes(units: int, vocabulary: int, embedding: int | None) -> dict[str, tuple[int, ...]]:
+def decoding_shapes(network: Network, vocabulary: int, embedding: int | None) -> dict[str, tuple[int, ...]]:
     """The canonical weights of a decoder, in order."""
-    shapes = cell_shapes(embedding or vocabulary, units)
-    shapes.update(dense_shapes(units, vocabulary))
+    dense = {"dense/kernel": (network.output_size, vocabulary), "dense/bias": (vocabulary,)}
+    shapes = dict(networks.shapes(network.weights(embedding or vocabulary)), **dense)
     return dict(shapes, embedding=(vocabulary, embedding)) if embedding else shapes
 
 
@@ -96,16 +65,14 @@ def slot_shapes(shapes: Shapes) -> dict[str, tuple[int, ...]]:
     return dict(found, **dict.fromkeys(POWERS, ()))
 
 
-def check_names(what: str, arrays: Any, shapes: Shapes) -> None:
+def check_names(what: str, each: str, arrays: Any, expected: Mapping[str, Any]) -> None:
+    """what, each: how messages call the arrays and one of them ("weights" and "weight %r")."""
     if not isinstance(arrays, Mapping):
-        raise ValueError(f"{what}s must be arrays by name, got {shown(arrays)}")
-    expected = ", ".join(shapes)
-    for name in shapes:
-        if name not in arrays:
-            raise ValueError(f"{what} {name!r} is missing; expected are {expected}")
-    for name in arrays:
-        if name not in shapes:
-            raise ValueError(f"{what} {name!r} is unknown; expected are {expected}")
+        raise ValueError("%s must be arrays by name, got %s" % (what, shown(arrays)))
+    for wrong, names in (("missing", set(expected) - set(arrays)), ("unknown", set(arrays) - set(expected))):
+        if names:
+            name = min(names, key=str)
+            raise ValueError((each + " is %s; expected are %s") % (name, wrong, ", ".join(expected)))
 
 
 def fits(shape: tuple[int, ...], expected: Sequence[int | str]) -> bool:
@@ -120,31 +87,41 @@ def check_array(name: str, value: Any, dtype: np.dtype, shape: Sequence[int | st
     if not isinstance(value, np.ndarray) or value.dtype != dtype or not fits(value.shape, shape):
         sizes = ", ".join(map(str, shape))
         why = " (the dtype of the weights is that of the whole call)" if getattr(value, "dtype", dtype) != dtype else ""
-        raise ValueError(f"{name} must be {dtype} [{sizes}], got {shown(value)}{why}")
+        raise ValueError("%s must be %s [%s], got %s%s" % (name, dtype, sizes, shown(value), why))
     return value
 
 
 def check_weights(weights: Any, shapes: Shapes) -> np.dtype:
     """The dtype of the call, float32 or float64, after a strict look at names, shapes and dtypes."""
-    check_names("weight", weights, shapes)
+    check_names("weights", "weight %r", weights, shapes)
     first = next(iter(shapes))
     dtype = getattr(weights[first], "dtype", None)
     if dtype not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValueError(f"weight {first!r} must be a float32 or float64 array, got {shown(weights[first])}")
+        raise ValueError("weight %r must be a float32 or float64 array, got %s" % (first, shown(weights[first])))
     for name, shape in shapes.items():
-        check_array(f"weight {name!r}", weights[name], dtype, shape)
+        check_array("weight %r" % name, weights[name], dtype, shape)
     return dtype
+
+
+def check_state(name: str, state: Any, network: Network, dtype: np.dtype, batch: int | str) -> dict[str, np.ndarray]:
+    """A whole state, each part under "name/part". batch: that of each part, or a string where it is free."""
+    check_names(name, name + "/%s", state, network.state)
+    found = {}
+    for part, width in network.state.items():
+        found[name + "/" + part] = check_array(name + "/" + part, state[part], dtype, (batch, width))
+        batch = len(state[part])
+    return found
 
 
 def check_slots(slots: Any, shapes: Shapes, dtype: np.dtype) -> None:
     """Adam's slots for weights of these shapes: moments in the dtype of the weights, powers in float32."""
     expected = slot_shapes(shapes)
-    check_names("slot", slots, expected)
+    check_names("slots", "slot %r", slots, expected)
     for name, shape in expected.items():
         if name in POWERS:
-            check_array(f"slot {name!r}", np.asarray(slots[name]), np.dtype("float32"), shape)
+            check_array("slot %r" % name, np.asarray(slots[name]), np.dtype("float32"), shape)
         else:
-            check_array(f"slot {name!r}", slots[name], dtype, shape)
+            check_array("slot %r" % name, slots[name], dtype, shape)
 
 
 def check_inputs(inputs: Any, size: int, dtype: np.dtype) -> np.ndarray:
@@ -155,7 +132,7 @@ def check_integers(name: str, value: Any, shape: Sequence[int | str]) -> np.ndar
     found = np.asarray(value)
     if found.dtype.kind not in "iu" or not fits(found.shape, shape):
         sizes = ", ".join(map(str, shape))
-        raise ValueError(f"{name} must be integers [{sizes}], got {shown(value)}")
+        raise ValueError("%s must be integers [%s], got %s" % (name, sizes, shown(value)))
     return found
 
 
@@ -163,7 +140,7 @@ def check_lengths(lengths: Any, batch: int) -> np.ndarray | None:
     return None if lengths is None else check_integers("lengths", lengths, (batch,))
 
 
-def check_targets(model: Any, targets: Any, inputs: np.ndarray) -> np.ndarray:
+def check_targets(model: Model, targets: Any, inputs: np.ndarray) -> np.ndarray:
     """A classifier's labels, each a class; a regressor's values, in the dtype of the inputs; a speller's tokens."""
     batch, steps, _ = inputs.shape
     if model.kind == "regressor":
@@ -175,13 +152,15 @@ def check_targets(model: Any, targets: Any, inputs: np.ndarray) -> np.ndarray:
     if len(wrong):
         # TensorFlow raises InvalidArgumentError on a CPU, and gives NaN on a GPU.
         row = wrong[0]
-        raise ValueError(f"targets must be classes from 0 to {model.outputs - 1}, got targets[{row}] = {labels[row]}")
+        raise ValueError(
+            "targets must be classes from 0 to %d, got targets[%d] = %d" % (model.outputs - 1, row, labels[row])
+        )
     return labels
 
 
 def check_token(name: str, value: Any, vocabulary: int) -> int:
     if check_integer(name, value, 0) >= vocabulary:
-        raise ValueError(f"{name} must be a token from 0 to {vocabulary - 1}, got {value}")
+        raise ValueError("%s must be a token from 0 to %d, got %d" % (name, vocabulary - 1, value))
     return int(value)
 
 
@@ -192,7 +171,8 @@ def check_tokens(name: str, tokens: Any, batch: int, vocabulary: int) -> np.ndar
     if len(wrong):
         row, step = wrong[0]
         raise ValueError(
-            f"{name} must be tokens from 0 to {vocabulary - 1}, got {name}[{row}, {step}] = {found[row, step]}"
+            "%s must be tokens from 0 to %d, got %s[%d, %d] = %d"
+            % (name, vocabulary - 1, name, row, step, found[row, step])
         )
     return found
 
@@ -201,8 +181,8 @@ def check_batches(batches: Any, rows: int) -> np.ndarray:
     """Row numbers [iterations, batch]; no iterations at all is allowed."""
     found = np.asarray(batches)
     if found.dtype.kind not in "iu" or found.ndim != 2 or found.shape[1] < 1:
-        raise ValueError(f"batches must be integers [iterations, batch], got {shown(batches)}")
+        raise ValueError("batches must be integers [iterations, batch], got %s" % shown(batches))
     if found.size and (found.min() < 0 or found.max() >= rows):
         wrong = found.min() if found.min() < 0 else found.max()
-        raise ValueError(f"batches must be row numbers from 0 to {rows - 1}, got {wrong}")
+        raise ValueError("batches must be row numbers from 0 to %d, got %d" % (rows - 1, wrong))
     return found

@@ -1,4 +1,4 @@
-"""Output of variable length: a cell that writes tokens until it writes the end-of-sequence token.
+"""Output of variable length: a network that writes tokens until it writes the end-of-sequence token.
 
 Greedy decoding feeds each row's own token back, in a loop of the graph; teacher forcing feeds given tokens, and gives
 the loss to train with. A row's valid steps end with its first `end`; what stands after it changes nothing.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tf_reference.cells.basic_rnn import basic_rnn_cell
+from tf_reference import cells
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
+from unrolled.networks import Network
 
 __all__ = ["Decoded", "Decoder", "valid_steps"]
 
@@ -19,8 +20,8 @@ class Decoded(NamedTuple):
     """What `Decoder.decode` gives, for `steps` steps: as many as it took until every row had ended.
 
     tokens: int64 [batch, steps], `end` after a row's end. lengths: int64 [batch], `end` counted. finished: bool
-    [batch], False for a row stopped at the maximum. outputs [batch, steps, units] and logits [batch, steps,
-    vocabulary]: exactly zero past the length. state: [batch, units], frozen at the row's end.
+    [batch], False for a row stopped at the maximum. outputs [batch, steps, output_size] and logits [batch, steps,
+    vocabulary]: exactly zero past the length. state: as the cell has it, frozen at the row's end.
     """
 
     tokens: Any
@@ -32,18 +33,17 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """A BasicRNNCell that reads the token before and, through a dense layer, writes the next.
+    """A network that reads the token before and, through a dense layer, writes the next.
 
     Tokens are one-hot, or with `embedding` the rows of a trained variable [vocabulary, embedding]. Its variables are
-    decoder/basic_rnn_cell/kernel and bias, dense/kernel and bias, and embedding. They are made by `teach`, which
-    therefore comes before `decode`: a variable must not be made inside a loop of the graph.
+    the cell's below "decoder", dense/kernel and bias, and embedding. They are made by `teach`, which therefore comes
+    before `decode`: a variable must not be made inside a loop of the graph.
     """
 
     def __init__(
         self,
+        network: Network,
         vocabulary: int,
-        units: int,
-        activation: str = "tanh",
         start: Any = 0,
         end: Any = 0,
         embedding: int | None = None,
@@ -54,7 +54,7 @@ class Decoder:
         self.start = tf.cast(start, tf.int64)
         self.end = tf.cast(end, tf.int64)
         self.dtype = tf.as_dtype(dtype)
-        self.cell = basic_rnn_cell(units, activation, dtype)
+        self.cell = cells.cell(network, dtype)
         self.dense = tf.layers.Dense(vocabulary, name="dense", dtype=dtype)
         self.embedding = None
         if embedding is not None:
@@ -69,7 +69,7 @@ class Decoder:
     def teach(self, initial_state: Any, tokens: Any) -> Any:
         """Teacher forcing: the logits [batch, steps, vocabulary] when `start` and then tokens[:, :-1] go in.
 
-        initial_state: [batch, units]. tokens: int64 [batch, steps]. Logits past a row's first `end` have no meaning.
+        initial_state: as the cell has it. tokens: int64 [batch, steps]. Logits past a row's first `end` mean nothing.
         """
         lengths = tf.reduce_sum(tf.cast(valid_steps(tokens, self.end), tf.int32), axis=1)
         fed = tf.concat([tf.fill([tf.shape(tokens)[0], 1], self.start), tokens[:, :-1]], axis=1)
@@ -87,9 +87,9 @@ class Decoder:
     def decode(self, initial_state: Any, max_steps: Any) -> Decoded:
         """Greedy decoding from `start`: each row's likeliest token, the lowest on a tie, goes back in, until its `end`.
 
-        initial_state: [batch, units]. max_steps: at least 1. Ends as soon as every row has.
+        initial_state: as the cell has it. max_steps: at least 1. Ends as soon as every row has.
         """
-        batch = tf.shape(initial_state)[0]
+        batch = tf.shape(tf.nest.flatten(initial_state)[0])[0]
         max_steps = tf.cast(max_steps, tf.int32)
         tokens = tf.TensorArray(tf.int64, size=0, dynamic_size=True)
         outputs = tf.TensorArray(self.dtype, size=0, dynamic_size=True)
@@ -108,7 +108,7 @@ class Decoder:
             outputs = outputs.write(step, tf.where(finished, tf.zeros_like(output), output))
             logits = logits.write(step, tf.where(finished, tf.zeros_like(new_logits), new_logits))
             lengths += tf.cast(tf.logical_not(finished), tf.int64)
-            state = tf.where(finished, state, new_state)
+            state = tf.nest.map_structure(lambda old, new: tf.where(finished, old, new), state, new_state)
             finished = tf.logical_or(finished, tf.equal(token, self.end))
             return step + 1, token, finished, lengths, state, tokens, outputs, logits
 

@@ -1,34 +1,37 @@
-"""A dense layer on a cell: classifier (program 7), regressor in two forms (program 8), speller; losses, in_top_k.
+"""A dense layer on a network: classifier (program 7), regressor in two forms (program 8), speller.
 
 The chapter's `fully_connected(..., activation_fn=None)` is `tf.layers.dense` here, since tf.contrib is gone from
-TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias.
+TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias. Each model
+makes its own cell, in the dtype of the inputs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from tf_reference import cells, states
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
+from unrolled.networks import Network
 
 __all__ = ["OutputProjectionWrapper", "classifier", "regressor", "speller"]
 
 
-def classifier(cell: Any, inputs: Any, classes: int, lengths: Any | None = None) -> Any:
+def classifier(network: Network, inputs: Any, classes: int, lengths: Any | None = None) -> Any:
     """Program 7: one dense layer, without activation, on the final state.
 
     inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, classes].
     """
-    _, state = dynamic_rnn(cell, inputs, lengths)
-    return tf.layers.dense(state, classes, name="dense")
+    _, state = dynamic_rnn(cells.cell(network, inputs.dtype), inputs, lengths)
+    return tf.layers.dense(states.read_out(network, state), classes, name="dense")
 
 
 class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
     """A cell with a dense layer, without activation, on its output; what it passes on is the inner cell's state.
 
     As tf.contrib.rnn.OutputProjectionWrapper (TensorFlow 1.15, contrib/rnn/python/ops/core_rnn_cell.py), which 2.x no
-    longer has: the same variables under the same names, kernel [units, outputs], Glorot uniform, and bias [outputs],
-    zeros.
+    longer has: the same variables under the same names, kernel [output_size, outputs], Glorot uniform, and bias
+    [outputs], zeros.
     """
 
     def __init__(self, cell: Any, output_size: int) -> None:
@@ -54,13 +57,16 @@ class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
         return tf.nn.bias_add(tf.matmul(output, kernel), bias), new_state
 
 
-def regressor(cell: Any, inputs: Any, outputs: int, projection: str = "stacked", lengths: Any | None = None) -> Any:
+def regressor(
+    network: Network, inputs: Any, outputs: int, projection: str = "stacked", lengths: Any | None = None
+) -> Any:
     """Program 8: one dense layer, without activation, on every output.
 
     inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the predictions [batch, steps, outputs].
     projection: "wrapped" has the layer inside the loop, and zeros on padded steps; "stacked", which is faster, applies
-    it once to all outputs as [-1, units], and has the layer's bias on padded steps.
+    it once to all outputs as [-1, output_size], and has the layer's bias on padded steps.
     """
+    cell = cells.cell(network, inputs.dtype)
     if projection == "wrapped":
         predictions, _ = dynamic_rnn(OutputProjectionWrapper(cell, outputs), inputs, lengths)
         return predictions
@@ -71,15 +77,15 @@ def regressor(cell: Any, inputs: Any, outputs: int, projection: str = "stacked",
 
 
 def speller(
-    cell: Any, decoder: Any, inputs: Any, tokens: Any, max_steps: int, lengths: Any | None = None
+    network: Network, decoder: Any, inputs: Any, tokens: Any, max_steps: int, lengths: Any | None = None
 ) -> tuple[Any, Any, Any]:
     """An encoder reads a sequence, and from its final state a decoder writes tokens until it writes its `end`.
 
-    cell: the encoder's. inputs: [batch, steps, inputs]; lengths: integers [batch]; tokens: int64 [batch, any steps].
+    network: the encoder's. inputs: [batch, steps, inputs]; lengths: integers [batch]; tokens: int64 [batch, any steps].
     Returns (loss, logits, predictions): the teacher-forced loss of the tokens; the logits [batch, max_steps,
     vocabulary] of greedy decoding, zero past a row's end, and its tokens [batch, max_steps], `end` past it.
     """
-    _, state = dynamic_rnn(cell, inputs, lengths, scope="encoder")
+    _, state = dynamic_rnn(cells.cell(network, inputs.dtype), inputs, lengths, scope="encoder")
     loss = decoder.loss(decoder.teach(state, tokens), tokens)
     decoded = decoder.decode(state, max_steps)
     rest = [0, max_steps - tf.shape(decoded.tokens)[1]]

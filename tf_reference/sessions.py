@@ -12,7 +12,7 @@ from tf_reference.tf1 import quiet_warnings, tf
 
 
 class Construction(NamedTuple):
-    """A built graph: what can be fed and fetched, by name (a value may be a list of tensors), and its variables."""
+    """A built graph: what can be fed and fetched, by name (tensors, lists and dicts of tensors), and its variables."""
 
     tensors: dict[str, Any]
     variables: dict[str, Any]
@@ -60,7 +60,7 @@ class Graph:
         try:
             return self._session.run([self.tensors[name] for name in fetches], feed_dict=feed_dict)
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"TensorFlow refused the values: {_reason(error.message)}") from None
+            raise ValueError("TensorFlow refused the values: %s" % _reason(error.message)) from None
 
     def close(self) -> None:
         self._session.close()

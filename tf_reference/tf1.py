@@ -24,9 +24,7 @@ _THREADS: int | None = None
 def quiet_warnings() -> Iterator[None]:
     """Around graph construction: TensorFlow's notices that the chapter's calls are deprecated, known and meant here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"`tf\.(nn\.rnn_cell\.BasicRNNCell|layers\.dense)` is deprecated", UserWarning
-        )
+        warnings.filterwarnings("ignore", r"`tf\.(nn\.rnn_cell\.\w+|layers\.dense)` is deprecated", UserWarning)
         # 1.15.5's own files import from `collections` what Python moved to `collections.abc`.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="tensorflow")
         yield
@@ -66,7 +64,7 @@ def _import_tensorflow() -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "tensorflow":
             raise
-        raise ImportError(f"tf_reference needs TensorFlow, which is not installed: {INSTALL}") from None
+        raise ImportError("tf_reference needs TensorFlow, which is not installed: %s" % INSTALL) from None
     tensorflow.logging.set_verbosity(tensorflow.logging.ERROR)
     tensorflow.disable_v2_behavior()
     try:
@@ -75,8 +73,8 @@ def _import_tensorflow() -> Any:
             tensorflow.nn.rnn_cell.BasicRNNCell, tensorflow.layers.dense  # noqa: B018
     except (ImportError, AttributeError):
         raise ImportError(
-            f"TensorFlow {tensorflow.__version__} is installed without tf-keras, which holds its BasicRNNCell and "
-            "tf.layers: pip install tf-keras"
+            "TensorFlow %s is installed without tf-keras, which holds its BasicRNNCell and tf.layers: pip install "
+            "tf-keras" % tensorflow.__version__
         ) from None
     if hasattr(tensorflow.config.experimental, "enable_tensor_float_32_execution"):
         tensorflow.config.experimental.enable_tensor_float_32_execution(False)  # a reference keeps all its bits
@@ -89,14 +87,14 @@ tf = _import_tensorflow()
 def resolve_device(device: str) -> str:
     """The device, "auto" being "cuda" where there is a GPU. Raises ValueError for another name, or a GPU not there."""
     if device not in ("cpu", "cuda", "auto"):
-        raise ValueError(f'device is {device!r}; tf_reference knows "cpu", "cuda" and "auto"')
+        raise ValueError('device is %r; tf_reference knows "cpu", "cuda" and "auto"' % (device,))
     if device == "cpu":
         return device
     if tf.config.experimental.list_physical_devices("GPU"):
         return "cuda"
     if device == "auto":
         return "cpu"
-    raise ValueError(f'device is "cuda", but TensorFlow {tf.__version__} finds no GPU that it can use; use "cpu"')
+    raise ValueError('device is "cuda", but TensorFlow %s finds no GPU that it can use; use "cpu"' % tf.__version__)
 
 
 def session_config(device: str = "cpu", threads: int | None = None) -> Any:
@@ -106,11 +104,11 @@ def session_config(device: str = "cpu", threads: int | None = None) -> Any:
     """
     global _THREADS
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise ValueError(f"threads is {threads!r}; expected a positive integer, or None for every CPU")
+        raise ValueError("threads is %r; expected a positive integer, or None for every CPU" % (threads,))
     if threads is not None and _THREADS not in (None, threads):
         raise ValueError(
-            f"threads is {threads}, but TensorFlow sets its threads once, and this process runs with {_THREADS}; use "
-            "that number, or a process of its own"
+            "threads is %d, but TensorFlow sets its threads once, and this process runs with %d; use that number, or a "
+            "process of its own" % (threads, _THREADS)
         )
     if _THREADS is None:
         _THREADS = threads or _available_cpus()

@@ -8,17 +8,20 @@ import numpy as np
 
 from tf_reference import checks
 from tf_reference.tf1 import tf
+from unrolled import networks
+from unrolled.models import Model
+from unrolled.programs import Adam
 
 __all__ = ["Trainer", "adam", "forward"]
 
 FORWARD_ROWS = 1000  # rows per run of a forward pass: their outputs over all steps stay within some 20 MB
 
 
-def adam(optimizer: Any, loss: Any, variables: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def adam(optimizer: Adam, loss: Any, variables: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """One step of tf.train.AdamOptimizer down the loss, and the optimizer's slots by TF1's names.
 
-    optimizer: has learning_rate, beta1, beta2 and epsilon. TensorFlow takes them as float32, and keeps the powers of
-    the betas as float32 variables, also for float64 weights (tensorflow/python/training/adam.py).
+    TensorFlow takes the optimizer's numbers as float32, and keeps the powers of the betas as float32 variables, also
+    for float64 weights (tensorflow/python/training/adam.py).
     variables: the weights by canonical name. `minimize` gates the gradients: with gradients from tf.gradients alone,
     a weight could be updated in place while the gradient of another still reads it, and losses vary by chance.
     """
@@ -57,14 +60,14 @@ class Trainer:
     def __init__(
         self,
         graph: Any,
-        model: Any,
+        model: Model,
         weights: Mapping[str, np.ndarray],
         inputs: np.ndarray,
         targets: np.ndarray,
         lengths: np.ndarray | None = None,
         slots: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        shapes = checks.weight_shapes(model)
+        shapes = networks.shapes(model.weights())
         self._graph = graph
         self._model = model
         self._dtype = checks.check_weights(weights, shapes)
@@ -94,7 +97,7 @@ class Trainer:
         inputs = checks.check_inputs(inputs, self._model.inputs, self._dtype)
         lengths = checks.check_lengths(lengths, len(inputs))
         if self._lengths is None and lengths is not None:
-            raise ValueError(f"lengths must be None, since this trainer was made without lengths, got {lengths}")
+            raise ValueError("lengths must be None, since this trainer was made without lengths, got %s" % (lengths,))
         if self._lengths is not None and lengths is None:
             lengths = np.full(len(inputs), inputs.shape[1], np.int32)
         return forward(self._graph, inputs, lengths)

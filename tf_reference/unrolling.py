@@ -20,8 +20,8 @@ def static_rnn(
 ) -> tuple[list[Any], Any]:
     """Program 2: a copy of the cell in the graph for each element of inputs, a list of `steps` tensors [batch, inputs].
 
-    lengths: integers [batch]. initial_state: [batch, units]. Returns (outputs, state): a list of `steps` tensors
-    [batch, units], and [batch, units].
+    lengths: integers [batch]. initial_state: as the cell has its state. Returns (outputs, state): a list of `steps`
+    tensors [batch, output_size], and the final state.
     """
     return tf.nn.static_rnn(
         cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs[0].dtype, scope="rnn"
@@ -33,18 +33,19 @@ def dynamic_rnn(
 ) -> tuple[Any, Any]:
     """Programs 3 and 4: a loop in the graph that runs the one cell over inputs [batch, steps, inputs].
 
-    lengths: integers [batch]. initial_state: [batch, units]. scope: goes before the names of the cell's variables.
-    Returns (outputs [batch, steps, units], state [batch, units]).
+    lengths: integers [batch]. initial_state: as the cell has its state. scope: goes before the names of the cell's
+    variables. Returns (outputs [batch, steps, output_size], state).
     """
     return tf.nn.dynamic_rnn(
         cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs.dtype, scope=scope
     )
 
 
-def gradients(outputs: Any, state: Any, output_gradients: Any, state_gradient: Any, sources: list[Any]) -> list[Any]:
+def gradients(outputs: Any, state: Any, output_gradients: Any, state_gradients: Any, sources: list[Any]) -> list[Any]:
     """Program 6: back-propagation through time, for any cost on any of the outputs and the final state.
 
-    outputs and output_gradients (the cost's derivative by them): [batch, steps, units]; state and state_gradient:
-    [batch, units]. Returns the cost's gradient by each of the sources.
+    outputs and output_gradients (the cost's derivative by them): [batch, steps, output_size]; state and
+    state_gradients: as the cell has its state. Returns the cost's gradient by each of the sources.
     """
-    return tf.gradients([outputs, state], sources, grad_ys=[output_gradients, state_gradient])
+    costs = [output_gradients] + tf.nest.flatten(state_gradients)
+    return tf.gradients([outputs] + tf.nest.flatten(state), sources, grad_ys=costs)

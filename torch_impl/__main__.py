@@ -16,14 +16,10 @@ from torch_impl.using.command import evaluate, export, predict, with_default
 
 
 def _backend(device: str, threads: int | None) -> Any:
-    """The adapter; PyTorch is imported only here, when a command runs."""
-    from torch_impl import adapter
+    """What computes for `show` and `predict speller`; PyTorch is imported only here, when one of them runs."""
+    from torch_impl import adapter, devices
 
-    if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return adapter.backend(device, threads)
+    return adapter.backend(str(devices.usable(device)), threads)
 
 
 @click.command(name="fetch", short_help="Download Fashion-MNIST, KMNIST or MNIST.")
@@ -49,7 +45,7 @@ def _train(name: str, backend: Any, options: dict[str, Any], prepare: Any) -> No
     """What a train command does; PyTorch is imported only here."""
     from torch_impl.runs.train import train_run
 
-    train_run(name, backend, options, prepare)
+    train_run(name, options, prepare)
 
 
 def main() -> None:

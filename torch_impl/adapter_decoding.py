@@ -7,59 +7,70 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.utils import skip_init
 
-from torch_impl.arrays import dtype_of, floats_like, integers, to_numpy
+from torch_impl import build, states
+from torch_impl.arrays import integers, state_of, to_numpy
 from torch_impl.decoding import Decoder
+from torch_impl.states import State
+from unrolled.networks import Network
 
 Arrays = dict[str, np.ndarray]
 
 
 class DecodingMethods:
-    """Methods of the backend. weights: the cell's, "dense/kernel", "dense/bias", and "embedding" unless one-hot.
+    """Methods of the backend. weights: the network's, "dense/kernel", "dense/bias", and "embedding" unless one-hot.
 
-    initial_state: [batch, units]. start, end: tokens. Every argument that breaks a rule raises ValueError.
+    initial_state: each part [batch, width]. start, end: tokens. Every argument that breaks a rule raises ValueError.
     """
 
     device: torch.device
 
     def decode(
-        self, cell: Any, weights: Arrays, initial_state: np.ndarray, start: int, end: int, max_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Greedy decoding -> (tokens [batch, steps], lengths [batch], finished [batch], outputs [batch, steps, units],
-        state [batch, units])."""
-        module, state = self._decoder(cell, weights, initial_state, start, end)
+        self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, max_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Arrays]:
+        """Greedy decoding -> (tokens [batch, steps], lengths [batch], finished [batch], outputs [batch, steps, width],
+        state)."""
+        module, state = self._decoder(network, weights, initial_state, start, end)
         if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
             raise ValueError(f"max_steps must be an integer of at least 1, got {max_steps!r}")
         tokens, lengths, finished, outputs, last, _ = module.decode(state, int(max_steps))
-        return to_numpy(tokens), to_numpy(lengths), to_numpy(finished), to_numpy(outputs), to_numpy(last)
+        return to_numpy(tokens), to_numpy(lengths), to_numpy(finished), to_numpy(outputs), state_arrays(network, last)
 
     def decode_gradients(
-        self, cell: Any, weights: Arrays, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+        self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, tokens: np.ndarray
     ) -> tuple[float, Arrays]:
-        """Teacher forcing on integers tokens [batch, steps] -> (loss, gradients by weight, and "initial_state")."""
-        module, state = self._decoder(cell, weights, initial_state, start, end)
+        """Teacher forcing on integers tokens [batch, steps] -> (loss, gradients by weight, and "initial_state/...")."""
+        module, state = self._decoder(network, weights, initial_state, start, end)
         targets = integers("tokens", tokens).to(self.device)
-        state.requires_grad_()
+        state = states.mapped(torch.Tensor.requires_grad_, state)
         loss = module.loss(module(state, targets), targets)
         loss.backward()
-        assert state.grad is not None
-        return float(loss.detach()), {**module.canonical_gradients(), "initial_state": to_numpy(state.grad)}
+        return float(loss.detach()), {**module.canonical_gradients(), **initial_gradients(network, state)}
 
     def _decoder(
-        self, cell: Any, weights: Mapping[str, Any], initial_state: Any, start: Any, end: Any
-    ) -> tuple[Decoder, Tensor]:
-        """The module with these weights, and the initial state as a tensor."""
-        if cell.kind != "basic_rnn":
-            raise ValueError(f"cell.kind must be 'basic_rnn', got {cell.kind!r}")
+        self, network: Network, weights: Mapping[str, Any], initial_state: Any, start: Any, end: Any
+    ) -> tuple[Decoder, State]:
+        """The module with these weights, and the initial state."""
         vocabulary = _size(weights, "dense/bias", 1)[0]
         embedding = _size(weights, "embedding", 2)[1] if "embedding" in weights else None
         tokens = (_token("start", start, vocabulary), _token("end", end, vocabulary))
-        settings = {"device": self.device, "dtype": dtype_of(weights)}
-        module = skip_init(Decoder, vocabulary, cell.units, cell.activation, *tokens, embedding, **settings)
-        module.load_canonical(weights)
-        return module, floats_like("initial_state", initial_state, module.dense.bias, ("batch", cell.units))
+        rnn = build.recurrent(network, embedding or vocabulary, "meta")
+        module = build.filled(Decoder(rnn, vocabulary, *tokens, embedding), weights, self.device)
+        return module, state_of(network, initial_state, "batch", module.dense.weight)
+
+
+def state_arrays(network: Network, state: State) -> Arrays:
+    """A state as the contract gives it."""
+    return {name: to_numpy(part) for name, part in states.parts(network, state).items()}
+
+
+def initial_gradients(network: Network, state: State) -> Arrays:
+    """The gradients by an initial state, under the contract's names."""
+    found = states.parts(network, state).items()
+    return {
+        f"initial_state/{name}": to_numpy(torch.zeros_like(part) if part.grad is None else part.grad)
+        for name, part in found
+    }
 
 
 def _size(weights: Mapping[str, Any], name: str, rank: int) -> tuple[int, ...]:

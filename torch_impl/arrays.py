@@ -1,26 +1,30 @@
-"""NumPy arrays to tensors and back, for the adapter: always copies, and always ValueError."""
+"""NumPy arrays to tensors and back: always copies, and always ValueError. And rows, some at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl.checks import check_tensor
+from torch_impl import states
+from torch_impl.checks import check_lengths, check_tensor
+from torch_impl.models import AnyModel
+from torch_impl.types import Lengths
+from unrolled.networks import Network
 
 _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
-def dtype_of(weights: Mapping[str, Any], name: str = "kernel") -> torch.dtype:
-    """The dtype of a call: that of the weight "kernel", or of another, float32 or float64."""
-    kernel = weights.get(name)
-    if not isinstance(kernel, np.ndarray) or kernel.dtype not in _DTYPES:
-        found = kernel.dtype if isinstance(kernel, np.ndarray) else "none" if kernel is None else type(kernel).__name__
+def dtype_of(weights: Mapping[str, Any], name: str) -> torch.dtype:
+    """The dtype of a call: that of the weight of this name, float32 or float64."""
+    array = weights.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype not in _DTYPES:
+        found = array.dtype if isinstance(array, np.ndarray) else "none" if array is None else type(array).__name__
         raise ValueError(f"weight {name!r} must be a float32 or float64 array, got {found}")
-    return _DTYPES[kernel.dtype]
+    return _DTYPES[array.dtype]
 
 
 def floats(name: str, array: Any, device: torch.device) -> Tensor:
@@ -53,6 +57,47 @@ def integers(name: str, array: Any) -> Tensor:
 def optional_lengths(lengths: Any) -> Tensor | None:
     """Lengths as integers; None stays None."""
     return None if lengths is None else integers("lengths", lengths)
+
+
+def inputs_of(model: AnyModel, inputs: Any) -> Tensor:
+    """The rows that a model reads, [batch, steps, inputs], as a tensor for it."""
+    return floats_like("inputs", inputs, next(model.parameters()), ("batch", "steps", model.inputs))
+
+
+def targets_of(model: AnyModel, targets: Any, inputs: Tensor) -> Tensor:
+    """What a model shall predict for inputs [batch, steps, inputs], as a tensor for it; checked by the model."""
+    if np.asarray(targets).dtype.kind == "f":
+        found = floats("targets", targets, inputs.device)
+    else:
+        found = integers("targets", targets).to(inputs.device)
+    try:
+        model.check_targets(found, model.prediction_shape(*inputs.shape[:2]))
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def state_of(network: Network, state: Any, batch: int | str, like: Tensor, name: str = "initial_state") -> states.State:
+    """A state, given as arrays [batch, width] by the name of the part, all of them, in dtype and device of `like`."""
+    wanted = network.state
+    if not isinstance(state, Mapping) or set(state) != set(wanted):
+        found = ", ".join(map(str, state)) or "none" if isinstance(state, Mapping) else type(state).__name__
+        raise ValueError(f"{name} must have exactly the parts {', '.join(wanted)}, got {found}")
+    parts: dict[str, Tensor] = {}
+    for part, width in wanted.items():
+        parts[part] = floats_like(f"{name}/{part}", state[part], like, (batch, width))
+        batch = len(parts[part])
+    return states.from_parts(network, parts)
+
+
+def in_chunks(
+    function: Callable[[Tensor, Lengths], Tensor], inputs: Tensor, lengths: Lengths = None, rows: int = 5000
+) -> Tensor:
+    """function(inputs, lengths) of `rows` rows at a time, joined. lengths: integers [batch] or None, checked here."""
+    if lengths is not None:
+        lengths = check_lengths(lengths, *inputs.shape[:2])
+    parts = [slice(start, start + rows) for start in range(0, len(inputs), rows)]
+    return torch.cat([function(inputs[part], None if lengths is None else lengths[part]) for part in parts])
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:

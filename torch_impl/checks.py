@@ -35,6 +35,8 @@ def check_size(name: str, value: Any) -> int:
 def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tensor) -> Tensor:
     """A tensor of `shape`, where a string names a size that is free but at least 1, in dtype and device of `like`.
 
+    Sizes that are symbols (torch.jit.trace, torch.export) are not compared.
+
     Under autocast any floating dtype passes, since autocast casts where it needs to.
     """
     if not isinstance(value, Tensor):
@@ -42,6 +44,10 @@ def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tens
     if value.ndim != len(shape):
         raise ValueError(f"{name} must have rank {len(shape)}, {_wanted(shape, like)}, got {shown(value)}")
     for found, size in zip(value.shape, shape, strict=True):
+        if found is size:
+            continue
+        if type(found) is not int or not isinstance(size, (int, str)):
+            continue  # a symbol, while the call is traced: to compare it would fix it
         if isinstance(size, str):
             if found < 1:
                 raise ValueError(f"{name} must be {_wanted(shape, like)}, {size} at least 1, got {shown(value)}")
@@ -65,26 +71,37 @@ def autocast_enabled(device_type: str) -> bool:
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
+def tracing() -> bool:
+    """Whether the call is being written down (by torch.jit.trace, torch.export, torch.compile): no value decides."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:
     """Lengths as an int64 tensor [batch] on the CPU.
 
     lengths: integers [batch] (tensor, array or list), each from 0 to steps. Lengths that live on a GPU cost a transfer.
+    While the call is traced they stay where they are, and neither their number nor their values are looked at.
     """
-    wanted = f"lengths must be integers [batch] = [{batch}], each from 0 to {steps}"
     if not isinstance(lengths, Tensor):
         try:
             # A copy of an array: torch takes no negative strides, as of lengths[::-1].
             lengths = torch.as_tensor(lengths.copy() if isinstance(lengths, np.ndarray) else lengths)
         except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"{wanted}, got {shown(lengths)}") from None
-    if lengths.shape != (batch,):
-        raise ValueError(f"{wanted}, got {shown(lengths)}")
+            raise TypeError(f"{_wanted_lengths(batch, steps)}, got {shown(lengths)}") from None
+    if lengths.ndim != 1 or not (tracing() or len(lengths) == batch):
+        raise ValueError(f"{_wanted_lengths(batch, steps)}, got {shown(lengths)}")
     if lengths.dtype not in INTEGER_DTYPES:
-        raise TypeError(f"{wanted}, got {shown(lengths)}")
+        raise TypeError(f"{_wanted_lengths(batch, steps)}, got {shown(lengths)}")
+    if tracing():
+        return lengths.to(torch.int64)
     lengths = lengths.detach().to("cpu", torch.int64)
     low, high = (int(bound) for bound in torch.aminmax(lengths))
     if low < 0 or high > steps:
         found = low if low < 0 else high
         row = int((lengths == found).nonzero()[0])
-        raise ValueError(f"{wanted}, got lengths[{row}] = {found}")
+        raise ValueError(f"{_wanted_lengths(batch, steps)}, got lengths[{row}] = {found}")
     return lengths
+
+
+def _wanted_lengths(batch: int, steps: int) -> str:
+    return f"lengths must be integers [batch] = [{batch}], each from 0 to {steps}"

@@ -8,23 +8,29 @@ for inputs, targets in loader:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import Sampler
 
 from torch_impl.checks import check_lengths, check_size, shown
+from torch_impl.types import Lengths
 
 
-def split(inputs: Tensor, lengths: Any) -> list[Tensor]:
+def split(inputs: Tensor, lengths: Lengths) -> list[Tensor]:
     """The rows of a padded batch [batch, steps, ...] without their padding: views [length, ...]."""
     return [
         row[:length] for row, length in zip(inputs, check_lengths(lengths, *inputs.shape[:2]).tolist(), strict=True)
     ]
 
 
+@overload
+def collate_packed(rows: Sequence[Tensor]) -> PackedSequence: ...
+@overload
+def collate_packed(rows: Sequence[tuple[Tensor, Any]]) -> tuple[PackedSequence, Any]: ...
 def collate_packed(rows: Sequence[Any]) -> Any:
     """A list of sequences [length, ...], or of pairs (sequence, target), as one batch.
 
@@ -81,7 +87,7 @@ class BucketSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        lengths: Any,
+        lengths: Tensor | np.ndarray | Sequence[int],
         batch: int,
         pool: int = 100,
         drop_last: bool = False,

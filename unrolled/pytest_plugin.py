@@ -1,12 +1,13 @@
 """The entry by which pytest finds the suite's options: all that is loaded of Unrolled in a project that does not ask.
 
-pytest loads it in every project beside which Unrolled is installed. The suite's own plugin, `spec_tests.plugin`, is
-imported only where the suite is run or a backend is named. In a checkout that is not installed:
-`python -m pytest -p unrolled.pytest_plugin`.
+pytest loads it in every project beside which Unrolled is installed, whatever that project's version of pytest. The
+suite's own plugin, `spec_tests.plugin`, is imported only where the suite is run or a backend is named. In a checkout
+that is not installed: `python -m pytest -p unrolled.pytest_plugin`.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def _add_options(parser: pytest.Parser, backend: str, device: str, also: str = "
     )
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)  # the newer wrapper=True is unknown to pytest 7
 def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
     """Take the short names, --backend and --device, once the project's conftest.py has taken what it wants."""
     yield
@@ -84,40 +85,36 @@ def load_suite(config: pytest.Config) -> Any:
 
 def _take_name() -> None:
     """See that `spec_tests` means the one beside this package, whatever folder of that name the project has."""
-    folder = SUITE.parent
-    known = sys.modules.get(folder.name)
-    if known is None:
-        spec = importlib.util.spec_from_file_location(
-            folder.name, str(folder / "__init__.py"), submodule_search_locations=[str(folder)]
-        )
-        if spec is None or spec.loader is None or not folder.is_dir():
-            raise pytest.UsageError("the package spec_tests is not installed beside unrolled; install unrolled again")
-        sys.modules[folder.name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    elif folder not in [Path(place).resolve() for place in getattr(known, "__path__", [])]:
+    ours = SUITE.parent
+    if ours.name not in sys.modules:
+        sys.path.insert(0, str(ROOT))
+        try:
+            importlib.import_module(ours.name)
+        finally:
+            sys.path.remove(str(ROOT))
+    known = sys.modules[ours.name]
+    if ours not in [Path(place).resolve() for place in getattr(known, "__path__", [])]:
         raise pytest.UsageError(
-            "this project has imported a package spec_tests of its own (%s), and one process holds one of a name: run "
-            "the suite from another folder, with pytest --unrolled-suite" % getattr(known, "__file__", "no file")
+            "the suite is in %s, but spec_tests has been imported from %s, and one process holds one package of a "
+            "name: run the suite from another folder, with pytest --unrolled-suite" % (ours, _origin(known))
         )
+
+
+def _origin(package: Any) -> str:
+    return getattr(package, "__file__", None) or ", ".join(getattr(package, "__path__", ["nowhere"]))
 
 
 def _runs_suite(config: pytest.Config) -> bool:
     """Whether this run was asked for the suite: its folder, something in it, or the project that holds it."""
-    for argument in config.args:
-        name = argument.split("::")[0]
-        path = Path(config.invocation_params.dir, name).resolve()
-        if config.option.pyargs and not path.exists():
-            path = _place(name) or path
-        if path in (SUITE, SUITE.parent, ROOT) or SUITE in path.parents:
-            return True
-    return False
+    places = [_place(config, argument.split("::")[0]) for argument in config.args]
+    return any(place in (SUITE, SUITE.parent, ROOT) or SUITE in place.parents for place in places)
 
 
-def _place(name: str) -> Path | None:
-    """Where an importable name of the suite's package lies, without importing it."""
-    package, _, rest = name.partition(".")
-    if package != SUITE.parent.name:
-        return None
-    spec = importlib.util.find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0], *rest.split(".")).resolve() if places else None
+def _place(config: pytest.Config, name: str) -> Path:
+    """Where pytest looks for an argument: with --pyargs a package comes before a path. Nothing is imported."""
+    package, *inside = name.split(".")
+    if config.option.pyargs and package == SUITE.parent.name:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            return Path(next(iter(spec.submodule_search_locations)), *inside).resolve()
+    return Path(config.invocation_params.dir, name).resolve()

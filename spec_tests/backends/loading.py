@@ -15,7 +15,8 @@ import os
 import sys
 from typing import Any, NamedTuple, Sequence
 
-from spec_tests.contract import check_capabilities
+from spec_tests.backends.answers import Checked
+from spec_tests.contract import check_capabilities, check_version
 
 
 class Shipped(NamedTuple):
@@ -144,8 +145,9 @@ def _factory(name: str) -> Any:
     return factory
 
 
-def _check(name: str, backend: Any) -> None:
-    """Raise BackendError unless the object offers what the contract asks of every backend, and what it declares."""
+def _checked(name: str, backend: Any) -> Checked:
+    """The backend, its answers checked. Raises BackendError unless it offers what the contract asks of every backend,
+    and what it declares."""
     attributes = ["name", "capabilities", "expected_failures", "describe"]
     absent = [attribute for attribute in attributes if not hasattr(backend, attribute)]
     if absent:
@@ -153,6 +155,7 @@ def _check(name: str, backend: Any) -> None:
     if not backend.capabilities:
         raise BackendError("backend %r declares no capability, so nothing of it would be tested" % name)
     try:
+        check_version(backend)
         check_capabilities(backend)
     except ValueError as error:
         raise BackendError(str(error)) from error
@@ -160,10 +163,14 @@ def _check(name: str, backend: Any) -> None:
         for method in methods if capability in backend.capabilities else ():
             if not callable(getattr(backend, method, None)):
                 raise BackendError("backend %r declares %r but has no method %s" % (name, capability, method))
+    return Checked(backend)
 
 
-def load(name: str, device: str = "cpu") -> Any:
-    """The backend of that name on that device. Raises BackendError with the reason when it cannot be had."""
+def load(name: str, device: str = "cpu") -> Checked:
+    """The backend of that name on that device, its answers checked.
+
+    Raises BackendError with the reason when it cannot be had.
+    """
     if "@" in name:
         return _load_remote(name, device)
     factory = _factory(name)
@@ -179,23 +186,20 @@ def load(name: str, device: str = "cpu") -> Any:
         raise BackendError(
             "backend %r cannot be made for device %r: %s: %s" % (name, device, type(error).__name__, error)
         ) from error
-    _check(name, backend)
-    return backend
+    return _checked(name, backend)
 
 
-def _load_remote(name: str, device: str) -> Any:
+def _load_remote(name: str, device: str) -> Checked:
     """The backend of "NAME@PYTHON", in a worker process."""
     from spec_tests.backends import remote
 
     served, _, python = name.partition("@")
     package = SHIPPED[served].path.partition(".")[0] if served in SHIPPED else None
-    methods = tuple(dict.fromkeys(method for several in METHODS.values() for method in several))
     try:
-        backend = remote.RemoteBackend(served, python, device, methods, package)
+        backend = remote.RemoteBackend(served, python, device, package)
     except remote.WorkerError as error:
         raise BackendError("backend %r cannot be loaded: %s" % (name, error)) from error
-    _check(name, backend)
-    return backend
+    return _checked(name, backend)
 
 
 def _tell_apart(backends: Sequence[Any]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spec_tests.backends import wire
+from spec_tests.backends.answers import EXPECTED
 from spec_tests.backends.process import Process, WorkerError
 from spec_tests.contract import Backend
 
@@ -42,7 +43,7 @@ BOOT = (
 class RemoteBackend:
     """The backend `name` (shipped, or "package.module:factory") on a device, served by the interpreter `python`.
 
-    methods: the contract's. package: the backend's own, where it is one of this project's.
+    package: the backend's own, where it is one of this project's.
     limit_s: seconds for one call; by default what the environment says, or 900. Its own name is like "oracle@py3.7".
     Raises WorkerError when it cannot be had.
     """
@@ -52,14 +53,12 @@ class RemoteBackend:
         name: str,
         python: str,
         device: str,
-        methods: tuple[str, ...],
         package: str | None = None,
         limit_s: float | None = None,
     ) -> None:
         self.served, self.python = name, python
         self.name = "%s@%s" % (name, python)  # until the worker says what it serves
         self._device = device
-        self._contract = methods
         self._limit_s = _limit() if limit_s is None else limit_s
         self._command = _command(python, package)
         self._lock = threading.Lock()
@@ -68,10 +67,11 @@ class RemoteBackend:
         self._process, facts = self._start()
         try:
             self.name = "%s@py%d.%d" % (facts["name"], *facts["python"][:2])
+            self.contract = facts["contract"]
             self.capabilities = frozenset(facts["capabilities"])
             self.expected_failures: dict[str, str] = dict(facts["expected_failures"])
             self._described = dict(facts["describe"], worker=python)
-            self._offered = frozenset(facts["methods"]) & frozenset(methods)
+            self._offered = frozenset(facts["methods"]) & frozenset(EXPECTED)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._process.end()
             raise WorkerError("the worker %s does not say what it serves: %r in its answer" % (python, error)) from None
@@ -101,12 +101,13 @@ class RemoteBackend:
             raise AttributeError("%r offers no %s" % (self, method))
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._call(method, args, kwargs)
+            return self.ask(method, args, kwargs)
 
         call.__name__ = method
         return call
 
-    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def ask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the worker answers to a request. Raises its ValueError as such, and WorkerError for everything else."""
         with self._lock:
             if self._process.ended:
                 self._process, _ = self._start()
@@ -115,7 +116,7 @@ class RemoteBackend:
             except wire.UnsupportedValue:
                 _name_unsupported(method, args, kwargs)
                 raise
-            return self._ask(self._process, buffers, method, self._limit_s)
+            return self._exchange(self._process, buffers, method, self._limit_s)
 
     def _packed(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
         self._number += 1
@@ -127,14 +128,14 @@ class RemoteBackend:
         if self._finalizer is not None:
             self._finalizer.detach()
         self._finalizer = weakref.finalize(self, process.end)  # also when this interpreter exits
-        buffers = self._packed("open", [self.served, self._device, list(self._contract)], {})
+        buffers = self._packed("open", [self.served, self._device, list(EXPECTED)], {})
         try:
-            return process, self._ask(process, buffers, "loading the backend", min(START_S, self._limit_s))
+            return process, self._exchange(process, buffers, "loading the backend", min(START_S, self._limit_s))
         except ValueError as error:
             raise process.failure("cannot load the backend: %s" % error) from None
 
-    def _ask(self, process: Process, buffers: list[Any], what: str, limit_s: float) -> Any:
-        """The result of a request. Raises the worker's ValueError as such, and WorkerError for everything else."""
+    def _exchange(self, process: Process, buffers: list[Any], what: str, limit_s: float) -> Any:
+        """The result of a request that is packed."""
         advice = " (%s sets the limit)" % CALL_LIMIT
         reply = process.exchange(buffers, what, limit_s, advice)
         if reply["id"] != self._number:

@@ -15,11 +15,14 @@ from typing import Any, Callable
 
 import numpy as np
 
-from unrolled.programs import Adam, Cell, Model
+from spec_tests.contract import CHANGED
+from unrolled import models, networks
+from unrolled.programs import Adam
 
 __all__ = ["DTYPES", "FrameError", "UnsupportedValue", "encode", "pack", "read"]
 
-MAGIC = b"UNR1"  # the last byte is the protocol's version
+MAGIC = b"UNR2"  # the last byte is the protocol's version
+VERSION_1 = b"UNR1"
 PREFIX = struct.Struct("<4sIQ")  # magic, bytes of the header, bytes of the body
 
 HEADER_LIMIT = 16 * 2**20
@@ -32,7 +35,11 @@ JOINED = 2**16  # bytes; a frame up to this size goes out in one piece
 
 # NumPy's names of what may travel: booleans, integers and IEEE floats of fixed size, little-endian.
 DTYPES = frozenset(["|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"])
-NAMED_TUPLES: dict[str, Any] = {kind.__name__: kind for kind in (Cell, Model, Adam)}
+# What travels as plain values by a tag of its own: how they are made of the value, and the value of them.
+PLAIN: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "network": (networks.to_plain, networks.from_plain),
+    "model": (models.to_plain, models.from_plain),
+}
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -76,6 +83,11 @@ def read(read_into: Callable[[memoryview], None]) -> dict[str, Any]:
     prefix = bytearray(PREFIX.size)
     read_into(memoryview(prefix))
     magic, header_size, body_size = PREFIX.unpack(bytes(prefix))
+    if magic == VERSION_1:
+        raise FrameError(
+            "a frame of version 1 of the protocol (%r), expected version 2 (%r): %s; the protocol stands in "
+            "spec_tests/backends/PROTOCOL.md" % (magic, MAGIC, CHANGED)
+        )
     if magic != MAGIC:
         raise FrameError("a frame begins with %r, expected %r" % (magic, MAGIC))
     if header_size > HEADER_LIMIT or body_size > BODY_LIMIT:
@@ -120,9 +132,12 @@ def encode(value: Any, place: str, arrays: list[np.ndarray], depth: int = DEPTH_
         items = [encode(each, "%s[%d]" % (place, i), arrays, depth - 1) for i, each in enumerate(value)]
         tag = _tuple_tag(value, place)
         return {tag: items} if tag else items
+    tag = "model" if isinstance(value, models.Model) else "network" if networks.is_network(value) else ""
+    if tag:
+        return {tag: PLAIN[tag][0](value)}
     raise UnsupportedValue(
-        "%s: found a value of type %s, expected an array, None, a boolean, a number, a string, or a list, tuple or "
-        "dict of these" % (place, type(value).__name__)
+        "%s: found a value of type %s, expected an array, None, a boolean, a number, a string, a network, a model, "
+        "Adam, or a list, tuple or dict of these" % (place, type(value).__name__)
     )
 
 
@@ -130,13 +145,10 @@ def _tuple_tag(value: Any, place: str) -> str:
     """The tag of a tuple; empty for a list."""
     if isinstance(value, list):
         return ""
-    name = type(value).__name__
-    if isinstance(value, tuple(NAMED_TUPLES.values())):
-        return name
+    if isinstance(value, Adam):
+        return "Adam"
     if hasattr(value, "_fields"):
-        raise UnsupportedValue(
-            "%s: found a named tuple %s, expected one of %s" % (place, name, ", ".join(NAMED_TUPLES))
-        )
+        raise UnsupportedValue("%s: found a named tuple %s, expected Adam alone" % (place, type(value).__name__))
     return "tuple"
 
 
@@ -243,10 +255,15 @@ def _decode_tagged(tag: str, content: Any, arrays: list[np.ndarray], depth: int)
         return NON_FINITE[content]
     elif tag == "dict" and isinstance(content, dict):
         return {key: _decode(each, arrays, depth - 1) for key, each in content.items()}
-    elif isinstance(content, list) and (tag == "tuple" or tag in NAMED_TUPLES):
+    elif isinstance(content, list) and tag in ("tuple", "Adam"):
         items = [_decode(each, arrays, depth - 1) for each in content]
         if tag == "tuple":
             return tuple(items)
-        if len(items) == len(NAMED_TUPLES[tag]._fields):
-            return NAMED_TUPLES[tag](*items)
+        if len(items) == len(Adam._fields):
+            return Adam(*items)
+    elif tag in PLAIN:
+        try:
+            return PLAIN[tag][1](content)
+        except (ValueError, RecursionError) as error:
+            raise FrameError("a header's %s cannot be had: %s" % (tag, error)) from None
     raise FrameError("a header has the tag %.40r on %.60r, which the protocol does not know" % (tag, content))

@@ -1,7 +1,7 @@
 """A backend of the shared spec in JAX, written from outside: it knows the contract, its argument checks, and no other
 backend.
 
-Needs the extra `jax`: pip install 'unrolled[jax]', then pytest --pyargs spec_tests --backend
+Needs the extra `jax`: pip install 'unrolled[jax]', then pytest --unrolled-suite --backend
 spec_tests.examples.jax_backend:backend. The network itself is in `jax_rnn`.
 """
 
@@ -14,9 +14,11 @@ import jax
 import numpy as np
 
 from spec_tests import checks
-from spec_tests.contract import CAPABILITIES, Slots, Weights
+from spec_tests.contract import CAPABILITIES, Slots, State, Weights
 from spec_tests.examples import jax_rnn
-from unrolled.programs import Adam, Cell, Model
+from unrolled.models import Model
+from unrolled.networks import Network
+from unrolled.programs import Adam
 
 
 def full_lengths(inputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
@@ -27,6 +29,7 @@ class JaxBackend:
     """The contract's methods; their docstrings are the contract's."""
 
     name = "jax"
+    contract = 2
     capabilities = frozenset(CAPABILITIES)
 
     def __init__(self, device: str = "cpu") -> None:
@@ -43,64 +46,66 @@ class JaxBackend:
         with jax.enable_x64(True), jax.default_matmul_precision("highest"), jax.default_device(self._device):
             return jax.tree.map(np.array, function(*arguments))
 
-    def _unroll(self, cell: Cell, unrolling: str, weights: Weights, inputs: Any, lengths: Any, state: Any) -> Any:
-        dtype = checks.check_sequences(cell, weights, inputs, lengths, state)
-        state = np.zeros((len(inputs), cell.units), dtype) if state is None else state
-        return self._ask(jax_rnn.unroll, cell, unrolling, weights, inputs, full_lengths(inputs, lengths), state)
+    def _unroll(self, network: Network, unrolling: str, weights: Weights, inputs: Any, lengths: Any, state: Any) -> Any:
+        dtype = checks.check_sequences(network, weights, inputs, lengths, state)
+        state = jax_rnn.zero_state(network, len(inputs), dtype) if state is None else state
+        return self._ask(jax_rnn.unroll, network, unrolling, weights, inputs, full_lengths(inputs, lengths), state)
 
-    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Any:
-        dtype = checks.check_two_step(cell, weights, x0, x1)
-        y0 = self._ask(jax_rnn.step, cell, weights, x0, np.zeros((len(x0), cell.units), dtype))
-        return y0, self._ask(jax_rnn.step, cell, weights, x1, y0)
+    def two_step(self, network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Any:
+        dtype = checks.check_two_step(network, weights, x0, x1)
+        state = jax_rnn.zero_state(network, len(x0), dtype)
+        y0, state = self._ask(jax_rnn.step, network, weights, x0, state)
+        return y0, self._ask(jax_rnn.step, network, weights, x1, state)[0]
 
     def static_rnn(
-        self, cell: Cell, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
+        self, network: Network, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
     ) -> Any:
         checks.check_steps(inputs)
-        outputs, state = self._unroll(cell, "static", weights, np.stack(inputs, axis=1), lengths, initial_state)
+        outputs, state = self._unroll(network, "static", weights, np.stack(inputs, axis=1), lengths, initial_state)
         return list(outputs.swapaxes(0, 1)), state
 
     def dynamic_rnn(
-        self, cell: Cell, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
+        self, network: Network, weights: Weights, inputs: Any, lengths: Any = None, initial_state: Any = None
     ) -> Any:
-        return self._unroll(cell, "dynamic", weights, inputs, lengths, initial_state)
+        return self._unroll(network, "dynamic", weights, inputs, lengths, initial_state)
 
     def rnn_gradients(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: np.ndarray,
         output_gradients: np.ndarray | None = None,
-        state_gradient: np.ndarray | None = None,
+        state_gradients: State | None = None,
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
+        initial_state: State | None = None,
         unrolling: str = "dynamic",
     ) -> dict[str, np.ndarray]:
-        dtype = checks.check_sequences(cell, weights, inputs, lengths, initial_state)
-        checks.check_cost(cell, inputs, output_gradients, state_gradient, unrolling, dtype)
-        zeros = np.zeros((*inputs.shape[:2], cell.units), dtype)
-        state = zeros[:, 0] if initial_state is None else initial_state
-        by_outputs = zeros if output_gradients is None else output_gradients
-        cost = (by_outputs, zeros[:, 0] if state_gradient is None else state_gradient)
+        dtype = checks.check_sequences(network, weights, inputs, lengths, initial_state)
+        checks.check_cost(network, inputs, output_gradients, state_gradients, unrolling, dtype)
+        zeros = jax_rnn.zero_state(network, len(inputs), dtype)
+        state = zeros if initial_state is None else initial_state
+        if output_gradients is None:
+            output_gradients = np.zeros((*inputs.shape[:2], network.output_size), dtype)
+        cost = (output_gradients, zeros if state_gradients is None else state_gradients)
         lengths = full_lengths(inputs, lengths)
-        return self._ask(jax_rnn.rnn_gradients, cell, unrolling, weights, inputs, lengths, state, cost)
+        return self._ask(jax_rnn.rnn_gradients, network, unrolling, weights, inputs, lengths, state, cost)
 
     def decode(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, max_steps: int
     ) -> Any:
-        checks.check_decoding(cell, weights, initial_state, start, end)
+        checks.check_decoding(network, weights, initial_state, start, end)
         checks.need(max_steps >= 1, "max_steps", max_steps, "at least 1")
-        found = self._ask(jax_rnn.decode, cell, max_steps, weights, initial_state, start, end)
+        found = self._ask(jax_rnn.decode, network, max_steps, weights, initial_state, start, end)
         tokens, lengths, finished, outputs, state, _ = found
         steps = lengths.max()
         return tokens[:, :steps], lengths, finished, outputs[:, :steps], state
 
     def decode_gradients(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, tokens: np.ndarray
     ) -> tuple[float, Weights]:
-        checks.check_decoding(cell, weights, initial_state, start, end)
-        checks.check_tokens("tokens", tokens, len(initial_state), np.size(weights["dense/bias"]))
-        value, gradients = self._ask(jax_rnn.decode_gradients, cell, weights, initial_state, start, end, tokens)
+        checks.check_decoding(network, weights, initial_state, start, end)
+        checks.check_tokens("tokens", tokens, checks.batch_of(initial_state), np.size(weights["dense/bias"]))
+        value, gradients = self._ask(jax_rnn.decode_gradients, network, weights, initial_state, start, end, tokens)
         return float(value), gradients
 
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
@@ -109,7 +114,7 @@ class JaxBackend:
 
     def initial_weights(self, model: Model, seed: int) -> Weights:
         checks.check_model(model)
-        return self._ask(jax_rnn.initial_weights, model.weight_shapes(), seed)
+        return self._ask(jax_rnn.initial_weights, model.weights(), seed)
 
     def forward(self, model: Model, weights: Weights, inputs: np.ndarray, lengths: Any = None) -> np.ndarray:
         checks.check_rows(model, weights, inputs, lengths=lengths)

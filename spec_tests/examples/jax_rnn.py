@@ -2,7 +2,7 @@
 
 Pure functions of arrays; `jax_backend` offers them as the contract wants them.
 
-Shapes: inputs [batch, steps, inputs]; lengths [batch]; h, state [batch, units]; kernel [inputs + units, units].
+Shapes: inputs [batch, steps, inputs]; lengths [batch]; a state is a dict, each part [batch, width].
 """
 
 from __future__ import annotations
@@ -15,21 +15,42 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from spec_tests import checks
 from spec_tests.contract import Slots, Weights
-from unrolled.programs import END, START, Adam, Cell, Model
+from unrolled import networks
+from unrolled.models import END, START, Model
+from unrolled.networks import Network
+from unrolled.programs import Adam
 
 Array = Any  # a JAX array, or a NumPy array on its way in
+State = dict[str, Array]
 # Not jnp.maximum(z, 0): its slope at 0 is a half, TF1's is 0, and so is that of jax.nn.relu.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
 
 def on_first(count: int) -> Any:
-    """Compile a function for each value of its first `count` arguments: a cell, a model, an optimizer, a way."""
+    """Compile a function for each value of its first `count` arguments: a network, a model, an optimizer, a way."""
     return functools.partial(jax.jit, static_argnums=tuple(range(count)))
 
 
-def step(cell: Cell, weights: Weights, x: Array, h: Array) -> Array:
-    return ACTIVATIONS[cell.activation](jnp.concatenate([x, h], axis=1) @ weights["kernel"] + weights["bias"])
+def step(network: Any, weights: Weights, x: Array, state: State) -> tuple[Array, State]:
+    """(output [batch, output_size], state) of one step of a basic_rnn. All that is here of the kind of cell."""
+    z = jnp.concatenate([x, state["h"]], axis=1) @ weights["kernel"] + weights["bias"]
+    h = ACTIVATIONS[network.activation](z)
+    return h, {"h": h}
+
+
+def zero_state(network: Network, batch: int, dtype: Any) -> State:
+    return {name: np.zeros((batch, width), dtype) for name, width in network.state.items()}
+
+
+def where(going: Array, after: State, before: State) -> State:
+    """The state of the rows that go on, and that of before of the others."""
+    return {name: jnp.where(going, after[name], before[name]) for name in before}
+
+
+def by_initial_state(gradients: State) -> State:
+    return {"initial_state/" + name: gradient for name, gradient in gradients.items()}
 
 
 def valid_steps(inputs: Array, lengths: Array) -> Array:
@@ -38,16 +59,16 @@ def valid_steps(inputs: Array, lengths: Array) -> Array:
 
 
 @on_first(2)
-def unroll(cell: Cell, unrolling: str, weights: Weights, inputs: Array, lengths: Array, state: Array) -> Any:
-    """(outputs [batch, steps, units], state [batch, units]) under the length law."""
+def unroll(network: Network, unrolling: str, weights: Weights, inputs: Array, lengths: Array, state: State) -> Any:
+    """(outputs [batch, steps, output_size], state) under the length law."""
     valid = valid_steps(inputs, lengths)
-    # Before the cell sees them: a gradient of 0 times NaN in the padding would be NaN.
+    # Before the network sees them: a gradient of 0 times NaN in the padding would be NaN.
     inputs = jnp.where(valid, inputs, 0)
 
-    def at(h: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+    def at(state: State, now: tuple[Array, Array]) -> tuple[State, Array]:
         x, going = now
-        h = jnp.where(going, step(cell, weights, x, h), h)
-        return h, jnp.where(going, h, 0)
+        y, after = step(network, weights, x, state)
+        return where(going, after, state), jnp.where(going, y, 0)
 
     if unrolling == "dynamic":
         state, outputs = lax.scan(at, state, (inputs.swapaxes(0, 1), valid.swapaxes(0, 1)))
@@ -61,15 +82,21 @@ def unroll(cell: Cell, unrolling: str, weights: Weights, inputs: Array, lengths:
 
 @on_first(2)
 def rnn_gradients(
-    cell: Cell, unrolling: str, weights: Weights, inputs: Array, lengths: Array, state: Array, cost: tuple[Array, Array]
+    network: Network,
+    unrolling: str,
+    weights: Weights,
+    inputs: Array,
+    lengths: Array,
+    state: State,
+    cost: tuple[Array, State],
 ) -> dict[str, Array]:
     """cost: its derivatives by outputs and final state."""
 
-    def run(weights: Weights, inputs: Array, state: Array) -> Any:
-        return unroll(cell, unrolling, weights, inputs, lengths, state)
+    def run(weights: Weights, inputs: Array, state: State) -> Any:
+        return unroll(network, unrolling, weights, inputs, lengths, state)
 
     by_weights, by_inputs, by_state = jax.vjp(run, weights, inputs, state)[1](cost)
-    return dict(by_weights, inputs=by_inputs, initial_state=by_state)
+    return dict(by_weights, inputs=by_inputs, **by_initial_state(by_state))
 
 
 @jax.jit
@@ -79,71 +106,72 @@ def in_top_k(logits: Array, targets: Array, k: int) -> Array:
     return inside & jnp.isfinite(logits).all(axis=1) & ((logits > target).sum(axis=1) < k)
 
 
-def dense(weights: Weights, h: Array) -> Array:
-    return h @ weights["dense/kernel"] + weights["dense/bias"]
+def dense(weights: Weights, y: Array) -> Array:
+    return y @ weights["dense/kernel"] + weights["dense/bias"]
 
 
 def embedding(weights: Weights) -> Array:
-    """What each token puts into the cell: [vocabulary, inputs], one-hot by default."""
+    """What each token puts into the network: [vocabulary, inputs], one-hot by default."""
     bias = weights["dense/bias"]
     return weights["embedding"] if "embedding" in weights else jnp.eye(bias.size, dtype=bias.dtype)
 
 
 @on_first(2)
-def decode(cell: Cell, max_steps: int, weights: Weights, state: Array, start: int, end: int) -> Any:
-    """(tokens [batch, max_steps], lengths, finished, outputs [batch, max_steps, units], state, logits)."""
-    embedded = embedding(weights)
+def decode(network: Network, max_steps: int, weights: Weights, state: State, start: int, end: int) -> Any:
+    """(tokens [batch, max_steps], lengths, finished, outputs [batch, max_steps, output_size], state, logits)."""
+    embedded, batch = embedding(weights), checks.batch_of(state)
 
     def at(now: Any, _: None) -> Any:
-        token, going, h = now
-        h = jnp.where(going[:, None], step(cell, weights, embedded[token], h), h)
-        logits = jnp.where(going[:, None], dense(weights, h), 0)
+        token, going, state = now
+        y, after = step(network, weights, embedded[token], state)
+        outputs = jnp.where(going[:, None], y, 0)
+        logits = jnp.where(going[:, None], dense(weights, y), 0)
         token = jnp.where(going, logits.argmax(axis=1), end)
-        return (token, going & (token != end), h), (token, going, jnp.where(going[:, None], h, 0), logits)
+        return (token, going & (token != end), where(going[:, None], after, state)), (token, going, outputs, logits)
 
-    first = (jnp.full(len(state), start, jnp.int64), jnp.ones(len(state), bool), state)
+    first = (jnp.full(batch, start, jnp.int64), jnp.ones(batch, bool), state)
     (_, going, state), rest = lax.scan(at, first, length=max_steps)
     tokens, valid, outputs, logits = (array.swapaxes(0, 1) for array in rest)
     return tokens, valid.sum(axis=1), ~going, outputs, state, logits
 
 
-def teacher_forced(cell: Cell, weights: Weights, state: Array, start: int, end: int, tokens: Array) -> Array:
+def teacher_forced(network: Network, weights: Weights, state: State, start: int, end: int, tokens: Array) -> Array:
     """Softmax cross-entropy over the steps up to and with a row's first `end`, divided by their number."""
     fed = jnp.concatenate([jnp.full((len(tokens), 1), start), tokens[:, :-1]], axis=1)
     valid = jnp.cumsum(tokens == end, axis=1) - (tokens == end) == 0
     inputs = embedding(weights)[fed]
-    outputs, _ = unroll(cell, "dynamic", weights, inputs, valid.sum(axis=1), state)
+    outputs, _ = unroll(network, "dynamic", weights, inputs, valid.sum(axis=1), state)
     errors = -jnp.take_along_axis(jax.nn.log_softmax(dense(weights, outputs)), tokens[:, :, None], axis=2)[:, :, 0]
     return jnp.where(valid, errors, 0).sum() / valid.sum()
 
 
 @on_first(1)
-def decode_gradients(cell: Cell, weights: Weights, state: Array, start: int, end: int, tokens: Array) -> Any:
-    loss = jax.value_and_grad(functools.partial(teacher_forced, cell), argnums=(0, 1))
+def decode_gradients(network: Network, weights: Weights, state: State, start: int, end: int, tokens: Array) -> Any:
+    loss = jax.value_and_grad(functools.partial(teacher_forced, network), argnums=(0, 1))
     value, (by_weights, by_state) = loss(weights, state, start, end, tokens)
-    return value, dict(by_weights, initial_state=by_state)
+    return value, dict(by_weights, **by_initial_state(by_state))
 
 
 def part_of(weights: Weights, part: str) -> Weights:
-    """A speller's "encoder", or its "decoder" with the dense layer, under the names of a cell."""
+    """A speller's "encoder", or its "decoder" with the dense layer, under the names of a network."""
     own = {name[len(part) + 1 :]: array for name, array in weights.items() if name.startswith(part + "/")}
     return dict(own, **{name: array for name, array in weights.items() if name.startswith("dense/")})
 
 
 def encoded(model: Model, weights: Weights, inputs: Array, lengths: Array) -> Any:
-    """(outputs, state) of a model's cell that reads the inputs, from a zero state."""
+    """(outputs, state) of a model's network that reads the inputs, from a zero state."""
     weights = part_of(weights, "encoder") if model.kind == "speller" else weights
-    state = jnp.zeros((len(inputs), model.cell.units), inputs.dtype)
-    return unroll(model.cell, "dynamic", weights, inputs, lengths, state)
+    state = zero_state(model.network, len(inputs), inputs.dtype)
+    return unroll(model.network, "dynamic", weights, inputs, lengths, state)
 
 
 @on_first(1)
 def forward(model: Model, weights: Weights, inputs: Array, lengths: Array) -> Array:
     outputs, state = encoded(model, weights, inputs, lengths)
     if model.kind == "speller":
-        return decode(model.cell, model.max_steps, part_of(weights, "decoder"), state, START, END)[-1]
+        return decode(model.network, model.max_steps, part_of(weights, "decoder"), state, START, END)[-1]
     if model.kind == "classifier":
-        return dense(weights, state)
+        return dense(weights, jnp.concatenate([state[name] for name in model.network.read_out], axis=1))
     y = dense(weights, outputs)
     return jnp.where(valid_steps(inputs, lengths), y, 0) if model.projection == "wrapped" else y
 
@@ -152,7 +180,7 @@ def forward(model: Model, weights: Weights, inputs: Array, lengths: Array) -> Ar
 def loss(model: Model, weights: Weights, inputs: Array, targets: Array, lengths: Array) -> Array:
     if model.kind == "speller":
         _, state = encoded(model, weights, inputs, lengths)
-        return teacher_forced(model.cell, part_of(weights, "decoder"), state, START, END, targets)
+        return teacher_forced(model.network, part_of(weights, "decoder"), state, START, END, targets)
     y = forward(model, weights, inputs, lengths)
     if model.kind == "classifier":
         return -jnp.take_along_axis(jax.nn.log_softmax(y), targets[:, None], axis=1).mean()
@@ -200,11 +228,10 @@ def train(
     return losses, weights, slots
 
 
-def initial_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
-    """Glorot uniform kernels, a cell's as one, and zero biases: float32."""
-    keys = dict(zip(shapes, jax.random.split(jax.random.key(seed), len(shapes))))
-    glorot = jax.nn.initializers.glorot_uniform()
+def initial_weights(weights: networks.Weights, seed: int) -> dict[str, Array]:
+    """Each uniform within its limit of its value: float32."""
+    keys = dict(zip(weights, jax.random.split(jax.random.key(seed), len(weights))))
     return {
-        name: glorot(keys[name], shape, np.float32) if len(shape) == 2 else jnp.zeros(shape, np.float32)
-        for name, shape in shapes.items()
+        name: weight.value + jax.random.uniform(keys[name], weight.shape, np.float32, -weight.limit, weight.limit)
+        for name, weight in weights.items()
     }

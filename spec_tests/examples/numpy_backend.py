@@ -10,15 +10,11 @@ def expect(condition, sentence, *values):
         raise ValueError(sentence % values)
 
 
-def activation(name, z):
-    expect(name in ("tanh", "relu"), "activation is %r, expected 'tanh' or 'relu'", name)
-    return np.tanh(z) if name == "tanh" else np.maximum(z, 0)
-
-
 class NumpyBackend:
     name = "numpy"
+    contract = 2  # the version of the contract that it keeps
     capabilities = frozenset(
-        ["dynamic_rnn", "lengths", "initial_state", "in_top_k", "tanh", "relu", "float32", "float64"]
+        ["basic_rnn", "dynamic_rnn", "lengths", "initial_state", "in_top_k", "tanh", "relu", "float32", "float64"]
     )
 
     def __init__(self):
@@ -27,29 +23,31 @@ class NumpyBackend:
     def describe(self):
         return {"framework": "NumPy", "version": np.__version__, "python": platform.python_version(), "device": "cpu"}
 
-    def dynamic_rnn(self, cell, weights, inputs, lengths=None, initial_state=None):
-        """inputs [batch, steps, inputs] -> outputs [batch, steps, units], state [batch, units]."""
-        expect(cell.kind == "basic_rnn", "cell.kind is %r, expected 'basic_rnn'", cell.kind)
+    def dynamic_rnn(self, network, weights, inputs, lengths=None, initial_state=None):
+        """inputs [batch, steps, inputs] -> outputs [batch, steps, units], state {"h": [batch, units]}."""
+        expect(network.kind == "basic_rnn", "network kind must be 'basic_rnn' here, got %r", network.kind)
         expect(inputs.ndim == 3, "inputs have shape %s, expected [batch, steps, inputs]", inputs.shape)
         batch, steps, size = inputs.shape
-        expect(set(weights) == {"kernel", "bias"}, "weights are %s, expected kernel and bias", sorted(weights))
-        h = np.zeros((batch, cell.units), inputs.dtype) if initial_state is None else initial_state
+        shapes = {name: weight.shape for name, weight in network.weights(size).items()}
+        expect(set(weights) == set(shapes), "weights are %s, expected %s", sorted(weights), sorted(shapes))
+        state = {"h": np.zeros((batch, network.units), inputs.dtype)} if initial_state is None else initial_state
+        expect(set(state) == {"h"}, "initial_state has %s, expected h", sorted(state))
         lengths = np.full(batch, steps) if lengths is None else lengths
-        shapes = {"kernel": (size + cell.units, cell.units), "bias": (cell.units,)}
-        shapes.update({"inputs": inputs.shape, "initial_state": (batch, cell.units)})
-        for name, array in {**weights, "inputs": inputs, "initial_state": h}.items():
+        shapes.update({"inputs": inputs.shape, "initial_state/h": (batch, network.units)})
+        for name, array in {**weights, "inputs": inputs, "initial_state/h": state["h"]}.items():
             fits = array.shape == shapes[name] and array.dtype == weights["kernel"].dtype
             expect(fits, "%s is %s %s, expected %s in the kernel's dtype", name, array.dtype, array.shape, shapes[name])
         expect(lengths.shape == (batch,) and lengths.dtype.kind in "iu", "lengths must be %d integers", batch)
         expect(((lengths >= 0) & (lengths <= steps)).all(), "lengths are %s, expected 0 to %d", lengths, steps)
 
         valid = (np.arange(steps) < lengths[:, None])[:, :, None]
-        inputs, outputs = np.where(valid, inputs, 0), []
+        inputs, h, outputs = np.where(valid, inputs, 0), state["h"], []
         for t in range(steps):
             z = np.concatenate([inputs[:, t], h], axis=1) @ weights["kernel"] + weights["bias"]
-            h = np.where(valid[:, t], activation(cell.activation, z), h)
-            outputs.append(np.where(valid[:, t], h, 0))
-        return np.stack(outputs, axis=1), h
+            y = np.tanh(z) if network.activation == "tanh" else np.maximum(z, 0)
+            h = np.where(valid[:, t], y, h)
+            outputs.append(np.where(valid[:, t], y, 0))
+        return np.stack(outputs, axis=1), {"h": h}
 
     def in_top_k(self, logits, targets, k=1):
         """Whether fewer than k logits are strictly above the target's; never for a non-finite row. bool [batch]."""

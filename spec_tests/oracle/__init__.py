@@ -4,21 +4,21 @@ Neither framework judges the other; both are held to these pages, and results re
 confirm them. Whatever the dtype of the arguments, everything here is computed and returned in float64, except where TF1
 itself rounds to float32 (Adam's constants and powers). Arguments are taken as right: checking them is a backend's work.
 
-    cells       one step of each kind of cell, forward and back
-    unrolling   a cell over time, and back-propagation through it
+    cells       one step of each kind of network, forward and back: a page for each kind
+    unrolling   a network over time, and back-propagation through it
     decoding    tokens until the end of sequence
     models      classifier, regressor, speller, with losses
     training    Adam
     backend     all of it as a backend of the contract, to be put under its own suite
     faults      the same with a planted fault each
 
-Shapes: inputs [batch, steps, inputs]; h, state [batch, units]; kernel [inputs + units, units]; bias [units].
+Shapes: inputs [batch, steps, inputs]; outputs [batch, steps, output_size]; each part of a state [batch, width].
 """
 
-from spec_tests.oracle.cells import ACTIVATIONS, two_step
+from spec_tests.oracle.cells.basic_rnn import ACTIVATIONS, two_step
 from spec_tests.oracle.decoding import decode, decode_gradients, token_lengths
 from spec_tests.oracle.losses import in_top_k
-from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, spell
+from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, read_out, spell
 from spec_tests.oracle.training import adam, fresh_slots, train
 from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
 
@@ -34,6 +34,7 @@ __all__ = [
     "loss",
     "loss_gradients",
     "part_of",
+    "read_out",
     "spell",
     "token_lengths",
     "train",

@@ -8,6 +8,7 @@ import numpy as np
 
 from spec_tests import oracle
 from spec_tests.checks import (
+    batch_of,
     check_batches,
     check_cost,
     check_decoding,
@@ -21,12 +22,26 @@ from spec_tests.checks import (
     check_two_step,
     need,
 )
-from spec_tests.contract import Slots, Weights
-from unrolled.programs import Adam, Cell, Model
+from spec_tests.contract import Slots, State, Weights
+from spec_tests.oracle.cells import CELLS
+from unrolled import initial_values
+from unrolled.models import Model
+from unrolled.networks import Network
+from unrolled.programs import Adam
 
-# What this page has formulas for.
+# What these pages have formulas for.
 CAPABILITIES = frozenset(
-    ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"]
+    [
+        *CELLS,
+        "two_step",
+        "static_rnn",
+        "dynamic_rnn",
+        "lengths",
+        "initial_state",
+        "gradients",
+        "in_top_k",
+        "initial_weights",
+    ]
     + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
 )
 
@@ -39,6 +54,7 @@ class OracleBackend:
     """The contract's methods; their docstrings are the contract's."""
 
     name = "oracle"
+    contract = 2
     capabilities = CAPABILITIES
 
     def __init__(self, device: str = "cpu") -> None:
@@ -48,65 +64,67 @@ class OracleBackend:
     def describe(self) -> dict[str, str]:
         return {"framework": "NumPy", "version": np.__version__, "python": platform.python_version(), "device": "cpu"}
 
-    def two_step(self, cell: Cell, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        dtype = check_two_step(cell, weights, x0, x1)
-        y0, y1 = oracle.two_step(cell, weights, x0, x1)
+    def two_step(
+        self, network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        dtype = check_two_step(network, weights, x0, x1)
+        y0, y1 = oracle.two_step(network, weights, x0, x1)  # type: ignore[arg-type]  # checked to be a basic_rnn
         return y0.astype(dtype), y1.astype(dtype)
 
     def static_rnn(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: list[np.ndarray],
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+        initial_state: State | None = None,
+    ) -> tuple[list[np.ndarray], State]:
         check_steps(inputs)
-        outputs, state = self.dynamic_rnn(cell, weights, np.stack(inputs, axis=1), lengths, initial_state)
+        outputs, state = self.dynamic_rnn(network, weights, np.stack(inputs, axis=1), lengths, initial_state)
         return list(outputs.transpose(1, 0, 2)), state
 
     def dynamic_rnn(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: np.ndarray,
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        dtype = check_sequences(cell, weights, inputs, lengths, initial_state)
-        outputs, state = oracle.unroll(cell, weights, inputs, lengths, initial_state)
-        return outputs.astype(dtype), state.astype(dtype)
+        initial_state: State | None = None,
+    ) -> tuple[np.ndarray, State]:
+        dtype = check_sequences(network, weights, inputs, lengths, initial_state)
+        outputs, state = oracle.unroll(network, weights, inputs, lengths, initial_state)
+        return outputs.astype(dtype), _cast(state, dtype)
 
     def rnn_gradients(
         self,
-        cell: Cell,
+        network: Network,
         weights: Weights,
         inputs: np.ndarray,
         output_gradients: np.ndarray | None = None,
-        state_gradient: np.ndarray | None = None,
+        state_gradients: State | None = None,
         lengths: np.ndarray | None = None,
-        initial_state: np.ndarray | None = None,
+        initial_state: State | None = None,
         unrolling: str = "dynamic",
     ) -> dict[str, np.ndarray]:
-        dtype = check_sequences(cell, weights, inputs, lengths, initial_state)
-        check_cost(cell, inputs, output_gradients, state_gradient, unrolling, dtype)
-        gradients = oracle.bptt(cell, weights, inputs, output_gradients, state_gradient, lengths, initial_state)
+        dtype = check_sequences(network, weights, inputs, lengths, initial_state)
+        check_cost(network, inputs, output_gradients, state_gradients, unrolling, dtype)
+        gradients = oracle.bptt(network, weights, inputs, output_gradients, state_gradients, lengths, initial_state)
         return _cast(gradients, dtype)
 
     def decode(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, max_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        dtype = check_decoding(cell, weights, initial_state, start, end)
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, max_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, State]:
+        dtype = check_decoding(network, weights, initial_state, start, end)
         need(max_steps >= 1, "max_steps", max_steps, "at least 1")
-        found = oracle.decode(cell, weights, initial_state, start, end, max_steps)
-        return (*found[:3], found[3].astype(dtype), found[4].astype(dtype))
+        found = oracle.decode(network, weights, initial_state, start, end, max_steps)
+        return (*found[:3], found[3].astype(dtype), _cast(found[4], dtype))
 
     def decode_gradients(
-        self, cell: Cell, weights: Weights, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+        self, network: Network, weights: Weights, initial_state: State, start: int, end: int, tokens: np.ndarray
     ) -> tuple[float, Weights]:
-        dtype = check_decoding(cell, weights, initial_state, start, end)
-        check_tokens("tokens", tokens, len(initial_state), np.size(weights["dense/bias"]))
-        value, gradients = oracle.decode_gradients(cell, weights, initial_state, start, end, tokens)
+        dtype = check_decoding(network, weights, initial_state, start, end)
+        check_tokens("tokens", tokens, batch_of(initial_state), np.size(weights["dense/bias"]))
+        value, gradients = oracle.decode_gradients(network, weights, initial_state, start, end, tokens)
         return value, _cast(gradients, dtype)
 
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
@@ -114,14 +132,8 @@ class OracleBackend:
         return oracle.in_top_k(logits, targets, k)
 
     def initial_weights(self, model: Model, seed: int) -> Weights:
-        """Glorot uniform: U(-a, a), a = sqrt(6 / (fan_in + fan_out)), the two sizes of a kernel."""
         check_model(model)
-        random = np.random.RandomState(seed)
-        weights = {}
-        for name, shape in model.weight_shapes().items():
-            limit = np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else 0.0
-            weights[name] = random.uniform(-limit, limit, shape).astype(np.float32)
-        return weights
+        return initial_values.draw(model.weights(), np.random.RandomState(seed))
 
     def forward(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None

@@ -4,39 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from spec_tests.oracle.cells import ACTIVATIONS, Arrays, float64
+from spec_tests.oracle.arrays import Arrays, float64
+from spec_tests.oracle.cells import CELLS
 from spec_tests.oracle.losses import cross_entropy
-from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
-from unrolled.programs import Cell
+from spec_tests.oracle.unrolling import bptt, carried, unroll, valid_steps
+from unrolled.networks import Network
 
 
 def _embedding(weights: Arrays) -> np.ndarray:
-    """What each token puts into the cell: [vocabulary, inputs], by default one-hot."""
+    """What each token puts in: [vocabulary, inputs], by default one-hot."""
     return weights["embedding"] if "embedding" in weights else np.eye(weights["dense/bias"].size)
 
 
 def decode(
-    cell: Cell, weights: Arrays, initial_state: np.ndarray, start: int, end: int, max_steps: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """h = f(concat(E[token], h) kernel + b); token = argmax(h K + c); frozen once a row's token is `end`.
+    network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, max_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Arrays]:
+    """y, s = step(E[token], s); token = argmax(y K + c); frozen once a row's token is `end`.
 
-    Returns (tokens [batch, steps], lengths, finished, outputs [batch, steps, units], state).
+    Returns (tokens [batch, steps], lengths, finished, outputs [batch, steps, output_size], state).
     """
-    w, f, h = float64(weights), ACTIVATIONS[cell.activation], np.asarray(initial_state, np.float64)
-    token, lengths = np.full(len(h), start), np.zeros(len(h), np.int64)
-    finished = np.zeros(len(h), bool)
+    w, state = float64(weights), float64(initial_state)
+    batch = len(next(iter(state.values())))
+    token, lengths, finished = np.full(batch, start), np.zeros(batch, np.int64), np.zeros(batch, bool)
     tokens: list[np.ndarray] = []
     outputs: list[np.ndarray] = []
     while len(tokens) < max_steps and not finished.all():
         going = ~finished
-        h_new = f(np.concatenate([_embedding(w)[token], h], axis=1) @ w["kernel"] + w["bias"])
-        h = np.where(going[:, None], h_new, h)
-        token = np.where(going, (h @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
+        y, after, _ = CELLS[network.kind].step(network, w, _embedding(w)[token], state)
+        state = carried(going[:, None], after, state)
+        token = np.where(going, (y @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
         tokens.append(token)
-        outputs.append(np.where(going[:, None], h, 0.0))
+        outputs.append(np.where(going[:, None], y, 0.0))
         lengths += going
         finished = finished | (token == end)
-    return np.stack(tokens, axis=1), lengths, finished, np.stack(outputs, axis=1), h
+    return np.stack(tokens, axis=1), lengths, finished, np.stack(outputs, axis=1), state
 
 
 def token_lengths(tokens: np.ndarray, end: int) -> np.ndarray:
@@ -46,25 +47,25 @@ def token_lengths(tokens: np.ndarray, end: int) -> np.ndarray:
 
 
 def decode_gradients(
-    cell: Cell, weights: Arrays, initial_state: np.ndarray, start: int, end: int, tokens: np.ndarray
+    network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, tokens: np.ndarray
 ) -> tuple[float, Arrays]:
     """Teacher forcing: x_t = E[token_t-1], token_-1 = start; n = number of valid steps in the batch;
 
-    loss = 1/n sum over valid steps of log(sum(exp(y_t))) - y_t[token_t], with y_t = h_t K + c;
-    dy_t = (softmax(y_t) - onehot(token_t)) / n on valid steps, then `bptt`; dE[token] = sum of dx where it was fed.
+    loss = 1/n sum over valid steps of log(sum(exp(z_t))) - z_t[token_t], with z_t = y_t K + c;
+    dz_t = (softmax(z_t) - onehot(token_t)) / n on valid steps, then `bptt`; dE[token] = sum of dx where it was fed.
     """
     w, lengths = float64(weights), token_lengths(tokens, end)
     fed = np.concatenate([np.full((len(tokens), 1), start), tokens[:, :-1]], axis=1)
     x = _embedding(w)[fed]
-    outputs, _ = unroll(cell, w, x, lengths, initial_state)
+    outputs, _ = unroll(network, w, x, lengths, initial_state)
     valid = valid_steps(x, lengths)[:, :, 0]
-    value, dy_valid = cross_entropy(outputs[valid] @ w["dense/kernel"] + w["dense/bias"], np.asarray(tokens)[valid])
-    dy = np.zeros(fed.shape + w["dense/bias"].shape)
-    dy[valid] = dy_valid
-    gradients = bptt(cell, w, x, dy @ w["dense/kernel"].T, lengths=lengths, initial_state=initial_state)
+    value, dz_valid = cross_entropy(outputs[valid] @ w["dense/kernel"] + w["dense/bias"], np.asarray(tokens)[valid])
+    dz = np.zeros(fed.shape + w["dense/bias"].shape)
+    dz[valid] = dz_valid
+    gradients = bptt(network, w, x, dz @ w["dense/kernel"].T, lengths=lengths, initial_state=initial_state)
     dx = gradients.pop("inputs")
-    gradients["dense/kernel"] = np.einsum("btu,btv->uv", outputs, dy)
-    gradients["dense/bias"] = dy.sum(axis=(0, 1))
+    gradients["dense/kernel"] = np.einsum("btu,btv->uv", outputs, dz)
+    gradients["dense/bias"] = dz.sum(axis=(0, 1))
     if "embedding" in w:
         gradients["embedding"] = np.zeros_like(w["embedding"])
         np.add.at(gradients["embedding"], fed, dx)

@@ -17,12 +17,18 @@ from typing import Any, Callable, NamedTuple
 FOLDER = Path(__file__).resolve().parent
 PACKAGE = __name__.rpartition(".")[0]
 
-_STEP = 'f(np.concatenate([x[:, t], states[-1]], axis=1) @ w["kernel"] + w["bias"])'
-_UPDATE = "states.append(np.where(valid[:, t], h_new, states[-1]))"
-_RESULT = "return np.where(valid, states[1:].transpose(1, 0, 2), 0.0), states[-1]"
+_STEP = '(xh @ w["kernel"] + w["bias"])'
+_UPDATE = "state = carried(valid[:, t], after, state)"
+_OUTPUT = "outputs.append(np.where(valid[:, t], output, 0.0))"
+_WRITTEN = "outputs.append(np.where(going[:, None], y, 0.0))"
+_REPEATED = "outputs[-1] if outputs else 0.0"
+_RESULT = "return np.stack(outputs).transpose(1, 0, 2), state, kept"
 _GIVEN = "lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)"
+_INPUTS = "x = np.where(valid, np.asarray(inputs, np.float64), 0.0)"
 _COST = "np.asarray(output_gradients, np.float64)"
-_BACK = "dz = np.where(valid[:, t], (dy[:, t] + dh) * slope(states[t + 1]), 0.0)"
+_DERIVATIVES = "np.where(valid[:, t], dy[:, t], 0.0), carried(valid[:, t], dstate, zeros)"
+_BACK = "dstate = carried(valid[:, t], before, dstate)"
+_LOGITS = '(y @ w["dense/kernel"] + w["dense/bias"])'
 
 
 class Fault(NamedTuple):
@@ -37,20 +43,20 @@ FAULTS: dict[str, Fault] = {
     "kernel_transposed": Fault(
         "the recurrent rows of the kernel are used transposed",
         ("test_recurrent_kernel_is_not_transposed", "test_each_unit_hands_its_state_to_the_next"),
-        {_STEP: 'f(x[:, t] @ w["kernel"][: x.shape[2]] + states[-1] @ w["kernel"][x.shape[2] :].T + w["bias"])'},
+        {_STEP: '(x @ w["kernel"][: x.shape[1]] + state["h"] @ w["kernel"][x.shape[1] :].T + w["bias"])'},
     ),
     "rows_swapped": Fault(
         "the kernel's recurrent rows are taken to come first, its input rows last",
         ("test_input_rows_of_the_kernel_come_first",),
-        {_STEP: 'f(np.concatenate([states[-1], x[:, t]], axis=1) @ w["kernel"] + w["bias"])'},
+        {'np.concatenate([x, state["h"]], axis=1)': 'np.concatenate([state["h"], x], axis=1)'},
     ),
     "bias_dropped": Fault(
-        "the bias is left out in unrolling",
+        "the bias is left out",
         ("test_bias_is_added_exactly_once_per_step",),
         {_STEP: _STEP.replace(' + w["bias"]', "")},
     ),
     "bias_doubled": Fault(
-        "the bias is added twice in unrolling, as by a layer that has one for the inputs and one for the state",
+        "the bias is added twice, as by a layer that has one for the inputs and one for the state",
         ("test_bias_is_added_exactly_once_per_step",),
         {_STEP: _STEP.replace('w["bias"]', '2 * w["bias"]')},
     ),
@@ -60,19 +66,19 @@ FAULTS: dict[str, Fault] = {
         {"weights[name] - rate * m": 'weights[name] - rate * (2 if name == "bias" else 1) * m'},
     ),
     "relu_for_tanh": Fault(
-        "the activation is ReLU whatever the cell names",
-        ("test_activation_is_the_one_the_cell_names",),
+        "the activation is ReLU whatever the network names",
+        ("test_activation_is_the_one_the_network_names",),
         {'"tanh": np.tanh': '"tanh": lambda z: np.maximum(z, 0.0)'},
     ),
     "steps_reversed": Fault(
         "the steps are taken from the last to the first",
         ("test_steps_run_forward_in_time", "test_digits_are_read_in_the_order_of_time"),
-        {"for t in range(x.shape[1]):\n        h_new": "for t in reversed(range(x.shape[1])):\n        h_new"},
+        {"for t in range(x.shape[1]):": "for t in reversed(range(x.shape[1])):"},
     ),
     "initial_state_ignored": Fault(
         "a given initial state is taken as zeros",
         ("test_initial_state_is_where_the_first_step_starts", "test_counting_goes_on_from_the_initial_state"),
-        {"np.zeros((len(x), cell.units)) if h is None else": "np.zeros((len(x), cell.units)) if True else"},
+        {"zeros if state is None else": "zeros if True else"},
     ),
     "lengths_ignored": Fault(
         "every row is taken as full",
@@ -92,22 +98,45 @@ FAULTS: dict[str, Fault] = {
     "outputs_not_zeroed": Fault(
         "past a row's length its last output is repeated",
         ("test_outputs_past_the_length_are_exactly_zero",),
-        {_RESULT: "return states[1:].transpose(1, 0, 2), states[-1]"},
+        {_OUTPUT: _OUTPUT.replace("0.0", _REPEATED)},
     ),
     "outputs_cut_short": Fault(
         "the steps that are padding in every row are cut off, as packed sequences do when they are padded again",
         ("test_all_steps_are_kept",),
-        {_RESULT: _RESULT.replace(", 0.0)", ", 0.0)[:, : valid.any(axis=0).sum()]")},
+        {_RESULT: _RESULT.replace("(1, 0, 2)", "(1, 0, 2)[:, : valid.any(axis=0).sum()]")},
     ),
     "state_zeroed": Fault(
         "the state is zeroed past a row's length, where it should be copied through",
         ("test_state_is_copied_through_the_padding", "test_length_zero_keeps_the_initial_state"),
-        {_UPDATE: _UPDATE.replace("h_new, states[-1]", "h_new, 0.0")},
+        {_UPDATE: _UPDATE.replace("after, state)", "after, dict.fromkeys(state, 0.0))")},
     ),
     "state_of_the_last_step": Fault(
         "the final state is that of the last step, computed on the padding, and not of the last valid one",
         ("test_final_state_is_the_one_at_the_last_valid_step",),
-        {_UPDATE: "states.append(h_new)"},
+        {_UPDATE: "state = after"},
+    ),
+    "state_is_the_last_output": Fault(
+        "the last output is given for the final state, which it is only where a row is full",
+        ("test_final_state_is_the_one_at_the_last_valid_step", "test_length_zero_keeps_the_initial_state"),
+        {_RESULT: _RESULT.replace("state, kept", "dict.fromkeys(state, outputs[-1]), kept")},
+    ),
+    "missing_part_is_zeros": Fault(
+        "a part that a given state lacks is taken as zeros",
+        ("test_initial_state_that_is_not_whole_is_an_error",),
+        {
+            "lengths, initial_state)\n        outputs": "lengths)\n        outputs",
+            "zeros if state is None else float64(state)": "dict(zeros, **float64(state or {}))",
+        },
+    ),
+    "gradient_by_a_state_without_parts": Fault(
+        "the gradient by the initial state has the name that it had when a state was one array",
+        ("test_gradient_by_the_initial_state_is_there_also_when_none_is_given",),
+        {'{"initial_state/" + name: part': '{"initial_state": part'},
+    ),
+    "cost_on_the_state_left_out": Fault(
+        "the cost's derivatives by the final state are left out where it uses outputs too",
+        ("test_gradients_match_the_oracle_by_name",),
+        {"zeros if state_gradients is None else": "zeros if state_gradients is None or dy.any() else"},
     ),
     "gradient_of_the_last_output_only": Fault(
         "gradients flow back through the last output only, whatever outputs the cost uses",
@@ -117,17 +146,17 @@ FAULTS: dict[str, Fault] = {
     "bptt_truncated": Fault(
         "back-propagation through time stops after two steps",
         ("test_gradient_flows_back_to_the_first_step",),
-        {"dh = np.where(valid[:, t], dh_before, dh)": "dh = dh_before * (t >= x.shape[1] - 2)"},
+        {_BACK: _BACK + " if t >= x.shape[1] - 2 else zeros"},
     ),
     "gradient_into_the_padding": Fault(
         "gradients leak into the padding of the inputs",
         ("test_gradient_into_the_padding_is_exactly_zero",),
-        {_BACK: "dz = (dy[:, t] + dh) * slope(states[t + 1])"},
+        {_DERIVATIVES: "dy[:, t], dstate"},
     ),
     "nan_times_zero": Fault(
         "what the padding holds is multiplied by a gradient of zero, which for NaN is NaN",
         ("test_nan_in_padding_leaves_gradients_finite",),
-        {"    x = np.where(valid, inputs, 0.0)\n    states": "    x = np.array(inputs, np.float64)\n    states"},
+        {_INPUTS + "\n    outputs": "x = np.array(inputs, np.float64)\n    outputs"},
     ),
     "plain_adam_epsilon": Fault(
         "Adam's epsilon is added to the bias-corrected root, as in the paper's algorithm 1 and in torch.optim.Adam",
@@ -165,29 +194,31 @@ FAULTS: dict[str, Fault] = {
     "initial_values_of_pytorch": Fault(
         "kernels are drawn from U(-1/sqrt(units), 1/sqrt(units)), as torch.nn.RNN draws them",
         ("test_kernels_reach_their_glorot_limit_and_do_not_exceed_it",),
-        {"limit = np.sqrt(6.0 / sum(shape))": "limit = np.sqrt(1.0 / model.cell.units)"},
+        {
+            "draw(model.weights(), ": "draw({name: each._replace(limit=each.limit and model.network.units**-0.5) "
+            "for name, each in model.weights().items()}, "
+        },
     ),
     "rows_not_stopped": Fault(
         "a row that has written its end goes on while others write",
         ("test_rows_end_at_different_steps",),
-        {"going = ~finished": "going = np.ones(len(h), bool)"},
+        {"going = ~finished": "going = np.ones(batch, bool)"},
     ),
     "decoder_state_not_frozen": Fault(
         "a row's state moves on after its end",
         ("test_the_state_is_frozen_at_the_end",),
-        {"h = np.where(going[:, None], h_new, h)": "h = h_new"},
+        {"state = carried(going[:, None], after, state)": "state = after"},
     ),
     "decoder_outputs_not_zeroed": Fault(
         "a row's last output is repeated after its end",
         ("test_outputs_past_the_end_are_exactly_zero",),
-        {"outputs.append(np.where(going[:, None], h, 0.0))": "outputs.append(h)"},
+        {_WRITTEN: _WRITTEN.replace("0.0", _REPEATED)},
     ),
     "highest_token_on_a_tie": Fault(
         "of tokens with equal logits the highest is taken",
         ("test_a_tie_takes_the_lowest_token",),
         {
-            '(h @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1)': 'w["dense/bias"].size - 1 - '
-            '(h @ w["dense/kernel"] + w["dense/bias"])[:, ::-1].argmax(axis=1)'
+            _LOGITS + ".argmax(axis=1)": 'w["dense/bias"].size - 1 - ' + _LOGITS + "[:, ::-1].argmax(axis=1)",
         },
     ),
     "loss_on_the_padding": Fault(
@@ -211,15 +242,20 @@ class _Edited(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return importlib.util.spec_from_loader(name, self, origin=name + ", edited")
 
     def is_package(self, name: str) -> bool:
-        return name == PACKAGE
+        return self._place(name).is_dir()
 
     def get_source(self, name: str) -> str:
-        page = "__init__" if name == PACKAGE else name[len(PACKAGE) + 1 :]
-        source = FOLDER.joinpath(page + ".py").read_text(encoding="utf-8")
+        place = self._place(name)
+        page = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        source = page.read_text(encoding="utf-8")
         for text, instead in self._edits.items():
             self.found.update({text} if text in source else ())
             source = source.replace(text, instead)
         return source
+
+    @staticmethod
+    def _place(name: str) -> Path:
+        return FOLDER.joinpath(*name[len(PACKAGE) + 1 :].split("."))
 
 
 def broken(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A dense layer on a cell: classifier, regressor, speller; their losses and gradients."""
+"""A dense layer on a network: classifier, regressor, speller; their losses and gradients."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from spec_tests.oracle.cells import Arrays, float64
+from spec_tests.oracle.arrays import Arrays, float64
 from spec_tests.oracle.decoding import decode, decode_gradients
 from spec_tests.oracle.losses import cross_entropy
 from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
-from unrolled.programs import END, START, Model
+from unrolled.models import END, START, Model
+from unrolled.networks import Network
+
+
+def read_out(network: Network, state: Arrays) -> np.ndarray:
+    """The parts of the final state that a classifier's dense layer reads, side by side: [batch, width]."""
+    return np.concatenate([state[name] for name in network.read_out], axis=1)
+
+
+def _read_out_back(network: Network, gradient: np.ndarray) -> Arrays:
+    """The gradient by each part of the state, from the one by `read_out`: zero by a part that is not read."""
+    widths = [network.state[name] for name in network.read_out]
+    parts = {name: np.zeros((len(gradient), width)) for name, width in network.state.items()}
+    parts.update(zip(network.read_out, np.split(gradient, np.cumsum(widths)[:-1], axis=1)))
+    return parts
 
 
 def forward(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """h K + c, on the final state (classifier) or on every output (regressor; "wrapped": 0 past the length)."""
+    """r K + c, r the read-out of the final state (classifier) or every output (regressor; "wrapped": 0 past the
+    length)."""
     if model.kind == "speller":
         return spell(model, weights, inputs, lengths)[1]
     w = float64(weights)
-    outputs, state = unroll(model.cell, w, inputs, lengths)
-    y = (state if model.kind == "classifier" else outputs) @ w["dense/kernel"] + w["dense/bias"]
+    outputs, state = unroll(model.network, w, inputs, lengths)
+    r = read_out(model.network, state) if model.kind == "classifier" else outputs
+    y = r @ w["dense/kernel"] + w["dense/bias"]
     return np.where(valid_steps(inputs, lengths), y, 0.0) if model.projection == "wrapped" else y
 
 
@@ -43,25 +59,24 @@ def loss(
 def loss_gradients(
     model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
 ) -> tuple[float, Arrays]:
-    """(loss, gradients by weight): dK = h^T dy; dc = sum of dy; dh = dy K^T, and from there `bptt`."""
+    """(loss, gradients by weight): dK = r^T dy; dc = sum of dy; dr = dy K^T, and from there `bptt`."""
     if model.kind == "speller":
         return _speller_gradients(model, weights, inputs, targets, lengths)
-    w = float64(weights)
+    network, w = model.network, float64(weights)
     value, dy = _cost(model, forward(model, w, inputs, lengths), targets)
     if model.projection == "wrapped":
         dy = np.where(valid_steps(inputs, lengths), dy, 0.0)
-    outputs, state = unroll(model.cell, w, inputs, lengths)
-    h, dh = state if model.kind == "classifier" else outputs, dy @ w["dense/kernel"].T
-    cost = {"state_gradient" if model.kind == "classifier" else "output_gradients": dh}
-    gradients = bptt(model.cell, w, inputs, lengths=lengths, **cost)
-    dense_kernel = h.reshape(-1, h.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
-    dense_bias = dy.reshape(-1, dy.shape[-1]).sum(axis=0)
-    return value, {
-        "kernel": gradients["kernel"],
-        "bias": gradients["bias"],
-        "dense/kernel": dense_kernel,
-        "dense/bias": dense_bias,
-    }
+    outputs, state = unroll(network, w, inputs, lengths)
+    dr = dy @ w["dense/kernel"].T
+    if model.kind == "classifier":
+        r, back = read_out(network, state), bptt(network, w, inputs, None, _read_out_back(network, dr), lengths)
+    else:
+        r, back = outputs, bptt(network, w, inputs, dr, None, lengths)
+    rows = dy.reshape(-1, dy.shape[-1])
+    gradients = {name: back[name] for name in network.weights(model.inputs)}
+    gradients["dense/kernel"] = r.reshape(-1, r.shape[-1]).T @ rows
+    gradients["dense/bias"] = rows.sum(axis=0)
+    return value, gradients
 
 
 def part_of(weights: Arrays, part: str) -> Arrays:
@@ -74,8 +89,8 @@ def part_of(weights: Arrays, part: str) -> Arrays:
 def spell(model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None) -> Any:
     """`decode` from the encoder's final state: (tokens, logits) padded to max_steps, with END and with zeros."""
     w = float64(weights)
-    _, state = unroll(model.cell, part_of(w, "encoder"), inputs, lengths)
-    tokens, ends, _, outputs, _ = decode(model.cell, part_of(w, "decoder"), state, START, END, model.max_steps)
+    _, state = unroll(model.network, part_of(w, "encoder"), inputs, lengths)
+    tokens, ends, _, outputs, _ = decode(model.network, part_of(w, "decoder"), state, START, END, model.max_steps)
     logits = np.where(valid_steps(outputs, ends), outputs @ w["dense/kernel"] + w["dense/bias"], 0.0)
     rest = model.max_steps - tokens.shape[1]
     padding = ((0, 0), (0, rest), (0, 0))
@@ -86,10 +101,12 @@ def _speller_gradients(
     model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None
 ) -> tuple[float, Arrays]:
     """`decode_gradients` from the encoder's final state, whose gradient goes back through the encoder."""
-    encoder, decoder = part_of(weights, "encoder"), part_of(weights, "decoder")
-    _, state = unroll(model.cell, encoder, inputs, lengths)
-    value, found = decode_gradients(model.cell, decoder, state, START, END, targets)
-    back = bptt(model.cell, encoder, inputs, state_gradient=found.pop("initial_state"), lengths=lengths)
-    gradients = {"encoder/" + name: back[name] for name in ("kernel", "bias")}
-    gradients.update({name if "/" in name else "decoder/" + name: array for name, array in found.items()})
+    network, encoder, decoder = model.network, part_of(weights, "encoder"), part_of(weights, "decoder")
+    _, state = unroll(network, encoder, inputs, lengths)
+    value, found = decode_gradients(network, decoder, state, START, END, targets)
+    by_state = {name: found.pop("initial_state/" + name) for name in network.state}
+    back = bptt(network, encoder, inputs, None, by_state, lengths)
+    own = network.weights(model.outputs)
+    gradients = {"encoder/" + name: back[name] for name in own}
+    gradients.update({"decoder/" + name if name in own else name: array for name, array in found.items()})
     return value, gradients

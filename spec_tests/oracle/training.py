@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spec_tests.oracle.cells import Arrays, float64
+from spec_tests.oracle.arrays import Arrays, float64
 from spec_tests.oracle.models import loss_gradients
-from unrolled.programs import Adam, Model
+from unrolled.models import Model
+from unrolled.programs import Adam
 
 
 def fresh_slots(weights: Arrays, optimizer: Adam) -> Arrays:

@@ -1,11 +1,14 @@
-"""A cell over time, and back-propagation through time."""
+"""A network over time, and back-propagation through time."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from spec_tests.oracle.cells import ACTIVATIONS, SLOPES, Arrays, float64
-from unrolled.programs import Cell
+from spec_tests.oracle.arrays import Arrays, float64
+from spec_tests.oracle.cells import CELLS
+from unrolled.networks import Network
 
 
 def valid_steps(inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
@@ -15,56 +18,69 @@ def valid_steps(inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.nda
     return (np.arange(steps) < lengths[:, None])[:, :, None]
 
 
-def _states(cell: Cell, w: Arrays, x: np.ndarray, valid: np.ndarray, h: np.ndarray | None) -> np.ndarray:
-    """h_t = f(concat(x_t, h_t-1) kernel + b) on valid steps, h_t-1 past them: [steps + 1, batch, units], h_0 first."""
-    f = ACTIVATIONS[cell.activation]
-    states = [np.zeros((len(x), cell.units)) if h is None else np.asarray(h, np.float64)]
+def carried(valid: np.ndarray, after: Arrays, before: Arrays) -> Arrays:
+    """Each part of the state as it is after a step on valid rows [batch, 1], on the others as it was before."""
+    return {name: np.where(valid, after[name], before[name]) for name in after}
+
+
+def _forward(
+    network: Network, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays | None
+) -> tuple[np.ndarray, Arrays, list[Any]]:
+    """y_t, s_t = step(x_t, s_t-1) on valid steps; past them y_t = 0 and s_t = s_t-1.
+
+    Returns (outputs [batch, steps, output_size], the last state, what each step kept).
+    """
+    zeros = {name: np.zeros((len(x), width)) for name, width in network.state.items()}
+    state = zeros if state is None else float64(state)
+    outputs, kept = [], []
     for t in range(x.shape[1]):
-        h_new = f(np.concatenate([x[:, t], states[-1]], axis=1) @ w["kernel"] + w["bias"])
-        states.append(np.where(valid[:, t], h_new, states[-1]))
-    return np.stack(states)
+        output, after, needed = CELLS[network.kind].step(network, w, x[:, t], state)
+        outputs.append(np.where(valid[:, t], output, 0.0))
+        state = carried(valid[:, t], after, state)
+        kept.append(needed)
+    return np.stack(outputs).transpose(1, 0, 2), state, kept
 
 
 def unroll(
-    cell: Cell,
+    network: Network,
     weights: Arrays,
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
-    initial_state: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """y_t = h_t on valid steps, 0 past them; the final state is h after the last step.
-
-    Returns (outputs [batch, steps, units], state [batch, units]).
-    """
+    initial_state: Arrays | None = None,
+) -> tuple[np.ndarray, Arrays]:
+    """The network over time: (outputs [batch, steps, output_size], the state after the last step)."""
     valid = valid_steps(inputs, lengths)
-    states = _states(cell, float64(weights), np.where(valid, inputs, 0.0), valid, initial_state)
-    return np.where(valid, states[1:].transpose(1, 0, 2), 0.0), states[-1]
+    x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
+    return _forward(network, float64(weights), x, valid, initial_state)[:2]
 
 
 def bptt(
-    cell: Cell,
+    network: Network,
     weights: Arrays,
     inputs: np.ndarray,
     output_gradients: np.ndarray | None = None,
-    state_gradient: np.ndarray | None = None,
+    state_gradients: Arrays | None = None,
     lengths: np.ndarray | None = None,
-    initial_state: np.ndarray | None = None,
+    initial_state: Arrays | None = None,
 ) -> Arrays:
     """Back-propagation through time, from the last step to the first, on valid steps only:
 
-    dz_t = (dy_t + dh_t) f'(h_t); dkernel += concat(x_t, h_t-1)^T dz_t; db += sum over rows of dz_t;
-    [dx_t, dh_t-1] = dz_t kernel^T. On the steps past a row's length dx_t = 0 and dh_t-1 = dh_t.
+    dw_t, dx_t, ds_t-1 = step_back(dy_t, ds_t); dw = sum over steps of dw_t. On the steps past a row's length
+    dy_t and ds_t count as 0, so that dw_t = 0 and dx_t = 0, and ds_t-1 = ds_t.
     """
-    w, valid, slope = float64(weights), valid_steps(inputs, lengths), SLOPES[cell.activation]
-    x = np.where(valid, inputs, 0.0)
-    states = _states(cell, w, x, valid, initial_state)
-    dh = np.zeros_like(states[0]) if state_gradient is None else np.asarray(state_gradient, np.float64)
-    dy = np.zeros((1, x.shape[1], 1)) if output_gradients is None else np.asarray(output_gradients, np.float64)
-    dkernel, dbias, dx = np.zeros_like(w["kernel"]), np.zeros_like(w["bias"]), np.zeros_like(x)
+    w, valid = float64(weights), valid_steps(inputs, lengths)
+    x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
+    outputs, state, kept = _forward(network, w, x, valid, initial_state)
+    dy = np.zeros_like(outputs) if output_gradients is None else np.asarray(output_gradients, np.float64)
+    zeros = {name: np.zeros_like(part) for name, part in state.items()}
+    dstate, dx = zeros if state_gradients is None else float64(state_gradients), np.zeros_like(x)
+    gradients = {name: np.zeros(weight.shape) for name, weight in network.weights(x.shape[2]).items()}
     for t in reversed(range(x.shape[1])):
-        dz = np.where(valid[:, t], (dy[:, t] + dh) * slope(states[t + 1]), 0.0)
-        dkernel += np.concatenate([x[:, t], states[t]], axis=1).T @ dz
-        dbias += dz.sum(axis=0)
-        dx[:, t], dh_before = np.split(dz @ w["kernel"].T, [x.shape[2]], axis=1)
-        dh = np.where(valid[:, t], dh_before, dh)
-    return {"kernel": dkernel, "bias": dbias, "inputs": dx, "initial_state": dh}
+        dy_t, dstate_t = np.where(valid[:, t], dy[:, t], 0.0), carried(valid[:, t], dstate, zeros)
+        dweights, dx[:, t], before = CELLS[network.kind].step_back(network, w, kept[t], dy_t, dstate_t)
+        for name in gradients:
+            gradients[name] += dweights[name]
+        dstate = carried(valid[:, t], before, dstate)
+    gradients["inputs"] = dx
+    gradients.update({"initial_state/" + name: part for name, part in dstate.items()})
+    return gradients

@@ -7,7 +7,9 @@ from typing import Any, Iterable, Iterator, NamedTuple
 import numpy as np
 
 from spec_tests.questions import cases, makers
-from unrolled.programs import Cell, Model
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
+from unrolled.networks.basic_rnn import ACTIVATIONS
 
 TRAINING_STEPS = 60
 VOCABULARY = 7
@@ -24,7 +26,7 @@ class Behaviour(NamedTuple):
 
 
 def _behaviour(title: str, quantity: str, *needs: str) -> Behaviour:
-    return Behaviour(title, quantity, frozenset(needs))
+    return Behaviour(title, quantity, makers.with_kinds(needs))
 
 
 _RNN = ("lengths", "initial_state", "tanh", "relu")
@@ -113,7 +115,7 @@ def _model_questions(dtype: str) -> Iterator[cases.Case]:
 
 
 def _speller_rows(dtype: str) -> makers.Supervised:
-    chosen = Model("speller", Cell("basic_rnn", makers.UNITS, "tanh"), makers.INPUTS, VOCABULARY, max_steps=4)
+    chosen = Model("speller", BasicRNN(makers.UNITS), makers.INPUTS, VOCABULARY, max_steps=4)
     random = np.random.RandomState(6)
     inputs = random.normal(size=(makers.BATCH, makers.STEPS, makers.INPUTS)).astype(dtype)
     targets = random.randint(0, VOCABULARY, (makers.BATCH, 3))
@@ -122,36 +124,25 @@ def _speller_rows(dtype: str) -> makers.Supervised:
 
 def _decoding_questions(dtype: str) -> Iterator[cases.Case]:
     """Greedy decoding and teacher forcing, with an embedding and with one-hot tokens."""
-    for activation in cases.ACTIVATIONS:
+    for activation in ACTIVATIONS:
         for embedded in (True, False):
-            random = np.random.RandomState(7)
+            random, network = np.random.RandomState(7), BasicRNN(makers.UNITS, activation)
             inputs = makers.INPUTS if embedded else VOCABULARY
-            weights = {
-                "kernel": makers.kernel(random, inputs + makers.UNITS, makers.UNITS, dtype),
-                "bias": makers.bias(random, makers.UNITS, dtype),
-                "dense/kernel": makers.kernel(random, makers.UNITS, VOCABULARY, dtype),
-                "dense/bias": makers.bias(random, VOCABULARY, dtype),
-            }
+            # A decoder has the weights of a regressor: a dense layer on every output.
+            weights = makers.drawn(random, Model("regressor", network, inputs, VOCABULARY).weights(), dtype)
             if embedded:
                 weights["embedding"] = random.normal(size=(VOCABULARY, inputs)).astype(dtype)
-            state = random.uniform(-0.8, 0.8, (makers.BATCH, makers.UNITS)).astype(dtype)
-            shared: dict[str, Any] = {"weights": weights, "initial_state": state, "start": 1, "end": 2}
-            shared["cell"] = Cell("basic_rnn", makers.UNITS, activation)
+            state = makers.state_of(random, network, makers.BATCH, dtype)
+            shared: dict[str, Any] = {"network": network, "weights": weights, "initial_state": state}
+            shared.update(start=1, end=2)
             name = "%s-%s" % (activation, "embedding" if embedded else "one_hot")
             yield cases.Case("decoding-" + name, "decode", dict(shared, max_steps=makers.STEPS))
             tokens = random.randint(0, VOCABULARY, (makers.BATCH, makers.STEPS))
             yield cases.Case("teacher_forcing-" + name, "decode_gradients", dict(shared, tokens=tokens))
 
 
-DECODED = ("tokens", "lengths", "finished", "outputs", "state")
-
-
 def named_answer(case: cases.Case, result: Any) -> dict[str, np.ndarray]:
-    """An answer as arrays by name."""
-    if case.method == "decode":
-        return dict(zip(DECODED, map(np.asarray, result)))
-    if case.method in ("loss_gradients", "decode_gradients"):
-        return dict({"loss": np.asarray(result[0])}, **result[1])
+    """An answer as arrays by name, but for the optimizer's slots."""
     named = cases.named_results(case, result)
     return {name: array for name, array in named.items() if not name.startswith("slots/")}
 

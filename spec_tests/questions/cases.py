@@ -13,6 +13,7 @@ import numpy as np
 from spec_tests.questions import makers
 from unrolled.datasets import mnist, series
 from unrolled.datasets.batches import BatchStream
+from unrolled.networks.basic_rnn import ACTIVATIONS
 from unrolled.programs import Program
 
 # Other sizes than the makers' own, so that the recorded results add to what the suite asks elsewhere.
@@ -23,12 +24,16 @@ LENGTHS: dict[str, list[int] | None] = {
     "zero": [3, 0, 6, 0],
     "all_shorter": [4, 1, 3, 2],
 }
-ACTIVATIONS = ("tanh", "relu")
 DTYPES = ("float32", "float64")
+# What a method returns, where that is several arrays or dicts of arrays; "" takes the names of the dict alone.
 RESULT_NAMES = {
     "two_step": ("y0", "y1"),
     "static_rnn": ("outputs", "state"),
     "dynamic_rnn": ("outputs", "state"),
+    "decode": ("tokens", "lengths", "finished", "outputs", "state"),
+    "decode_gradients": ("loss", ""),
+    "loss_gradients": ("loss", ""),
+    "train": ("losses", "weights", "slots"),
 }
 
 
@@ -45,29 +50,29 @@ def small_cases(dtype: str) -> Iterator[Case]:
     for activation in ACTIVATIONS:
         drawn = makers.sequences(dtype, activation, BATCH, STEPS, INPUTS, UNITS)
         x0, x1 = makers.steps_of(drawn.inputs)[:2]
-        two_steps = {"cell": drawn.cell, "weights": drawn.weights, "x0": x0, "x1": x1}
+        two_steps = {"network": drawn.network, "weights": drawn.weights, "x0": x0, "x1": x1}
         yield Case("two_step-" + activation, "two_step", two_steps)
         for lengths in LENGTHS:
             for with_state in (False, True):
-                yield from _rnn_cases(drawn, lengths, with_state)
+                yield from _rnn_cases(activation, drawn, lengths, with_state)
     nan, inf = float("nan"), float("inf")
     logits = [[1, 3, 3, 0], [1, 3, 3, 0], [2, 2, 2, 2], [nan, 1, 0, 0], [inf, 1, 0, 0], [0, 1, 2, 3]]
     top = {"logits": np.array(logits, "float32"), "targets": np.array([0, 2, 3, 1, 0, 3]), "k": 2}
     yield Case("in_top_k", "in_top_k", top)
 
 
-def _rnn_cases(drawn: makers.Sequences, lengths: str, with_state: bool) -> Iterator[Case]:
-    name = "%s-lengths_%s-%s" % (drawn.cell.activation, lengths, "state" if with_state else "no_state")
+def _rnn_cases(activation: str, drawn: makers.Sequences, lengths: str, with_state: bool) -> Iterator[Case]:
+    name = "%s-lengths_%s-%s" % (activation, lengths, "state" if with_state else "no_state")
     given = LENGTHS[lengths]
     shared = {
-        "cell": drawn.cell,
+        "network": drawn.network,
         "weights": drawn.weights,
         "lengths": None if given is None else np.array(given),
         "initial_state": drawn.initial_state if with_state else None,
     }
     yield Case("static_rnn-" + name, "static_rnn", dict(shared, inputs=makers.steps_of(drawn.inputs)))
     yield Case("dynamic_rnn-" + name, "dynamic_rnn", dict(shared, inputs=drawn.inputs))
-    cost = {"output_gradients": drawn.output_gradients, "state_gradient": drawn.state_gradient}
+    cost = {"output_gradients": drawn.output_gradients, "state_gradients": drawn.state_gradients}
     for unrolling in ("static", "dynamic"):
         asked = dict(shared, inputs=drawn.inputs, unrolling=unrolling, **cost)
         yield Case("%s_gradients-%s" % (unrolling, name), "rnn_gradients", asked)
@@ -105,18 +110,17 @@ def training_case(name: str, dtype: str, iterations: int, seed: int | None = Non
 
 
 def named_results(case: Case, result: Any) -> dict[str, np.ndarray]:
-    """A method's answer as arrays by name; the list of static_rnn's outputs becomes [batch, steps, units]."""
-    if case.method == "train":
-        losses, weights, slots = result
-        named = {"losses": losses}
-        named.update({"weights/" + name: array for name, array in weights.items()})
-        named.update({"slots/" + name: array for name, array in slots.items()})
-        return {name: np.asarray(array) for name, array in named.items()}
+    """A method's answer as arrays by name: "outputs", "state/h", "weights/kernel"; gradients under their own names. The
+    list of static_rnn's outputs becomes [batch, steps, output_size]."""
     if isinstance(result, dict):
         return dict(result)
     if case.method not in RESULT_NAMES:
         return {"result": np.asarray(result)}
-    named = dict(zip(RESULT_NAMES[case.method], result))
-    if isinstance(named.get("outputs"), list):
-        named["outputs"] = np.stack(named["outputs"], axis=1)
+    named: dict[str, np.ndarray] = {}
+    for name, value in zip(RESULT_NAMES[case.method], result):
+        if isinstance(value, dict):
+            prefix = name + "/" if name else ""
+            named.update({prefix + part: np.asarray(array) for part, array in value.items()})
+        else:
+            named[name] = np.stack(value, axis=1) if isinstance(value, list) else np.asarray(value)
     return named

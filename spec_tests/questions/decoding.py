@@ -14,7 +14,9 @@ from spec_tests.questions import makers
 from spec_tests.questions.cases import Case
 from unrolled.datasets import mnist, spelling, vowels
 from unrolled.datasets.batches import BatchStream
-from unrolled.programs import SPELLER, VOWELS, Adam, Cell, Model
+from unrolled.models import Model
+from unrolled.networks import BasicRNN, Network
+from unrolled.programs import SPELLER, VOWELS, Adam
 
 # All different, also VOCABULARY + UNITS and EMBEDDING + UNITS.
 BATCH, UNITS, VOCABULARY, EMBEDDING = 6, 5, 8, 3
@@ -28,9 +30,9 @@ SEEDS = {("one-hot", "tanh"): 40, ("one-hot", "relu"): 40, ("embedding", "tanh")
 class Decoding(NamedTuple):
     """What `decode` and, with tokens instead of max_steps, `decode_gradients` take."""
 
-    cell: Cell
+    network: Network
     weights: dict[str, np.ndarray]
-    initial_state: np.ndarray  # [batch, units]
+    initial_state: dict[str, np.ndarray]  # each part [batch, width]
     start: int
     end: int
     max_steps: int
@@ -56,9 +58,10 @@ def decoding(dtype: str, activation: str = "tanh", form: str = "one-hot") -> Dec
     if form == "embedding":
         weights["embedding"] = random.normal(size=(VOCABULARY, EMBEDDING)).astype(dtype)
     weights = {name: array.astype(dtype) for name, array in weights.items()}
-    state = random.uniform(-0.8, 0.8, (BATCH, UNITS)).astype(dtype)
+    network = BasicRNN(UNITS, activation)
+    state = makers.state_of(random, network, BATCH, dtype)
     tokens = random.randint(0, VOCABULARY, (BATCH, MAX_STEPS - 1))
-    return Decoding(Cell("basic_rnn", UNITS, activation), weights, state, START, END, MAX_STEPS, tokens)
+    return Decoding(network, weights, state, START, END, MAX_STEPS, tokens)
 
 
 def countdown(dtype: str, counts: list[int], start: int, end: int, max_steps: int, vocabulary: int = 5) -> Decoding:
@@ -81,16 +84,15 @@ def countdown(dtype: str, counts: list[int], start: int, end: int, max_steps: in
     bias = np.zeros(units)
     bias[:2] = -1.0, 2.0
     weights = {"kernel": kernel, "bias": bias, "dense/kernel": dense, "dense/bias": np.zeros(vocabulary)}
-    state = np.zeros((len(counts), units))
-    state[:, 0] = counts
-    cell = Cell("basic_rnn", units, "relu")
-    arrays = {name: array.astype(dtype) for name, array in weights.items()}
-    return Decoding(cell, arrays, state.astype(dtype), start, end, max_steps, np.full((len(counts), 1), end))
+    h = np.zeros((len(counts), units), dtype)
+    h[:, 0] = counts
+    arrays, tokens = {name: array.astype(dtype) for name, array in weights.items()}, np.full((len(counts), 1), end)
+    return Decoding(BasicRNN(units, "relu"), arrays, {"h": h}, start, end, max_steps, tokens)
 
 
 def speller(activation: str = "tanh") -> Model:
     """A small speller: 3 inputs, 4 units, 8 tokens, at most 6 of them."""
-    return Model("speller", Cell("basic_rnn", makers.UNITS, activation), makers.INPUTS, VOCABULARY, max_steps=6)
+    return Model("speller", BasicRNN(makers.UNITS, activation), makers.INPUTS, VOCABULARY, max_steps=6)
 
 
 class Spelling(NamedTuple):
@@ -144,13 +146,6 @@ def sequence_training(name: str, dtype: str, iterations: int, seed: int = 1) -> 
         "lengths": None if lengths is None else lengths[rows],
     }
     return Case("%s, %d steps" % (name, iterations), "train", arguments)
-
-
-def decoded(result: Any) -> dict[str, np.ndarray]:
-    """The answer of `decode`, or of `decode_gradients`, as arrays by name."""
-    if len(result) == 2:
-        return dict(result[1], loss=np.array(result[0]))
-    return dict(zip(("tokens", "lengths", "finished", "outputs", "state"), result))
 
 
 def small_training(dtype: str, iterations: int = 6) -> makers.Training:

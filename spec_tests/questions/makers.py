@@ -5,11 +5,16 @@ Everything is drawn from np.random.RandomState, so that a case is the same on ev
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
-from unrolled.programs import MNIST, SERIES, Adam, Cell, Model, Program
+from unrolled import initial_values, networks
+from unrolled.models import Model
+from unrolled.networks import BasicRNN, Network
+from unrolled.networks.basic_rnn import ACTIVATIONS
+from unrolled.programs import MNIST, SERIES, Adam, Program
 
 # All different, also inputs + units, so that no two axes can be confused.
 BATCH, STEPS, INPUTS, UNITS, OUTPUTS = 6, 5, 3, 4, 2
@@ -29,15 +34,21 @@ LENGTHS: dict[str, np.ndarray] = {
 }
 
 
-class Sequences(NamedTuple):
-    """A cell, its weights, and sequences for it, with a cost's derivatives by outputs and final state."""
+def with_kinds(capabilities: Iterable[str]) -> frozenset[str]:
+    """Capabilities with the kinds of network that they speak of: an activation is that of a basic_rnn."""
+    named = frozenset(capabilities)
+    return named | {BasicRNN.kind} if named & set(ACTIVATIONS) else named
 
-    cell: Cell
+
+class Sequences(NamedTuple):
+    """A network, its weights, and sequences for it, with a cost's derivatives by outputs and final state."""
+
+    network: Network
     weights: dict[str, np.ndarray]
     inputs: np.ndarray  # [batch, steps, inputs]
-    initial_state: np.ndarray  # [batch, units]
-    output_gradients: np.ndarray  # [batch, steps, units]
-    state_gradient: np.ndarray  # [batch, units]
+    initial_state: dict[str, np.ndarray]  # each part [batch, width]
+    output_gradients: np.ndarray  # [batch, steps, output_size]
+    state_gradients: dict[str, np.ndarray]  # each part [batch, width]
 
 
 class Supervised(NamedTuple):
@@ -60,6 +71,15 @@ def bias(random: np.random.RandomState, size: int, dtype: str) -> np.ndarray:
     return (random.uniform(0.1, 0.5, size) * random.choice([-1.0, 1.0], size)).astype(dtype)
 
 
+def drawn(random: np.random.RandomState, weights: networks.Weights, dtype: str) -> dict[str, np.ndarray]:
+    """Random weights of these names and shapes, biases included."""
+    shapes = networks.shapes(weights)
+    return {
+        name: kernel(random, shape[0], shape[1], dtype) if len(shape) == 2 else bias(random, shape[0], dtype)
+        for name, shape in shapes.items()
+    }
+
+
 def sequences(
     dtype: str,
     activation: str = "tanh",
@@ -70,16 +90,25 @@ def sequences(
     seed: int = 1,
 ) -> Sequences:
     """A random case of the given sizes."""
-    random = np.random.RandomState(seed)
-    weights = {"kernel": kernel(random, inputs + units, units, dtype), "bias": bias(random, units, dtype)}
+    random, network = np.random.RandomState(seed), BasicRNN(units, activation)
     return Sequences(
-        Cell("basic_rnn", units, activation),
-        weights,
+        network,
+        drawn(random, network.weights(inputs), dtype),
         random.normal(size=(batch, steps, inputs)).astype(dtype),
-        random.uniform(-0.8, 0.8, (batch, units)).astype(dtype),
-        random.normal(size=(batch, steps, units)).astype(dtype),
-        random.normal(size=(batch, units)).astype(dtype),
+        state_of(random, network, batch, dtype),
+        random.normal(size=(batch, steps, network.output_size)).astype(dtype),
+        {name: random.normal(size=(batch, width)).astype(dtype) for name, width in network.state.items()},
     )
+
+
+def state_of(random: np.random.RandomState, network: Network, batch: int, dtype: str) -> dict[str, np.ndarray]:
+    """A random state, whole."""
+    return {name: random.uniform(-0.8, 0.8, (batch, width)).astype(dtype) for name, width in network.state.items()}
+
+
+def rows_of(state: dict[str, np.ndarray], rows: Any) -> dict[str, np.ndarray]:
+    """Some rows of every part of a state."""
+    return {name: part[rows] for name, part in state.items()}
 
 
 def padded(inputs: np.ndarray, lengths: np.ndarray, value: float) -> np.ndarray:
@@ -97,17 +126,13 @@ def padding_of(inputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def model(form: str, inputs: int = INPUTS, units: int = UNITS, outputs: int = OUTPUTS) -> Model:
     """A small model: form is "classifier" (tanh), or the regressor's projection, "stacked" or "wrapped" (relu)."""
     if form == "classifier":
-        return Model("classifier", Cell("basic_rnn", units, "tanh"), inputs, outputs)
-    return Model("regressor", Cell("basic_rnn", units, "relu"), inputs, outputs, form)
+        return Model("classifier", BasicRNN(units), inputs, outputs)
+    return Model("regressor", BasicRNN(units, "relu"), inputs, outputs, form)
 
 
 def model_weights(chosen: Model, dtype: str, seed: int = 2) -> dict[str, np.ndarray]:
     """Random weights for a model, biases included."""
-    random = np.random.RandomState(seed)
-    return {
-        name: kernel(random, shape[0], shape[1], dtype) if len(shape) == 2 else bias(random, shape[0], dtype)
-        for name, shape in chosen.weight_shapes().items()
-    }
+    return drawn(np.random.RandomState(seed), chosen.weights(), dtype)
 
 
 def targets_for(chosen: Model, random: np.random.RandomState, rows: int, steps: int, dtype: str) -> np.ndarray:
@@ -144,22 +169,16 @@ def small_training(form: str, dtype: str, iterations: int = 6, seed: int = 4) ->
 
 
 def initial_weights(chosen: Model, dtype: str, seed: int) -> dict[str, np.ndarray]:
-    """TF1's initial values for a model, drawn here: U(-a, a) with a = sqrt(6 / (rows + columns)) for a kernel (Glorot
-    and Bengio 2010, equation 16), and zero biases. Drawn in float32, so that both dtypes start from the same values.
-    """
-    random = np.random.RandomState(seed)
-    weights = {}
-    for name, shape in chosen.weight_shapes().items():
-        limit = np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else 0.0
-        weights[name] = random.uniform(-limit, limit, shape).astype(np.float32).astype(dtype)
-    return weights
+    """TF1's initial values for a model, drawn in float32, so that both dtypes start from the same values."""
+    weights = initial_values.draw(chosen.weights(), np.random.RandomState(seed))
+    return {name: array.astype(dtype) for name, array in weights.items()}
 
 
 # The three training programs of the chapter: the classifier, and the regressor in both forms.
 TRAINING: dict[str, Program] = {
     "mnist": MNIST,
     "series-stacked": SERIES,
-    "series-wrapped": SERIES._replace(model=SERIES.model._replace(projection="wrapped")),
+    "series-wrapped": SERIES._replace(model=replace(SERIES.model, projection="wrapped")),
 }
 # The same at their real shapes, with few rows, so that a step is quick: (rows, batch).
 PROGRAM_ROWS = {"mnist": (20, 8), "series-stacked": (1, 1), "series-wrapped": (1, 1)}
@@ -174,8 +193,8 @@ def program_training(name: str, dtype: str, iterations: int = 60, seed: int = 12
     program = TRAINING[name]
     random = np.random.RandomState(seed)
     weights = initial_weights(program.model, dtype, seed)
-    for bias_name in ("bias", "dense/bias"):
-        weights[bias_name] = bias(random, weights[bias_name].size, dtype)
+    for each in ("bias", "dense/bias"):
+        weights[each] = bias(random, weights[each].size, dtype)
     rows, batch = PROGRAM_ROWS[name]
     inputs = random.uniform(0.0, 1.0, (rows, program.steps, program.model.inputs)).astype(dtype)
     targets = targets_for(program.model, random, rows, program.steps, dtype)
@@ -208,19 +227,20 @@ def reading_weights(dtype: str, inputs: int, units: int) -> dict[str, np.ndarray
 def run(
     backend: Any,
     unrolling: str,
-    cell: Cell,
+    network: Network,
     weights: dict[str, np.ndarray],
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
-    initial_state: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ask a backend to unroll inputs [batch, steps, inputs] in the named way: outputs [batch, steps, units], state."""
+    initial_state: dict[str, np.ndarray] | None = None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Ask a backend to unroll inputs [batch, steps, inputs] in the named way: outputs [batch, steps, output_size], and
+    the state by its parts."""
     if unrolling == "by hand":
-        y0, y1 = backend.two_step(cell, weights, inputs[:, 0], inputs[:, 1])
-        return np.stack([y0, y1], axis=1), y1
+        y0, y1 = backend.two_step(network, weights, inputs[:, 0], inputs[:, 1])
+        return np.stack([y0, y1], axis=1), {"h": y1}
     if unrolling == "dynamic":
-        return backend.dynamic_rnn(cell, weights, inputs, lengths, initial_state)
-    outputs, state = backend.static_rnn(cell, weights, steps_of(inputs), lengths, initial_state)
+        return backend.dynamic_rnn(network, weights, inputs, lengths, initial_state)
+    outputs, state = backend.static_rnn(network, weights, steps_of(inputs), lengths, initial_state)
     assert len(outputs) == inputs.shape[1], "static_rnn gives %d outputs for %d steps" % (len(outputs), inputs.shape[1])
     return np.stack(outputs, axis=1), state
 

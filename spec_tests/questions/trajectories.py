@@ -9,7 +9,6 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
-from spec_tests.questions.cases import training_case
 from spec_tests.questions.makers import initial_weights
 from unrolled.datasets import mnist
 from unrolled.datasets.batches import BatchStream
@@ -64,23 +63,3 @@ def mnist_epochs(
             accuracy(backend, weights, test, images.test.labels),
             weights,
         )
-
-
-def series_losses(
-    backend: Any,
-    projection: str,
-    iterations: int,
-    dtype: str = "float32",
-    seed: int | None = None,
-    progress: Progress = None,
-) -> np.ndarray:
-    """Program 8 in one of its two forms: the MSE before each iteration [iterations]."""
-    case = training_case("series-" + projection, dtype, iterations, seed)
-    weights, slots, losses = case.arguments["weights"], None, []
-    for start in range(0, iterations, SERIES_CHUNK):
-        chunk = case.arguments["batches"][start : start + SERIES_CHUNK]
-        some, weights, slots = backend.train(**dict(case.arguments, weights=weights, batches=chunk, slots=slots))
-        losses.append(some)
-        if progress:
-            progress(len(chunk))
-    return np.concatenate(losses)

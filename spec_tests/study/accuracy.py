@@ -16,7 +16,8 @@ import numpy as np
 
 from spec_tests.questions import makers
 from spec_tests.study.store import Found
-from unrolled.programs import MNIST, Model
+from unrolled.models import Model
+from unrolled.programs import MNIST
 
 MARGIN = 0.005  # of accuracy: 0.5 percentage points
 LEVEL = 0.05  # of each one-sided test; the interval that goes with them is 90%
@@ -100,21 +101,20 @@ def early_difference(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> 
 
 
 def initial_values(model: Model, drawn: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """Each weight of freshly drawn ones beside TF1's rule: Glorot uniform kernels, zero biases.
+    """Each weight of freshly drawn ones beside TF1's rule: uniform within a limit of a value, as the model tells.
 
-    limit: of a kernel by that rule, sqrt(6 / (rows + columns)); largest: magnitude found; p: that such values come from
-    the rule's distribution (Kolmogorov-Smirnov), None for a bias; right: the verdict.
+    limit: by that rule, 0 where the weight is not drawn; largest: magnitude found, off the rule's value; p: that such
+    values come from the rule's distribution (Kolmogorov-Smirnov), None where the limit is 0; right: the verdict.
     """
     rows = []
-    for name, shape in model.weight_shapes().items():
-        values = np.concatenate([np.ravel(each[name]) for each in drawn]).astype(np.float64)
-        row: dict[str, Any] = {"weight": name, "largest": float(np.abs(values).max()), "limit": 0.0, "p": None}
-        row["deviation"], row["expected_deviation"] = float(values.std()), 0.0
-        if len(shape) == 2:
+    for name, weight in model.weights().items():
+        limit = weight.limit
+        values = np.concatenate([np.ravel(each[name]) for each in drawn]).astype(np.float64) - weight.value
+        row: dict[str, Any] = {"weight": name, "largest": float(np.abs(values).max()), "limit": limit, "p": None}
+        row["deviation"], row["expected_deviation"] = float(values.std()), limit / math.sqrt(3.0)
+        if limit:
             from scipy.stats import kstest, uniform
 
-            row["limit"] = limit = math.sqrt(6.0 / sum(shape))
-            row["expected_deviation"] = limit / math.sqrt(3.0)
             row["p"] = float(kstest(values, uniform(-limit, 2 * limit).cdf).pvalue)
         # A float32 may round up to the limit's own neighbour.
         row["right"] = row["largest"] <= row["limit"] * (1 + 1e-6) and (row["p"] is None or row["p"] > DRAWN)
@@ -130,7 +130,7 @@ def _initial(found: Found) -> dict[str, np.ndarray]:
 def summarize(
     runs: Mapping[str, Mapping[int, Found]], series_runs: Mapping[str, Mapping[str, Found]], margin: float = MARGIN
 ) -> dict[str, Any]:
-    """runs: label -> seed -> the cell of MNIST; series_runs: label -> projection -> the cell of the series."""
+    """runs: label -> seed -> the piece of MNIST; series_runs: label -> projection -> the piece of the series."""
     backends, pairs = {}, []
     for label, by_seed in runs.items():
         curves = {name: [found.arrays[name].tolist() for found in by_seed.values()] for name in _CURVES}

@@ -73,13 +73,15 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     help="Accuracies are equivalent within this many percentage points.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Cells at a time; CPUs divided.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pieces at a time; CPUs divided."
+)
 @click.option(
     "--executor",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where cells run: here, or on the Ray cluster of RAY_ADDRESS.",
+    help="Where pieces run: here, or on the Ray cluster of RAY_ADDRESS.",
 )
 @click.option(
     "--limit",
@@ -87,16 +89,16 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     default=7200.0,
     show_default=True,
     callback=_finite,
-    help="Seconds for a cell.",
+    help="Seconds for a piece.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("comparison"),
     show_default=True,
-    help="Folder for the report, the numbers, and the cells as they finish; a study that was interrupted goes on.",
+    help="Folder for the report, the numbers, and the pieces as they finish; a study that was interrupted goes on.",
 )
-@click.option("--fresh", is_flag=True, help="Run every cell anew, also those that the folder has.")
+@click.option("--fresh", is_flag=True, help="Run every piece anew, also those that the folder has.")
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="A copy of the numbers.")
 def compare(
     names: tuple[str, ...],
@@ -118,7 +120,7 @@ def compare(
 
     Prints one table and three sentences, and writes a report. Each backend runs in processes of its own.
     Ends with status 1 when an error is above its limit, two backends drift apart by more than rounding, initial values
-    are not TF1's, or a cell failed.
+    are not TF1's, or a piece failed.
     """
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter("there is no folder %s; make it first." % path.parent, param_hint="'--json'")

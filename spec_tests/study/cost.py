@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from spec_tests.study.pieces import Cell, timed_programs
+from spec_tests.study.pieces import Piece, timed_programs
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found
 from spec_tests.study.workers import Host, Worker, WorkerError, open_worker
@@ -130,8 +130,8 @@ def _median(values: Sequence[float]) -> float | None:
     return float(np.median(values)) if len(values) else None
 
 
-def cell(hosts: Sequence[Host], profile: Profile) -> Cell:
-    """The one cell of all backends together; its arguments are what the figures depend on."""
+def piece(hosts: Sequence[Host], profile: Profile) -> Piece:
+    """The one piece of all backends together; its arguments are what the figures depend on."""
     arguments = {
         "facts": [host.facts for host in hosts],
         "rounds": profile.rounds,
@@ -139,4 +139,4 @@ def cell(hosts: Sequence[Host], profile: Profile) -> Cell:
         "steps": profile.timed_steps,
     }
     step_s = 2 * profile.timed_steps * 0.02
-    return Cell("cost", "all backends", "cost", arguments, len(hosts) * (profile.starts * 8 + profile.rounds * step_s))
+    return Piece("cost", "all backends", "cost", arguments, len(hosts) * (profile.starts * 8 + profile.rounds * step_s))

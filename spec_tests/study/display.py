@@ -1,4 +1,4 @@
-"""The progress of a study on standard error: a line that is redrawn on a terminal, else a line per cell."""
+"""The progress of a study on standard error: a line that is redrawn on a terminal, else a line per piece."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Cells done, running, and time left. Called from several threads.
+    """Pieces done, running, and time left. Called from several threads.
 
-    The time left follows from how long the cells so far took, against what was expected of them.
+    The time left follows from how long the pieces so far took, against what was expected of them.
     """
 
     def __init__(self, stream: Any = None) -> None:
@@ -29,7 +29,8 @@ class Progress:
         self._weights = {title: weight for title, weight in weights.items() if title not in kept}
         self._start = time.monotonic()
         if kept:
-            self._stream.write("%d of %d cells are here from an earlier run and are kept\n" % (len(kept), len(weights)))
+            told = (len(kept), len(weights))
+            self._stream.write("%d of %d pieces are here from an earlier run and are kept\n" % told)
         if self._stream.isatty():
             self._bar = tqdm(
                 total=len(weights),
@@ -37,7 +38,7 @@ class Progress:
                 file=self._stream,
                 leave=False,
                 dynamic_ncols=True,
-                bar_format="{n_fmt}/{total_fmt} cells |{bar:20}| {desc}",
+                bar_format="{n_fmt}/{total_fmt} pieces |{bar:20}| {desc}",
             )
 
     def started(self, title: str) -> None:

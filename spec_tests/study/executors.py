@@ -1,4 +1,4 @@
-"""Running cells: several at a time on this machine, or on a Ray cluster. One that fails does not stop the others."""
+"""Running pieces: several at a time on this machine, or on a Ray cluster. One that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import threading
 from collections import defaultdict
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
-from spec_tests.study.pieces import Cell
+from spec_tests.study.pieces import Piece
 from spec_tests.study.store import Found
 from spec_tests.study.workers import Host, Worker, WorkerError, ask, on_cpus, open_worker, shares, threads_of
 
-REASON = 1000  # characters kept of why a cell failed
+REASON = 1000  # characters kept of why a piece failed
 
 
 class Finished(NamedTuple):
-    """A cell that is done: what it gave, or the reason why it failed."""
+    """A piece that is done: what it gave, or the reason why it failed."""
 
-    cell: Cell
+    piece: Piece
     found: Found | None
     reason: str = ""
 
 
 class Executor(Protocol):
-    """Runs cells in any order, and yields each as it finishes. started is called with a cell when it begins."""
+    """Runs pieces in any order, and yields each as it finishes. started is called with a piece when it begins."""
 
     def run(
-        self, cells: Sequence[Cell], hosts: Mapping[str, Host], started: Callable[[Cell], Any]
+        self, pieces: Sequence[Piece], hosts: Mapping[str, Host], started: Callable[[Piece], Any]
     ) -> Iterator[Finished]: ...
 
 
@@ -38,23 +38,23 @@ def reason_of(error: BaseException) -> str:
 
 
 class LocalExecutor:
-    """`jobs` cells at a time, each job with its share of the CPUs and one worker, which it keeps while cells of the
-    same backend are left. limit_s: seconds for a cell."""
+    """`jobs` pieces at a time, each job with its share of the CPUs and one worker, which it keeps while pieces of the
+    same backend are left. limit_s: seconds for a piece."""
 
     def __init__(self, jobs: int, limit_s: float) -> None:
         self.jobs, self._limit_s = jobs, limit_s
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._waiting: dict[str, list[Cell]] = {}
+        self._waiting: dict[str, list[Piece]] = {}
         self._workers: dict[int, Worker] = {}
 
     def run(
-        self, cells: Sequence[Cell], hosts: Mapping[str, Host], started: Callable[[Cell], Any]
+        self, pieces: Sequence[Piece], hosts: Mapping[str, Host], started: Callable[[Piece], Any]
     ) -> Iterator[Finished]:
-        """Ending the iteration early ends the cells that are running."""
-        waiting: dict[str, list[Cell]] = defaultdict(list)
-        for cell in sorted(cells, key=lambda cell: cell.weight):
-            waiting[cell.backend].append(cell)
+        """Ending the iteration early ends the pieces that are running."""
+        waiting: dict[str, list[Piece]] = defaultdict(list)
+        for piece in sorted(pieces, key=lambda piece: piece.weight):
+            waiting[piece.backend].append(piece)
         self._waiting = dict(waiting)
         self._stopping.clear()
         done: queue.Queue[Finished | BaseException] = queue.Queue()
@@ -67,7 +67,7 @@ class LocalExecutor:
             with threads_of(len(jobs[0])):
                 for thread in threads:
                     thread.start()
-                for _ in cells:
+                for _ in pieces:
                     finished = done.get()
                     if isinstance(finished, BaseException):
                         raise finished
@@ -81,17 +81,17 @@ class LocalExecutor:
                 thread.join()
 
     def _work(
-        self, job: int, cpus: list[int], hosts: Mapping[str, Host], started: Callable[[Cell], Any], done: Any
+        self, job: int, cpus: list[int], hosts: Mapping[str, Host], started: Callable[[Piece], Any], done: Any
     ) -> None:
         """One job's thread. Processes that it starts keep to its CPUs."""
         try:
             with on_cpus(cpus):
                 while not self._stopping.is_set():
-                    cell = self._next(job)
-                    if cell is None:
+                    piece = self._next(job)
+                    if piece is None:
                         return
-                    started(cell)
-                    done.put(self._one(job, cell, hosts[cell.backend]))
+                    started(piece)
+                    done.put(self._one(job, piece, hosts[piece.backend]))
         except BaseException as error:
             done.put(error)
         finally:
@@ -99,22 +99,22 @@ class LocalExecutor:
             if worker is not None:
                 worker.close()
 
-    def _next(self, job: int) -> Cell | None:
-        """The longest waiting cell of the backend whose worker this job has; else of the one with most work left."""
+    def _next(self, job: int) -> Piece | None:
+        """The longest waiting piece of the backend whose worker this job has; else of the one with most work left."""
         worker = self._workers.get(job)
         with self._lock:
             mine = worker.label if worker else ""
-            left = {label: sum(cell.weight for cell in cells) for label, cells in self._waiting.items() if cells}
+            left = {label: sum(piece.weight for piece in pieces) for label, pieces in self._waiting.items() if pieces}
             if not left:
                 return None
             label = mine if mine in left else max(left, key=lambda each: left[each])
             return self._waiting[label].pop()
 
-    def _one(self, job: int, cell: Cell, host: Host) -> Finished:
+    def _one(self, job: int, piece: Piece, host: Host) -> Finished:
         try:
-            return Finished(cell, self._worker(job, host).do(cell.task, **cell.asked()))
+            return Finished(piece, self._worker(job, host).do(piece.task, **piece.asked()))
         except WorkerError as error:
-            return Finished(cell, None, reason_of(error))
+            return Finished(piece, None, reason_of(error))
 
     def _worker(self, job: int, host: Host) -> Worker:
         worker = self._workers.get(job)
@@ -130,17 +130,17 @@ class LocalExecutor:
 
 
 class RayExecutor:
-    """Each cell is a task of a Ray cluster: the one that RAY_ADDRESS names, or one started on this machine.
+    """Each piece is a task of a Ray cluster: the one that RAY_ADDRESS names, or one started on this machine.
 
     Unrolled, Ray and the backends must be installed on every node, as they are here: a node where a backend is another
-    one fails its cells. threads: CPUs that a task takes.
+    one fails its pieces. threads: CPUs that a task takes.
     """
 
     def __init__(self, threads: int, limit_s: float) -> None:
         self._threads, self._limit_s = threads, limit_s
 
     def run(
-        self, cells: Sequence[Cell], hosts: Mapping[str, Host], started: Callable[[Cell], Any]
+        self, pieces: Sequence[Piece], hosts: Mapping[str, Host], started: Callable[[Piece], Any]
     ) -> Iterator[Finished]:
         import ray
 
@@ -150,10 +150,10 @@ class RayExecutor:
         try:
             remote = ray.remote(num_cpus=self._threads, max_retries=3)(run_on_node)
             asked = {}
-            for cell in sorted(cells, key=lambda cell: -cell.weight):
-                host = hosts[cell.backend]
-                asked[remote.remote(cell.task, cell.asked(), host, self._threads, self._limit_s)] = cell
-                started(cell)
+            for piece in sorted(pieces, key=lambda piece: -piece.weight):
+                host = hosts[piece.backend]
+                asked[remote.remote(piece.task, piece.asked(), host, self._threads, self._limit_s)] = piece
+                started(piece)
             waiting = list(asked)
             while waiting:
                 ready, waiting = ray.wait(waiting, num_returns=1)
@@ -163,18 +163,18 @@ class RayExecutor:
                 ray.shutdown()
 
     @staticmethod
-    def _finished(ray: Any, cell: Cell, reference: Any) -> Finished:
+    def _finished(ray: Any, piece: Piece, reference: Any) -> Finished:
         try:
             found, reason = ray.get(reference)
         except ray.exceptions.RayError as error:
-            return Finished(cell, None, reason_of(error))
-        return Finished(cell, Found(*found) if found else None, reason)
+            return Finished(piece, None, reason_of(error))
+        return Finished(piece, Found(*found) if found else None, reason)
 
 
 def run_on_node(
     task: str, arguments: dict[str, Any], host: Host, threads: int, limit_s: float
 ) -> tuple[tuple[Any, Any] | None, str]:
-    """A cell in a fresh worker on this node: (values and arrays, "") or (None, the reason of its failure)."""
+    """A piece in a fresh worker on this node: (values and arrays, "") or (None, the reason of its failure)."""
     with threads_of(threads):
         try:
             here = ask(host.name, host.device, limit_s)

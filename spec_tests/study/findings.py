@@ -21,9 +21,9 @@ def sentences(results: Results) -> list[str]:
 def problems(results: Results) -> list[str]:
     """What a right study of right backends has none of. Accuracy that cannot be told apart is no problem."""
     found = []
-    for cell in results["cells"]:
-        if cell["status"] == "failed":
-            found.append("the cell %s failed: %s" % (cell["cell"], cell["reason"]))
+    for piece in results["cells"]:
+        if piece["status"] == "failed":
+            found.append("the piece %s failed: %s" % (piece["cell"], piece["reason"]))
     for row in results["parity"]:
         if not row["within"]:
             found.append("%s in %s: %s" % (row["title"], row["dtype"], _excess(row)))
@@ -63,7 +63,7 @@ def _parity(results: Results) -> str:
     counts = {label: len({row["behaviour"] for row in rows if label in row["oracle"]}) for label in results["backends"]}
     labels = [label for label, number_of in counts.items() if number_of]
     if not labels:
-        return "No behaviour was compared: the cells of the parity part failed."
+        return "No behaviour was compared: the pieces of the parity part failed."
     dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
     spoken = []
     for dtype in dtypes:

@@ -62,7 +62,7 @@ def recorded_answers(entries: Iterable[str], dtype: str) -> dict[str, np.ndarray
 
 
 def summarize(answers: Mapping[tuple[str, str], Found]) -> list[dict[str, Any]]:
-    """A row by dtype and behaviour, from the parity cells by (label, dtype), the judge's among them.
+    """A row by dtype and behaviour, from the parity pieces by (label, dtype), the judge's among them.
 
     oracle, recorded: label -> error; between: the largest between any two backends; failed: label -> reason;
     within: whether every error is within the limit, and nothing failed.

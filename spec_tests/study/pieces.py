@@ -1,4 +1,4 @@
-"""The cells of a study: what is asked of which backend, with which seed. They are independent of each other."""
+"""The pieces of a study: what is asked of which backend, with which seed. They are independent of each other."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
+from spec_tests.contract import CAPABILITIES
 from spec_tests.questions import behaviours, cases, makers
 from spec_tests.study.profiles import Profile
+from unrolled import networks
 
 JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
 JUDGE_LABEL = "the float64 oracle"  # as one of the study's hosts; "oracle" itself can be a backend of the study too
 CHECKPOINTS = 24  # of a lockstep run, about evenly spaced on a logarithmic scale
 PROJECTIONS = ("stacked", "wrapped")
 
-# Rough seconds of a step on one core, for the order of cells and the time left; the display corrects them as it goes.
+# Rough seconds of a step on one core, for the order of pieces and the time left; the display corrects them as it goes.
 _STEP_S = {"mnist": 0.015, "series": 0.004}
 
 
-class Cell(NamedTuple):
+class Piece(NamedTuple):
     """One task of `work` for one backend.
 
     part: "parity", "lockstep", "accuracy" or "series". backend: its label. task, arguments: what `work.run` takes.
@@ -47,7 +49,7 @@ class Cell(NamedTuple):
         return {name: value for name, value in self.arguments.items() if not name.startswith("_")}
 
     def key(self, facts: dict[str, Any]) -> str:
-        """A digest of all that the cell's numbers depend on: the task and the facts of its backend."""
+        """A digest of all that the piece's numbers depend on: the task and the facts of its backend."""
         text = json.dumps([self.task, self.asked(), facts], sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
@@ -61,9 +63,9 @@ def checkpoints(steps: int, always: Iterable[int] = ()) -> list[int]:
     return sorted({*spaced, *always, steps})
 
 
-def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Cell]:
-    """The cells of a study of these backends, by label, each with what it declares. What it lacks is left out."""
-    found: list[Cell] = []
+def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Piece]:
+    """The pieces of a study of these backends, by label, each with what it declares. What it lacks is left out."""
+    found: list[Piece] = []
     for label, offered in capabilities.items():
         able = frozenset(offered)
         found += [_parity(label, dtype) for dtype in cases.DTYPES if dtype in able]
@@ -72,27 +74,29 @@ def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Ce
     return found + _judged(capabilities)
 
 
-def _parity(label: str, dtype: str) -> Cell:
-    return Cell("parity", label, "parity", {"dtype": dtype}, 6.0)
+def _parity(label: str, dtype: str) -> Piece:
+    return Piece("parity", label, "parity", {"dtype": dtype}, 6.0)
 
 
-def _judged(capabilities: dict[str, Iterable[str]]) -> list[Cell]:
+def _judged(capabilities: dict[str, Iterable[str]]) -> list[Piece]:
     """What the judge is asked: each behaviour that any backend offers."""
     found = []
     for dtype in cases.DTYPES:
         asked = {name for offered in capabilities.values() for name in behaviours.offered(offered, dtype)}
         if asked:
             arguments = {"dtype": dtype, "widened": sorted(asked)}
-            found.append(Cell("parity", JUDGE_LABEL, "parity", arguments, 6.0))
+            found.append(Piece("parity", JUDGE_LABEL, "parity", arguments, 6.0))
     return found
 
 
 def _needs(program: str) -> frozenset[str]:
+    """Of what a program's model is made, all that a backend declares."""
     model = makers.TRAINING[program].model
-    return frozenset(["training", model.kind, model.cell.activation])
+    made_of = {"training", model.kind, *map(str, networks.to_plain(model.network).values())}
+    return frozenset(made_of & set(CAPABILITIES))
 
 
-def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Cell]:
+def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
     found = []
     for program in makers.TRAINING:
         for dtype in cases.DTYPES:
@@ -114,13 +118,13 @@ def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Cell]:
                     "perturbed": perturbed,
                 }
                 weight = steps * _STEP_S[program.split("-")[0]]
-                found.append(Cell("lockstep", label, "lockstep", arguments, weight))
+                found.append(Piece("lockstep", label, "lockstep", arguments, weight))
     return found
 
 
-def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Cell]:
+def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
     """Runs from a backend's own initial values, one series run of each form and `seeds` runs of MNIST."""
-    found: list[Cell] = []
+    found: list[Piece] = []
     if not profile.seeds or not {"initial_weights", "float32"} <= able:
         return found
     if profile.epochs and _needs("mnist") | {"in_top_k"} <= able:
@@ -133,12 +137,12 @@ def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Cel
                 "_seed": seed,
             }
             weight = profile.epochs * profile.epoch_steps * _STEP_S["mnist"]
-            found.append(Cell("accuracy", label, "alone", arguments, weight))
+            found.append(Piece("accuracy", label, "alone", arguments, weight))
     for projection in PROJECTIONS:
         if profile.iterations and _needs("series-" + projection) <= able:
             seed = derived_seed(label, 1, "series")
             given = {"projection": projection, "iterations": profile.iterations, "weights_seed": seed}
-            found.append(Cell("series", label, "series", given, profile.iterations * _STEP_S["series"]))
+            found.append(Piece("series", label, "series", given, profile.iterations * _STEP_S["series"]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""From cells to one file of numbers: its schema, running a study, reading a file back."""
+"""From pieces to one file of numbers: its schema, running a study, reading a file back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
 from spec_tests.study import accuracy, cost, findings, lockstep, parity, series
 from spec_tests.study.executors import Executor, reason_of
-from spec_tests.study.pieces import JUDGE, JUDGE_LABEL, Cell, planned
+from spec_tests.study.pieces import JUDGE, JUDGE_LABEL, Piece, planned
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
 from spec_tests.study.workers import Host, WorkerError, ask, on_cpus, shares, survey, threads_of
@@ -29,19 +29,19 @@ class Display(Protocol):
     """What shows the progress of a study."""
 
     def begin(self, weights: Mapping[str, float], kept: Sequence[str]) -> None:
-        """All cells by title with rough seconds, and those of an earlier run that are kept."""
+        """All pieces by title with rough seconds, and those of an earlier run that are kept."""
 
     def started(self, title: str) -> None: ...
 
     def finished(self, title: str, reason: str = "") -> None: ...
 
     def tell(self, text: str) -> None:
-        """What a running cell is about to do."""
+        """What a running piece is about to do."""
 
 
 class Study(NamedTuple):
-    """What a study is asked for: backends by name (none: the defaults), a device, a profile, how many cells at a time,
-    the margin of equivalence (a fraction of 1), seconds for one cell."""
+    """What a study is asked for: backends by name (none: the defaults), a device, a profile, how many pieces at a time,
+    the margin of equivalence (a fraction of 1), seconds for one piece."""
 
     names: Sequence[str]
     device: str
@@ -52,11 +52,11 @@ class Study(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The backends that were found, by label with the judge last, the cells, and where each is kept."""
+    """The backends that were found, by label with the judge last, the pieces, and where each is kept."""
 
     hosts: dict[str, Host]
     left_out: dict[str, str]
-    cells: list[Cell]
+    pieces: list[Piece]
     files: dict[str, str]  # title -> file name
 
     @property
@@ -65,49 +65,49 @@ class Plan(NamedTuple):
 
 
 def plan(study: Study) -> Plan:
-    """Open each backend once, and list the cells. Raises BackendError for a backend that cannot be had."""
+    """Open each backend once, and list the pieces. Raises BackendError for a backend that cannot be had."""
     share = shares(study.jobs)[0]
-    with threads_of(len(share)), on_cpus(share):  # as the cells will run
+    with threads_of(len(share)), on_cpus(share):  # as the pieces will run
         found, left_out = survey(study.names, study.device, study.limit_s)
         judge = ask(JUDGE, "cpu", study.limit_s)._replace(label=JUDGE_LABEL)
     hosts = {host.label: host for host in [*found, judge]}
-    cells = planned(study.profile, {host.label: host.capabilities for host in found})
-    files = {cell.title: cell.file_name(hosts[cell.backend].facts) for cell in cells}
+    pieces = planned(study.profile, {host.label: host.capabilities for host in found})
+    files = {piece.title: piece.file_name(hosts[piece.backend].facts) for piece in pieces}
     if study.profile.rounds:
-        priced = cost.cell(found, study.profile)
-        cells.append(priced)
+        priced = cost.piece(found, study.profile)
+        pieces.append(priced)
         files[priced.title] = priced.file_name({})
-    return Plan(hosts, left_out, cells, files)
+    return Plan(hosts, left_out, pieces, files)
 
 
-def run(study: Study, planned_cells: Plan, store: Store, executor: Executor, display: Display) -> dict[str, Any]:
-    """Run every cell that the store does not have yet; return the results, which are also written to its folder.
+def run(study: Study, chosen: Plan, store: Store, executor: Executor, display: Display) -> dict[str, Any]:
+    """Run every piece that the store does not have yet; return the results, which are also written to its folder.
 
     Raises DataError where the folder cannot be written to.
     """
     started = time.perf_counter()
     found: dict[str, Found] = {}
-    for cell in planned_cells.cells:
-        kept = store.load(planned_cells.files[cell.title], cell.title)
+    for piece in chosen.pieces:
+        kept = store.load(chosen.files[piece.title], piece.title)
         if kept is not None:
-            found[cell.title] = kept
-    display.begin({cell.title: cell.weight for cell in planned_cells.cells}, list(found))
-    left = [cell for cell in planned_cells.cells if cell.title not in found]
+            found[piece.title] = kept
+    display.begin({piece.title: piece.weight for piece in chosen.pieces}, list(found))
+    left = [piece for piece in chosen.pieces if piece.title not in found]
     failed: dict[str, str] = {}
     for done in executor.run(
-        [cell for cell in left if cell.part != "cost"], planned_cells.hosts, lambda cell: display.started(cell.title)
+        [piece for piece in left if piece.part != "cost"], chosen.hosts, lambda piece: display.started(piece.title)
     ):
-        title = done.cell.title
+        title = done.piece.title
         if done.found is None:
             failed[title] = done.reason
         else:
             found[title] = done.found
-            store.save(planned_cells.files[title], title, done.found)
+            store.save(chosen.files[title], title, done.found)
         display.finished(title, done.reason)
-    for cell in left:
-        if cell.part == "cost":  # by itself, when nothing else runs
-            _run_cost(study, planned_cells, cell, store, display, found, failed)
-    results = summarize(study, planned_cells, found, failed)
+    for piece in left:
+        if piece.part == "cost":  # by itself, when nothing else runs
+            _run_cost(study, chosen, piece, store, display, found, failed)
+    results = summarize(study, chosen, found, failed)
     results["seconds"] = time.perf_counter() - started
     write(store.folder / FILE, results)
     return results
@@ -115,47 +115,47 @@ def run(study: Study, planned_cells: Plan, store: Store, executor: Executor, dis
 
 def _run_cost(
     study: Study,
-    planned_cells: Plan,
-    cell: Cell,
+    chosen: Plan,
+    piece: Piece,
     store: Store,
     display: Display,
     found: dict[str, Found],
     failed: dict[str, str],
 ) -> None:
-    display.started(cell.title)
+    display.started(piece.title)
     try:
-        given = cost.measure(planned_cells.backends, study.profile, study.limit_s, display.tell)
-        found[cell.title] = given
+        given = cost.measure(chosen.backends, study.profile, study.limit_s, display.tell)
+        found[piece.title] = given
         if not given.values["failed"]:
-            store.save(planned_cells.files[cell.title], cell.title, given)
+            store.save(chosen.files[piece.title], piece.title, given)
     except WorkerError as error:
-        failed[cell.title] = reason_of(error)
-    display.finished(cell.title, failed.get(cell.title, ""))
+        failed[piece.title] = reason_of(error)
+    display.finished(piece.title, failed.get(piece.title, ""))
 
 
-def summarize(
-    study: Study, planned_cells: Plan, found: Mapping[str, Found], failed: Mapping[str, str]
-) -> dict[str, Any]:
+def summarize(study: Study, chosen: Plan, found: Mapping[str, Found], failed: Mapping[str, str]) -> dict[str, Any]:
     """The results as plain values: what JSON can hold, non-finite numbers as strings."""
-    done = [(cell, found[cell.title]) for cell in planned_cells.cells if cell.title in found]
+    done = [(piece, found[piece.title]) for piece in chosen.pieces if piece.title in found]
     of_part = {part: [pair for pair in done if pair[0].part == part] for part in PARTS}
     runs: dict[str, dict[int, Found]] = {}
-    for cell, each in of_part["accuracy"]:
-        runs.setdefault(cell.backend, {})[cell.arguments["_seed"]] = each
+    for piece, each in of_part["accuracy"]:
+        runs.setdefault(piece.backend, {})[piece.arguments["_seed"]] = each
     forms: dict[str, dict[str, Found]] = {}
-    for cell, each in of_part["series"]:
-        forms.setdefault(cell.backend, {})[cell.arguments["projection"]] = each
+    for piece, each in of_part["series"]:
+        forms.setdefault(piece.backend, {})[piece.arguments["projection"]] = each
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "profile": dict(study.profile._asdict(), margin=study.margin),
         "machine": machine(study.jobs),
-        "backends": {host.label: dict(host.described, given=host.name) for host in planned_cells.backends},
-        "left_out": planned_cells.left_out,
-        "cells": [_described(cell, found.get(cell.title), failed.get(cell.title)) for cell in planned_cells.cells],
-        "parity": parity.summarize({(cell.backend, cell.arguments["dtype"]): each for cell, each in of_part["parity"]}),
+        "backends": {host.label: dict(host.described, given=host.name) for host in chosen.backends},
+        "left_out": chosen.left_out,
+        "cells": [_described(piece, found.get(piece.title), failed.get(piece.title)) for piece in chosen.pieces],
+        "parity": parity.summarize(
+            {(piece.backend, piece.arguments["dtype"]): each for piece, each in of_part["parity"]}
+        ),
         "lockstep": lockstep.summarize(
-            {_run_key(cell): each for cell, each in of_part["lockstep"]},
-            {_run_key(cell)[1:3]: cell.arguments["checkpoints"] for cell, _ in of_part["lockstep"]},
+            {_run_key(piece): each for piece, each in of_part["lockstep"]},
+            {_run_key(piece)[1:3]: piece.arguments["checkpoints"] for piece, _ in of_part["lockstep"]},
         ),
         "accuracy": accuracy.summarize(runs, forms, study.margin),
         "series": series.summarize(forms),
@@ -169,13 +169,13 @@ def summarize(
 PARTS = ("parity", "lockstep", "accuracy", "series", "cost")
 
 
-def _run_key(cell: Cell) -> tuple[str, str, str, bool]:
-    given = cell.arguments
-    return cell.backend, given["program"], given["dtype"], given["perturbed"]
+def _run_key(piece: Piece) -> tuple[str, str, str, bool]:
+    given = piece.arguments
+    return piece.backend, given["program"], given["dtype"], given["perturbed"]
 
 
-def _described(cell: Cell, found: Found | None, reason: str | None) -> dict[str, Any]:
-    described: dict[str, Any] = {"cell": cell.title, "part": cell.part, "backend": cell.backend}
+def _described(piece: Piece, found: Found | None, reason: str | None) -> dict[str, Any]:
+    described: dict[str, Any] = {"cell": piece.title, "part": piece.part, "backend": piece.backend}
     if found is None:
         return dict(described, status="failed", reason=reason or "not run", seconds=None)
     return dict(described, status="done", reason="", seconds=found.values.get("seconds"))

@@ -1,7 +1,7 @@
-"""The study's folder: one file per finished cell, each written whole or not at all.
+"""The study's folder: one file per finished piece, each written whole or not at all.
 
 A file is a .npz whose entry "index" is JSON: schema, title, values, seconds. Its name ends in a digest of all that the
-cell depends on, so a file that is there answers the question, and what answers another question is not looked at.
+piece depends on, so a file that is there answers the question, and what answers another question is not looked at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INDEX = "index"
 
 
 class Found(NamedTuple):
-    """What a cell gave: plain values, and arrays by name."""
+    """What a piece gave: plain values, and arrays by name."""
 
     values: dict[str, Any]
     arrays: dict[str, np.ndarray]
@@ -34,16 +34,16 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._cells = folder / "cells"
+        self._pieces = folder / "cells"  # what a piece was called once, and still is in the files
         try:
-            self._cells.mkdir(parents=True, exist_ok=True)
+            self._pieces.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(folder, error) from None
 
     def load(self, name: str, title: str) -> Found | None:
-        """A finished cell; None when it is not there, or damaged: then it is run again."""
+        """A finished piece; None when it is not there, or damaged: then it is run again."""
         try:
-            content = io.BytesIO((self._cells / name).read_bytes())  # np.load leaves a damaged file open
+            content = io.BytesIO((self._pieces / name).read_bytes())  # np.load leaves a damaged file open
             with np.load(content, allow_pickle=False) as archive:
                 index = json.loads(str(archive[INDEX]))
                 if index["schema"] != SCHEMA or index["title"] != title:
@@ -59,11 +59,11 @@ class Store:
         stream = io.BytesIO()
         entries: dict[str, Any] = {INDEX: np.array(index), **found.arrays}
         np.savez_compressed(stream, **entries)
-        write_atomically(self._cells / name, stream.getvalue())
+        write_atomically(self._pieces / name, stream.getvalue())
 
     def clear(self) -> None:
-        """Forget every cell."""
-        for path in self._cells.glob("*.npz"):
+        """Forget every piece."""
+        for path in self._pieces.glob("*.npz"):
             path.unlink()
 
     @contextlib.contextmanager
@@ -82,7 +82,7 @@ class Store:
                 ) from None
             except OSError as error:
                 raise _unusable(self.folder, error) from None
-            for left in self._cells.glob(".*"):  # half written by a study that was killed
+            for left in self._pieces.glob(".*"):  # half written by a study that was killed
                 with contextlib.suppress(OSError):
                     left.unlink()
             yield

@@ -18,7 +18,7 @@ __all__ = ["Host", "Worker", "WorkerError", "open_worker", "survey", "threads_of
 
 # What the numerical libraries read when they are loaded; TensorFlow takes the CPUs that the process may use.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-METHODS = tuple(dict.fromkeys(method for several in loading.METHODS.values() for method in several))
+TASKS = "spec_tests.study.work"  # the module whose tasks a worker does
 
 
 class Host(NamedTuple):
@@ -40,7 +40,7 @@ class Worker(remote.RemoteBackend):
         served, _, python = name.partition("@")
         package = loading.SHIPPED[served].path.partition(".")[0] if served in loading.SHIPPED else None
         started = time.perf_counter()
-        super().__init__(served, python or sys.executable, device, METHODS, package, limit_s)
+        super().__init__(served, python or sys.executable, device, package, limit_s)
         self.start_s = time.perf_counter() - started
         self.label = ""  # of the host whose backend it is
         if not python:
@@ -62,9 +62,9 @@ class Worker(remote.RemoteBackend):
             os.killpg(self.pid, signal.SIGKILL)
 
     def do(self, task: str, **arguments: Any) -> Found:
-        """A task of `work`. Raises WorkerError, also for a ValueError of the backend: a cell has no right to fail."""
+        """A task of `work`. Raises WorkerError, also for a ValueError of the backend: a piece has no right to fail."""
         try:
-            answer = self._call("study", (task, arguments), {})
+            answer = self.ask("task", (TASKS, task, arguments), {})
         except ValueError as error:
             raise WorkerError("%s: %s: %s" % (self.name, task, error)) from error
         return Found(answer["values"], answer["arrays"])

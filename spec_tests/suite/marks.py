@@ -8,9 +8,19 @@ from typing import Iterator
 
 import pytest
 
-from spec_tests.questions.makers import LENGTHS
+from spec_tests.questions.makers import LENGTHS, with_kinds
+from unrolled.networks import Network
 
-needs = pytest.mark.needs
+
+def needs(*capabilities: str) -> pytest.MarkDecorator:
+    """The mark of a test that is for backends which declare all of these, and the kinds of network they speak of."""
+    return pytest.mark.needs(*sorted(with_kinds(capabilities)))
+
+
+def needs_of(network: Network) -> set[str]:
+    """What a backend must declare to run a network: its kind, and its activation where it has one."""
+    return {network.kind, getattr(network, "activation", network.kind)}
+
 
 each_dtype = pytest.mark.parametrize(
     "dtype", [pytest.param("float32", marks=needs("float32")), pytest.param("float64", marks=needs("float64"))]

@@ -4,15 +4,17 @@ Small integers and ReLU make most of these exact.
 """
 
 import numpy as np
+import pytest
 
 from spec_tests import oracle
-from spec_tests.contract import Cell
 from spec_tests.questions import makers
 from spec_tests.questions.makers import BATCH, INPUTS, UNITS, run
 from spec_tests.suite.marks import each_activation, each_dtype, each_unrolling, each_way, needs, refused
 from spec_tests.tolerances import exact
+from unrolled.networks import BasicRNN, Bidirectional, Layers
 
-RELU = Cell("basic_rnn", UNITS, "relu")
+RELU = BasicRNN(UNITS, "relu")
+NOT_OFFERED = [Layers((RELU, RELU)), Bidirectional(RELU, RELU)]
 # input-to-unit rows, then unit-to-unit rows: all different, all positive.
 KERNEL = np.arange(1.0, 1.0 + (INPUTS + UNITS) * UNITS).reshape(INPUTS + UNITS, UNITS)
 INPUT_KERNEL, RECURRENT_KERNEL = KERNEL[:INPUTS], KERNEL[INPUTS:]
@@ -56,27 +58,21 @@ def test_bias_is_added_exactly_once_per_step(backend, way):
 @each_way
 @each_activation
 @each_dtype
-def test_activation_is_the_one_the_cell_names(backend, way, activation, dtype, compare):
+def test_activation_is_the_one_the_network_names(backend, way, activation, dtype, compare):
     """With a zero kernel every output is f(bias), on both sides of 0 and far out."""
-    cell = Cell("basic_rnn", UNITS, activation)
+    network = BasicRNN(UNITS, activation)
     bias = np.array([-9.0, -0.3, 0.4, 2.5], dtype)
     weights = {"kernel": np.zeros((INPUTS + UNITS, UNITS), dtype), "bias": bias}
-    outputs, _ = run(backend, way, cell, weights, ROWS.astype(dtype))
+    outputs, _ = run(backend, way, network, weights, ROWS.astype(dtype))
     expected = np.tile(oracle.ACTIVATIONS[activation](bias.astype(float)), (BATCH, 2, 1))
     compare("outputs", outputs, expected, dtype, "%s of the bias" % activation)
 
 
-@needs("tanh", "float64")
+@needs("relu", "float64")
 @each_unrolling
-def test_unknown_kind_of_cell_is_an_error(backend, unrolling):
-    case = makers.sequences("float64")
+@pytest.mark.parametrize("network", NOT_OFFERED, ids=[network.kind for network in NOT_OFFERED])
+def test_kind_of_network_that_is_not_offered_is_an_error(backend, unrolling, network):
+    """Its weights and inputs are right."""
+    weights = makers.drawn(np.random.RandomState(1), network.weights(INPUTS), "float64")
     with refused("kind"):
-        run(backend, unrolling, case.cell._replace(kind="no_such_cell"), case.weights, case.inputs)
-
-
-@needs("tanh", "float64")
-@each_unrolling
-def test_unknown_activation_is_an_error(backend, unrolling):
-    case = makers.sequences("float64")
-    with refused("activation"):
-        run(backend, unrolling, case.cell._replace(activation="no_such_function"), case.weights, case.inputs)
+        run(backend, unrolling, network, weights, ROWS)

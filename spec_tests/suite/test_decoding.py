@@ -1,4 +1,4 @@
-"""Output of variable length: greedy decoding to the end-of-sequence token, and the teacher-forced loss.
+"""Output of variable length: greedy decoding to the end-of-sequence token.
 
 `countdown` makes rows that end where they are told to, exact in every dtype; the rest is held to the oracle, and to
 what genuine TensorFlow 1.15.5 answered.
@@ -8,22 +8,25 @@ import numpy as np
 import pytest
 
 from spec_tests import oracle, record
-from spec_tests.questions import decoding
-from spec_tests.questions.decoding import BATCH, END, START, UNITS, VOCABULARY, countdown
-from spec_tests.suite.marks import each_activation, each_dtype, needs, refused
+from spec_tests.questions import cases, decoding
+from spec_tests.questions.decoding import BATCH, UNITS, VOCABULARY, countdown
+from spec_tests.questions.makers import rows_of
+from spec_tests.suite.marks import each_activation, each_dtype, needs, needs_of, refused
 from spec_tests.tolerances import exact
+from unrolled import networks
 from unrolled.datasets import recorded
 
 pytestmark = needs("decoding")
 each_form = pytest.mark.parametrize("form", decoding.FORMS)
+QUANTITIES = {"outputs": "outputs", "state/h": "state"}
 NEVER = 100  # a count far above any maximum here
 exactly = needs("relu", "float32")
 
 
 def fed(case, tokens):
-    """What teacher forcing puts into the cell: [batch, steps, inputs]."""
+    """What teacher forcing puts in: [batch, steps, inputs]."""
     before = np.concatenate([np.full((len(tokens), 1), case.start), tokens[:, :-1]], axis=1)
-    return case.weights.get("embedding", np.eye(VOCABULARY, dtype=case.initial_state.dtype))[before]
+    return case.weights.get("embedding", np.eye(VOCABULARY, dtype=case.weights["dense/bias"].dtype))[before]
 
 
 @each_form
@@ -42,7 +45,7 @@ def test_greedy_decoding_matches_the_oracle(backend, form, activation, dtype, co
 @exactly
 def test_results_have_the_types_of_the_contract(backend):
     tokens, lengths, finished, outputs, state = backend.decode(*countdown("float32", [2, 1], 0, 0, 4).greedy())
-    found = [str(array.dtype) for array in (tokens, lengths, finished, outputs, state)]
+    found = [str(array.dtype) for array in (tokens, lengths, finished, outputs, state["h"])]
     assert found == ["int64", "int64", "bool", "float32", "float32"], "the dtypes are %s" % found
 
 
@@ -82,7 +85,7 @@ def test_rows_that_never_end_are_stopped_and_reported(backend):
     exact(tokens, [[0, 2, 3, 4, 0]] * 2, "the tokens, the end left out")
     exact(lengths, [5, 5], "the lengths")
     exact(finished, [False, False], "which rows ended")
-    exact(state[:, 0], [NEVER - 5, NEVER - 4], "the counts after five steps")
+    exact(state["h"][:, 0], [NEVER - 5, NEVER - 4], "the counts after five steps")
 
 
 @exactly
@@ -108,12 +111,12 @@ def test_a_maximum_of_one_step(backend, count, ended):
 def test_one_row_alone_is_as_among_others(backend):
     case = countdown("float32", [3, 1, NEVER], start=0, end=0, max_steps=6)
     whole = backend.decode(*case.greedy())
-    alone = backend.decode(*case._replace(initial_state=case.initial_state[:1]).greedy())
+    alone = backend.decode(*case._replace(initial_state=rows_of(case.initial_state, slice(1))).greedy())
     exact(alone[0], whole[0][:1, :3], "the tokens of the first row alone")
     for name, one, other in zip(("lengths", "finished"), alone[1:3], whole[1:3]):
         exact(one, other[:1], name)
     exact(alone[3], whole[3][:1, :3], "the outputs of the first row alone")
-    exact(alone[4], whole[4][:1], "the state of the first row alone")
+    exact(alone[4], rows_of(whole[4], slice(1)), "the state of the first row alone")
 
 
 @exactly
@@ -151,7 +154,9 @@ def test_outputs_past_the_end_are_exactly_zero(backend):
 def test_the_state_is_frozen_at_the_end(backend):
     case = countdown("float32", [3, 1, NEVER, 2], start=0, end=0, max_steps=5)
     _, lengths, _, outputs, state = backend.decode(*case.greedy())
-    exact(state, outputs[np.arange(4), lengths - 1], "the final state, beside the output of each row's last step")
+    exact(
+        state, {"h": outputs[np.arange(4), lengths - 1]}, "the final state, beside the output of each row's last step"
+    )
 
 
 @needs("tanh")
@@ -170,11 +175,12 @@ def test_a_tie_takes_the_lowest_token(backend, dtype):
 @each_activation
 @each_dtype
 def test_what_was_decoded_is_what_teacher_forcing_gives(backend, form, activation, dtype, compare):
-    """Fed with the decoded tokens, the cell gives the same outputs and state, and these the same tokens."""
+    """Fed with the decoded tokens, the network gives the same outputs and state, and these the same tokens."""
     case = decoding.decoding(dtype, activation, form)
     tokens, lengths, _, outputs, state = backend.decode(*case.greedy())
-    cell_weights = {name: case.weights[name] for name in ("kernel", "bias")}
-    taught, last = backend.dynamic_rnn(case.cell, cell_weights, fed(case, tokens), lengths, case.initial_state)
+    inputs = fed(case, tokens)
+    own = {name: case.weights[name] for name in case.network.weights(inputs.shape[2])}
+    taught, last = backend.dynamic_rnn(case.network, own, inputs, lengths, case.initial_state)
     compare("outputs", outputs, taught, dtype, "outputs beside those of teacher forcing on the decoded tokens")
     compare("state", state, last, dtype, "the state beside that of teacher forcing on the decoded tokens")
     logits = taught @ case.weights["dense/kernel"] + case.weights["dense/bias"]
@@ -182,93 +188,15 @@ def test_what_was_decoded_is_what_teacher_forcing_gives(backend, form, activatio
     exact(logits.argmax(axis=2)[valid], tokens[valid], "the likeliest tokens under teacher forcing")
 
 
-@each_form
-@each_activation
-@each_dtype
-def test_taught_loss_and_gradients_match_the_oracle_by_name(backend, form, activation, dtype, compare):
-    case = decoding.decoding(dtype, activation, form)
-    loss, gradients = backend.decode_gradients(*case.taught())
-    expected_loss, expected = oracle.decode_gradients(*case.taught())
-    assert isinstance(loss, float), "loss must be a plain float, found %s" % type(loss).__name__
-    compare("loss", loss, expected_loss, dtype)
-    compare("gradients", gradients, expected, dtype)
-
-
-@needs("tanh", "float64")
-@each_form
-def test_tokens_after_the_end_change_nothing(backend, form):
-    """Bit for bit, in the loss and in every gradient."""
-    case = decoding.decoding("float64", form=form)
-    tokens = case.tokens.copy()
-    tokens[:, 3] = END  # every row ends here or before
-    other = tokens.copy()
-    after = np.arange(tokens.shape[1]) >= oracle.token_lengths(tokens, END)[:, None]
-    other[after] = np.random.RandomState(3).randint(0, VOCABULARY, after.sum())
-    assert (other != tokens).any()
-    loss, gradients = backend.decode_gradients(*case._replace(tokens=tokens).taught())
-    again, others = backend.decode_gradients(*case._replace(tokens=other).taught())
-    assert again == loss, "the loss is %r, and %r with other tokens after the end" % (loss, again)
-    for name in gradients:
-        exact(others[name], gradients[name], "the gradient by %s with other tokens after the end" % name)
-
-
-@needs("tanh", "float64")
-def test_steps_after_the_end_count_for_nothing(backend, compare):
-    """Further steps after every row's end are neither in the sum nor in the number that it is divided by."""
-    case = decoding.decoding("float64")
-    tokens = case.tokens.copy()
-    tokens[:, -1] = END
-    longer = np.concatenate([tokens, np.full((BATCH, 4), END)], axis=1)
-    loss, gradients = backend.decode_gradients(*case._replace(tokens=tokens).taught())
-    again, others = backend.decode_gradients(*case._replace(tokens=longer).taught())
-    compare("loss", again, loss, "float64", "the loss with four more steps of padding")
-    compare("gradients", others, gradients, "float64", "gradients with four more steps of padding")
-
-
-@needs("tanh", "float64")
-def test_the_loss_is_the_mean_over_valid_steps_not_over_rows(backend, compare):
-    case = decoding.decoding("float64")
-    numbers = oracle.token_lengths(case.tokens, END)
-    assert len(set(numbers)) > 1, "rows of one length could not tell the two apart"
-    each = [
-        backend.decode_gradients(
-            *case._replace(initial_state=case.initial_state[[row]], tokens=case.tokens[[row]]).taught()
-        )[0]
-        for row in range(BATCH)
-    ]
-    whole, _ = backend.decode_gradients(*case.taught())
-    compare("loss", whole, float(np.dot(each, numbers) / numbers.sum()), "float64")
-
-
-@needs("tanh", "float64")
-def test_a_row_without_an_end_is_valid_as_a_whole(backend, compare):
-    case = decoding.decoding("float64")
-    tokens = np.where(case.tokens == END, END + 1, case.tokens)
-    case = case._replace(tokens=tokens)
-    loss, gradients = backend.decode_gradients(*case.taught())
-    expected_loss, expected = oracle.decode_gradients(*case.taught())
-    assert (oracle.token_lengths(tokens, END) == tokens.shape[1]).all()
-    compare("loss", loss, expected_loss, "float64")
-    compare("gradients", gradients, expected, "float64")
-
-
-@needs("tanh", "float32")
-def test_the_embedding_of_a_token_never_fed_has_no_gradient(backend):
-    """The last token of a row is written, and not fed."""
-    case = decoding.decoding("float32", form="embedding")
-    tokens = np.array([[1, 4, 7], [3, 6, 6], [1, 1, 5], [4, 4, END], [1, END, 7], [END, 7, 7]])
-    _, gradients = backend.decode_gradients(*case._replace(tokens=tokens).taught())
-    used = (gradients["embedding"] != 0).any(axis=1)
-    exact(used, [token in (START, 1, 3, 4, 6) for token in range(VOCABULARY)], "which rows have a gradient")
-
-
 WRONG = [
     ("start", -1),
     ("start", VOCABULARY),
     ("end", -1),
     ("end", VOCABULARY),
-    ("initial_state", np.zeros((BATCH, UNITS + 1))),
-    ("initial_state", np.zeros((0, UNITS))),
+    ("initial_state", {"h": np.zeros((BATCH, UNITS + 1))}),
+    ("initial_state", {"h": np.zeros((0, UNITS))}),
+    ("initial_state", {}),
+    ("initial_state", {"h": np.zeros((BATCH, UNITS)), "c": np.zeros((BATCH, UNITS))}),
 ]
 
 
@@ -286,17 +214,6 @@ def test_wrong_argument_is_an_error_that_names_it(backend, name, wrong, method):
 def test_fewer_than_one_step_is_an_error(backend, max_steps):
     with refused("max_steps"):
         backend.decode(*decoding.decoding("float64")._replace(max_steps=max_steps).greedy())
-
-
-@needs("tanh", "float64")
-@pytest.mark.parametrize("wrong", [-1, VOCABULARY, -100])
-def test_token_outside_the_vocabulary_is_an_error(backend, wrong):
-    """Wherever it stands."""
-    case = decoding.decoding("float64")
-    tokens = case.tokens.copy()
-    tokens[2, -1] = wrong
-    with refused("tokens"):
-        backend.decode_gradients(*case._replace(tokens=tokens).taught())
 
 
 @needs("tanh", "float64")
@@ -330,16 +247,17 @@ def test_decoding_modifies_no_argument(backend):
 def _recorded():
     for name in recorded.names():
         if "-decoding-" in name:
-            cell = recorded.load(name).case["arguments"]["cell"]
+            network = networks.from_plain(recorded.load(name).case["arguments"]["network"])
             dtype = name.split("/")[0].rsplit("-", 1)[1]
-            yield pytest.param(name, dtype, marks=needs(dtype, cell[2]), id=name.replace("tf-1.15.5-", ""))
+            yield pytest.param(name, dtype, marks=needs(dtype, *needs_of(network)), id=name.replace("tf-1.15.5-", ""))
 
 
 @pytest.mark.parametrize(("name", "dtype"), list(_recorded()))
 def test_decoding_is_as_tensorflow_1_15_5_decoded(backend, name, dtype, compare):
     case, given, answer = recorded.load(name)
     arguments = record.join_arguments(case["method"], case["arguments"], given)
-    found = decoding.decoded(getattr(backend, case["method"])(**arguments))
+    asked = cases.Case(name, case["method"], arguments)
+    found = cases.named_results(asked, getattr(backend, case["method"])(**arguments))
     assert sorted(found) == sorted(answer), "%s must give %s" % (case["method"], sorted(answer))
     for key, expected in answer.items():
         if expected.dtype.kind != "f":
@@ -347,4 +265,4 @@ def test_decoding_is_as_tensorflow_1_15_5_decoded(backend, name, dtype, compare)
         elif key == "loss":
             compare("loss", float(found[key]), float(expected), dtype)
         else:
-            compare(key if key in ("outputs", "state") else "gradients", found[key], expected, dtype, key)
+            compare(QUANTITIES.get(key, "gradients"), found[key], expected, dtype, key)

@@ -7,9 +7,11 @@ one, with fan in = inputs + units.
 import numpy as np
 import pytest
 
-from spec_tests.contract import Cell, Model
 from spec_tests.suite.marks import needs
 from spec_tests.tolerances import exact
+from unrolled import networks
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
 from unrolled.programs import MNIST, SERIES
 
 pytestmark = needs("initial_weights", "float32")
@@ -20,7 +22,7 @@ each_model = pytest.mark.parametrize(
         pytest.param(MNIST.model, marks=needs("classifier", "tanh"), id="mnist"),
         pytest.param(SERIES.model, marks=needs("regressor", "relu"), id="series"),
         pytest.param(
-            Model("classifier", Cell("basic_rnn", 60, "tanh"), inputs=200, outputs=40),
+            Model("classifier", BasicRNN(60), inputs=200, outputs=40),
             marks=needs("classifier", "tanh"),
             id="wide inputs",
         ),
@@ -31,7 +33,7 @@ each_model = pytest.mark.parametrize(
 def kernels(model, weights):
     """Each part of a kernel that could have been drawn alone, with the limit that TF1 gives it: name, part, limit."""
     kernel, dense = weights["kernel"], weights["dense/kernel"]
-    limit = np.sqrt(6.0 / (model.inputs + 2 * model.cell.units))
+    limit = np.sqrt(6.0 / (model.inputs + 2 * model.network.units))
     yield "the input rows of kernel", kernel[: model.inputs], limit
     yield "the recurrent rows of kernel", kernel[model.inputs :], limit
     yield "dense/kernel", dense, np.sqrt(6.0 / sum(dense.shape))
@@ -40,14 +42,14 @@ def kernels(model, weights):
 @each_model
 def test_names_shapes_and_dtype_are_the_canonical_ones(backend, model):
     weights = backend.initial_weights(model, seed=1)
-    assert {name: array.shape for name, array in weights.items()} == model.weight_shapes()
+    assert {name: array.shape for name, array in weights.items()} == networks.shapes(model.weights())
     assert {name: str(array.dtype) for name, array in weights.items()} == dict.fromkeys(weights, "float32")
 
 
 @each_model
 def test_there_is_one_bias_per_unit(backend, model):
     """The parameter count: (inputs + units) units + units for the cell, units outputs + outputs for the dense layer."""
-    units = model.cell.units
+    units = model.network.units
     count = sum(array.size for array in backend.initial_weights(model, seed=1).values())
     assert count == (model.inputs + units) * units + units + units * model.outputs + model.outputs
 

@@ -35,7 +35,7 @@ def drawn_case(draw, dtype="float64"):
 @given(drawn=drawn_case())
 def test_any_shape_and_lengths_match_the_oracle(backend, unrolling, compare, drawn):
     case, lengths = drawn
-    arguments = (case.cell, case.weights, case.inputs, lengths, case.initial_state)
+    arguments = (case.network, case.weights, case.inputs, lengths, case.initial_state)
     outputs, state = run(backend, unrolling, *arguments)
     expected, expected_state = oracle.unroll(*arguments)
     compare("outputs", outputs, expected, "float64", "outputs of lengths %s" % lengths.tolist())
@@ -48,7 +48,7 @@ def test_any_shape_and_lengths_match_the_oracle(backend, unrolling, compare, dra
 @given(drawn=drawn_case())
 def test_gradients_of_any_shape_and_lengths_match_the_oracle(backend, unrolling, compare, drawn):
     case, lengths = drawn
-    arguments = (*case[:3], case.output_gradients, case.state_gradient, lengths, case.initial_state)
+    arguments = (*case[:3], case.output_gradients, case.state_gradients, lengths, case.initial_state)
     found = backend.rnn_gradients(*arguments, unrolling=unrolling)
     compare("gradients", found, oracle.bptt(*arguments), "float64", "gradients of lengths %s" % lengths.tolist())
     past = padding_of(case.inputs, lengths)
@@ -61,9 +61,9 @@ def test_gradients_of_any_shape_and_lengths_match_the_oracle(backend, unrolling,
 @given(drawn=drawn_case("float32"), padding=st.sampled_from([np.nan, np.inf, -np.inf, 1e6, -1e30, 0.5]))
 def test_any_padding_is_invisible(backend, unrolling, drawn, padding):
     case, lengths = drawn
-    zeros, state = run(backend, unrolling, case.cell, case.weights, padded(case.inputs, lengths, 0.0), lengths)
+    zeros, state = run(backend, unrolling, case.network, case.weights, padded(case.inputs, lengths, 0.0), lengths)
     other = padded(case.inputs, lengths, padding)
-    outputs, other_state = run(backend, unrolling, case.cell, case.weights, other, lengths)
+    outputs, other_state = run(backend, unrolling, case.network, case.weights, other, lengths)
     exact(outputs, zeros, "outputs of lengths %s with %s in the padding" % (lengths.tolist(), padding))
     exact(other_state, state, "state of lengths %s with %s in the padding" % (lengths.tolist(), padding))
 
@@ -73,9 +73,9 @@ def test_any_padding_is_invisible(backend, unrolling, drawn, padding):
 @given(drawn=drawn_case(), extra=st.integers(1, 4))
 def test_padding_a_batch_further_changes_nothing(backend, compare, drawn, extra):
     case, lengths = drawn
-    outputs, state = run(backend, "dynamic", case.cell, case.weights, case.inputs, lengths)
+    outputs, state = run(backend, "dynamic", case.network, case.weights, case.inputs, lengths)
     longer = np.concatenate([case.inputs, np.ones_like(case.inputs[:, :1]).repeat(extra, axis=1)], axis=1)
-    found, found_state = run(backend, "dynamic", case.cell, case.weights, longer, lengths)
+    found, found_state = run(backend, "dynamic", case.network, case.weights, longer, lengths)
     compare("outputs", found[:, : case.inputs.shape[1]], outputs, "float64", "outputs after more padding")
     compare("state", found_state, state, "float64", "state after more padding")
     exact(found[:, case.inputs.shape[1] :], np.zeros_like(found[:, case.inputs.shape[1] :]), "outputs on the padding")

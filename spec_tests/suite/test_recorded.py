@@ -8,31 +8,33 @@ import pytest
 
 from spec_tests import record
 from spec_tests.questions import cases, makers
+from spec_tests.suite.marks import needs, needs_of
+from unrolled import networks
 from unrolled.datasets import recorded
 
-QUANTITIES = {"outputs": "outputs", "state": "state", "y0": "outputs", "y1": "outputs"}
+QUANTITIES = {"outputs": "outputs", "state/h": "state", "y0": "outputs", "y1": "outputs"}
 
 
 def _needs(name):
     """The case as a parameter, marked with what a backend must declare to be asked it."""
     case = recorded.load(name).case
     method, dtype = case["method"], name.split("/")[0].rsplit("-", 1)[1]
-    needs = {dtype}
+    needed = {dtype}
     if method == "train":
         model = makers.TRAINING[case["program"]].model
-        needs |= {"training", model.kind, model.cell.activation}
+        needed |= {"training", model.kind, *needs_of(model.network)}
     else:
-        needs.add("gradients" if method == "rnn_gradients" else method)
+        needed.add("gradients" if method == "rnn_gradients" else method)
         arguments = case["arguments"]
-        if "cell" in arguments:
-            needs.add(arguments["cell"][2])
+        if "network" in arguments:
+            needed |= needs_of(networks.from_plain(arguments["network"]))
         if "unrolling" in arguments:
-            needs.add(arguments["unrolling"] + "_rnn")
+            needed.add(arguments["unrolling"] + "_rnn")
         if "lengths_" in name and "lengths_none" not in name:
-            needs.add("lengths")
+            needed.add("lengths")
         if name.endswith("-state"):
-            needs.add("initial_state")
-    return pytest.param(name, dtype, marks=pytest.mark.needs(*sorted(needs)), id=name.replace("tf-1.15.5-", ""))
+            needed.add("initial_state")
+    return pytest.param(name, dtype, marks=needs(*needed), id=name.replace("tf-1.15.5-", ""))
 
 
 def _parameters(kind):

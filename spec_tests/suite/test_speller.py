@@ -9,8 +9,10 @@ from spec_tests.questions.decoding import VOCABULARY
 from spec_tests.questions.makers import BATCH, LENGTHS, padded
 from spec_tests.suite.marks import each_activation, each_dtype, needs, refused
 from spec_tests.tolerances import exact
+from unrolled import networks
 from unrolled.datasets import recorded
-from unrolled.programs import END, SPELLER, START
+from unrolled.models import END, START
+from unrolled.programs import SPELLER
 
 pytestmark = needs("speller")
 MIXED = LENGTHS["mixed"]
@@ -35,8 +37,8 @@ def test_decoded_logits_and_tokens_match_the_oracle(backend, lengths, activation
 def test_prediction_is_decoding_from_the_encoders_state(backend):
     case = decoding.spelling_case("float32")
     encoder, decoder = (oracle.part_of(case.weights, part) for part in ("encoder", "decoder"))
-    _, state = backend.dynamic_rnn(case.model.cell, encoder, case.inputs, MIXED)
-    tokens, _, _, _, _ = backend.decode(case.model.cell, decoder, state, START, END, case.model.max_steps)
+    _, state = backend.dynamic_rnn(case.model.network, encoder, case.inputs, MIXED)
+    tokens, _, _, _, _ = backend.decode(case.model.network, decoder, state, START, END, case.model.max_steps)
     padding = ((0, 0), (0, case.model.max_steps - tokens.shape[1]))
     found = backend.predict(case.model, case.weights, case.inputs, MIXED)
     exact(found, np.pad(tokens, padding, "constant", constant_values=END), "the tokens")
@@ -120,7 +122,7 @@ def test_targets_of_wrong_shape_are_an_error(backend, shape):
 
 
 @needs("tanh", "float64")
-@pytest.mark.parametrize("name", list(decoding.speller().weight_shapes()))
+@pytest.mark.parametrize("name", list(decoding.speller().weights()))
 @pytest.mark.parametrize("fault", ["missing", "misshapen", "unknown"])
 def test_weights_of_a_speller_are_strict(backend, name, fault):
     case = decoding.spelling_case("float64")
@@ -136,19 +138,17 @@ def test_weights_of_a_speller_are_strict(backend, name, fault):
 
 
 @needs("initial_weights", "tanh", "float32")
-def test_initial_weights_are_glorot_per_cell_and_zero_biases(backend):
-    """Each cell's kernel is drawn on its own, over [inputs + units, units] of its own inputs."""
+def test_initial_weights_of_both_networks_are_drawn_on_their_own(backend):
+    """Each network's kernel is drawn on its own, over [inputs + units, units] of its own inputs."""
     weights = backend.initial_weights(SPELLER.model, seed=3)
-    assert {name: array.shape for name, array in weights.items()} == SPELLER.model.weight_shapes()
-    for name, array in weights.items():
-        if array.ndim == 1:
-            exact(array, np.zeros(array.shape), name)
-            continue
-        limit, largest = np.sqrt(6.0 / sum(array.shape)), float(np.abs(array).max())
+    assert {name: array.shape for name, array in weights.items()} == networks.shapes(SPELLER.model.weights())
+    for name, weight in SPELLER.model.weights().items():
+        size, limit = weights[name].size, weight.limit
+        largest = float(np.abs(weights[name] - weight.value).max())
         # Of n uniform values the largest is above (1 - 20 / n) limit, but for one draw in exp(20) = 5e8.
-        assert limit * (1 - 20 / array.size) <= largest <= limit * (1 + 1e-6), "%s reaches %.4f" % (name, largest)
+        assert limit * (1 - 20 / size) <= largest <= limit * (1 + 1e-6), "%s reaches %.4f" % (name, largest)
     encoder, decoder = weights["encoder/kernel"], weights["decoder/kernel"]
-    assert float(np.mean(encoder[-200:] == decoder[-200:])) < 0.01, "the two cells share their initial values"
+    assert float(np.mean(encoder[-200:] == decoder[-200:])) < 0.01, "the two networks share their initial values"
 
 
 @needs("training", "tanh")

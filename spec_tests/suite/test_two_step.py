@@ -3,11 +3,11 @@
 import numpy as np
 
 from spec_tests import oracle
-from spec_tests.contract import Cell
 from spec_tests.questions import makers
 from spec_tests.questions.makers import BATCH, UNITS
 from spec_tests.suite.marks import each_activation, each_dtype, needs
 from spec_tests.tolerances import exact
+from unrolled.networks import BasicRNN
 
 pytestmark = needs("two_step")
 
@@ -20,8 +20,8 @@ CHAPTER_X1 = [[9, 8, 7], [0, 0, 0], [6, 5, 4], [3, 2, 1]]
 def test_two_steps_match_the_oracle(backend, dtype, activation, compare):
     case = makers.sequences(dtype, activation)
     x0, x1 = case.inputs[:, 0], case.inputs[:, 1]
-    y0, y1 = backend.two_step(case.cell, case.weights, x0, x1)
-    expected0, expected1 = oracle.two_step(case.cell, case.weights, x0, x1)
+    y0, y1 = backend.two_step(case.network, case.weights, x0, x1)
+    expected0, expected1 = oracle.two_step(case.network, case.weights, x0, x1)
     compare("outputs", y0, expected0, dtype, "y0")
     compare("outputs", y1, expected1, dtype, "y1")
 
@@ -33,9 +33,9 @@ def test_chapter_batch_matches_the_oracle(backend, dtype, compare):
     random = np.random.RandomState(6)
     weights = {"kernel": random.normal(0.0, 0.1, (8, 5)).astype(dtype), "bias": np.zeros(5, dtype)}
     x0, x1 = np.array(CHAPTER_X0, dtype), np.array(CHAPTER_X1, dtype)
-    cell = Cell("basic_rnn", 5, "tanh")
-    found = backend.two_step(cell, weights, x0, x1)
-    for name, y, expected in zip(("y0", "y1"), found, oracle.two_step(cell, weights, x0, x1), strict=True):
+    network = BasicRNN(5)
+    found = backend.two_step(network, weights, x0, x1)
+    for name, y, expected in zip(("y0", "y1"), found, oracle.two_step(network, weights, x0, x1), strict=True):
         compare("outputs", y, expected, dtype, name)
 
 
@@ -43,8 +43,8 @@ def test_chapter_batch_matches_the_oracle(backend, dtype, compare):
 def test_first_output_does_not_see_the_second_input(backend):
     case = makers.sequences("float64")
     x0, x1 = case.inputs[:, 0], case.inputs[:, 1]
-    y0, y1 = backend.two_step(case.cell, case.weights, x0, x1)
-    other0, other1 = backend.two_step(case.cell, case.weights, x0, x1 + 1.0)
+    y0, y1 = backend.two_step(case.network, case.weights, x0, x1)
+    other0, other1 = backend.two_step(case.network, case.weights, x0, x1 + 1.0)
     exact(other0, y0, "y0 after x1 is changed")
     assert y1.shape == (BATCH, UNITS)
     assert (other1 != y1).all(), "y1 must change with x1"

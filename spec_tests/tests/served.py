@@ -24,6 +24,7 @@ class RefusedError(ValueError):
 
 class Served:
     name = "served"
+    contract = 2
     capabilities = frozenset(["two_step", "classifier", "float32"])
     expected_failures: Mapping[str, str] = MappingProxyType({"test_of_this": "a reason"})
 

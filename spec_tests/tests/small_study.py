@@ -1,4 +1,4 @@
-"""A study small enough for tests: few steps, made-up images, cells run in this process. Backends for it, too."""
+"""A study small enough for tests: few steps, made-up images, pieces run in this process. Backends for it, too."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ class Partial(OracleBackend):
     """What is asked of it takes no time."""
 
     name = "partial"
-    capabilities = frozenset(["two_step", "in_top_k", "tanh", "relu", "float32"])
+    capabilities = frozenset(["basic_rnn", "two_step", "in_top_k", "tanh", "relu", "float32"])
 
 
 class Second(Partial):
@@ -55,13 +55,13 @@ class Second(Partial):
 class Wrong(Partial):
     name = "wrong"
 
-    def two_step(self, cell, weights, x0, x1):
-        y0, y1 = super().two_step(cell, weights, x0, x1)
+    def two_step(self, network, weights, x0, x1):
+        y0, y1 = super().two_step(network, weights, x0, x1)
         return y0, y1 * np.float32(1.001)
 
 
 class Dying(Partial):
-    """Its process goes in the middle of a cell."""
+    """Its process goes in the middle of a piece."""
 
     name = "dying"
 
@@ -92,7 +92,7 @@ def costs(hosts):
 
 
 def shorten(patch, batch=20):
-    """Let cells in this process train on made-up images, a few at a time."""
+    """Let pieces in this process train on made-up images, a few at a time."""
     some = images()
     patch.setattr(work, "_images", lambda: some)
     patch.setattr(work, "MNIST", MNIST._replace(batch=batch))
@@ -101,7 +101,7 @@ def shorten(patch, batch=20):
 
 
 def run(plan, folder, executor, study=None):
-    """The study in a folder, with all that a cell does in this process short."""
+    """The study in a folder, with all that a piece does in this process short."""
     with pytest.MonkeyPatch.context() as patch:
         some = shorten(patch)
         patch.setattr(cases, "program_rows", lambda program, dtype: rows(some, program, dtype))
@@ -110,23 +110,23 @@ def run(plan, folder, executor, study=None):
 
 
 class InProcess:
-    """An executor without processes. ends_after: a number of cells, after which Ctrl-C is pressed."""
+    """An executor without processes. ends_after: a number of pieces, after which Ctrl-C is pressed."""
 
     def __init__(self, ends_after=None):
         self.ran, self._ends_after = [], ends_after
 
-    def run(self, cells, hosts, started):
-        for cell in cells:
+    def run(self, pieces, hosts, started):
+        for piece in pieces:
             if len(self.ran) == self._ends_after:
                 raise KeyboardInterrupt
-            self.ran.append(cell.title)
-            started(cell)
+            self.ran.append(piece.title)
+            started(piece)
             try:
-                backend = loading.load(hosts[cell.backend].name)
-                answer = work.run(backend, cell.task, cell.asked())
-                yield Finished(cell, Found(answer["values"], answer["arrays"]))
+                backend = loading.load(hosts[piece.backend].name)
+                answer = work.run(backend, piece.task, piece.asked())
+                yield Finished(piece, Found(answer["values"], answer["arrays"]))
             except RuntimeError as error:
-                yield Finished(cell, None, reason_of(error))
+                yield Finished(piece, None, reason_of(error))
 
 
 class Silent:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spec_tests.backends import loading
-from spec_tests.contract import CAPABILITIES
+from spec_tests.backends.answers import EXPECTED
+from spec_tests.contract import CAPABILITIES, CHANGED, Backend
 from spec_tests.oracle.backend import OracleBackend
 
 
@@ -32,6 +33,16 @@ class Promises(OracleBackend):
 class Explodes(OracleBackend):
     def __init__(self, device="cpu"):
         raise RuntimeError("out of paper")
+
+
+class Older(OracleBackend):
+    contract = 1
+
+
+class OfVersion1(OracleBackend):
+    """One that does not know of versions."""
+
+    contract = property()  # type: ignore[assignment]  # raises AttributeError
 
 
 def nameless():
@@ -62,6 +73,8 @@ def test_a_shipped_name_and_a_path_give_the_same_backend():
         (HERE + ":Promises", "no method in_top_k"),
         (HERE + ":Explodes", "RuntimeError: out of paper"),
         (HERE + ":nameless", "lacks name, describe"),
+        (HERE + ":Older", "backend 'oracle' has contract = 1; expected the attribute contract = 2: " + CHANGED),
+        (HERE + ":OfVersion1", "backend 'oracle' does not say which version of the contract it keeps; expected the"),
     ],
 )
 def test_a_backend_that_cannot_be_used_is_an_error_with_the_reason(name, reason):
@@ -137,5 +150,7 @@ class Anywhere(OracleBackend):
 
 def test_every_capability_is_a_method_or_an_argument():
     """A capability with a method of its own must be in METHODS, or declaring it would promise nothing."""
-    arguments = {"lengths", "initial_state", "tanh", "relu", "float32", "float64"}
+    arguments = {"basic_rnn", "lengths", "initial_state", "tanh", "relu", "float32", "float64"}
     assert set(loading.METHODS) | arguments == set(CAPABILITIES)
+    promised = {method for several in loading.METHODS.values() for method in several}
+    assert promised == set(EXPECTED) == {name for name in vars(Backend) if name[0] != "_"} - {"describe"}

@@ -42,14 +42,14 @@ def test_the_command_pytest_finds_a_module_in_the_current_folder(elsewhere):
     program = Path(sysconfig.get_path("scripts"), "pytest")
     if not program.exists():
         pytest.skip("this Python has no command pytest")
-    status, output = run(elsewhere, "--pyargs", "spec_tests", "-k", "tie", "--backend", "mine:Mine", command=[program])
+    status, output = run(elsewhere, "--unrolled-suite", "-k", "tie", "--backend", "mine:Mine", command=[program])
     assert status == 0, output
     assert "spec: backend mine" in output and "mine: " in output
 
 
 def test_the_suite_alone_runs_elsewhere(elsewhere):
     """Not the tests of the suite itself, which belong to its project."""
-    status, output = run(elsewhere, "--pyargs", "spec_tests", "--collect-only", "-q", "--backend", "mine:Mine")
+    status, output = run(elsewhere, "--unrolled-suite", "--collect-only", "-q", "--backend", "mine:Mine")
     assert status == 0, output
     assert "test_in_top_k.py::test_a_tie_is_a_hit[mine-0]" in output and "tests/test_" not in output
 
@@ -81,6 +81,6 @@ def test_an_installed_package_registers_a_backend(elsewhere, tmp_path):
 
 def test_two_packages_that_register_one_name_are_an_error(elsewhere, tmp_path):
     install(tmp_path, "its-name = mine:Mine", "its-name = mine:Other")
-    status, output = run(elsewhere, "--pyargs", "spec_tests", "--backend", "its-name", path=[tmp_path])
+    status, output = run(elsewhere, "--unrolled-suite", "--backend", "its-name", path=[tmp_path])
     assert status == pytest.ExitCode.USAGE_ERROR
     assert "registered twice, as mine:Mine and mine:Other" in output

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from spec_tests import oracle
-from spec_tests.contract import Adam, Cell
+from spec_tests.contract import Adam
 from spec_tests.questions import makers
 from spec_tests.questions.makers import LENGTHS, STEPS
+from unrolled.networks import BasicRNN, prefixed
 
 STEP = 1e-6  # of a central difference: its error is about STEP^2, and a rounding of 1e-16 / STEP
 
@@ -31,11 +32,12 @@ def test_bptt_is_the_derivative_of_unroll(activation, lengths):
     case = makers.sequences("float64", activation)
 
     def cost():
-        outputs, state = oracle.unroll(case.cell, case.weights, case.inputs, lengths, case.initial_state)
-        return np.sum(outputs * case.output_gradients) + np.sum(state * case.state_gradient)
+        outputs, state = oracle.unroll(case.network, case.weights, case.inputs, lengths, case.initial_state)
+        on_state = sum(np.sum(state[name] * gradient) for name, gradient in case.state_gradients.items())
+        return np.sum(outputs * case.output_gradients) + on_state
 
-    found = oracle.bptt(*case[:3], case.output_gradients, case.state_gradient, lengths, case.initial_state)
-    given = dict(case.weights, inputs=case.inputs, initial_state=case.initial_state)
+    found = oracle.bptt(*case[:3], case.output_gradients, case.state_gradients, lengths, case.initial_state)
+    given = dict(case.weights, inputs=case.inputs, **prefixed("initial_state/", case.initial_state))
     assert set(found) == set(given)
     for name, array in given.items():
         np.testing.assert_allclose(found[name], central_differences(cost, array), rtol=0, atol=2e-8, err_msg=name)
@@ -54,16 +56,16 @@ def test_loss_gradients_are_the_derivative_of_loss(form, lengths):
 
 def test_two_steps_by_hand_are_two_steps_of_unroll():
     case = makers.sequences("float64", steps=2)
-    by_hand = oracle.two_step(case.cell, case.weights, case.inputs[:, 0], case.inputs[:, 1])
-    outputs, state = oracle.unroll(case.cell, case.weights, case.inputs)
+    by_hand = oracle.two_step(case.network, case.weights, case.inputs[:, 0], case.inputs[:, 1])
+    outputs, state = oracle.unroll(case.network, case.weights, case.inputs)
     np.testing.assert_allclose(outputs, np.stack(by_hand, axis=1), rtol=0, atol=1e-15)
-    np.testing.assert_array_equal(state, outputs[:, -1])
+    np.testing.assert_array_equal(oracle.read_out(case.network, state), outputs[:, -1])
 
 
 def test_a_worked_example_of_the_cell():
     """One unit, one input: h1 = tanh(2 * 0.5 + 0.25), h2 = tanh(-1 * 0.5 + 3 h1 + 0.25), by the calculator."""
     weights = {"kernel": np.array([[0.5], [3.0]]), "bias": np.array([0.25])}
-    outputs, _ = oracle.unroll(Cell("basic_rnn", 1, "tanh"), weights, np.array([[[2.0], [-1.0]]]))
+    outputs, _ = oracle.unroll(BasicRNN(1), weights, np.array([[[2.0], [-1.0]]]))
     h1 = 0.8482836399575129
     np.testing.assert_allclose(outputs.ravel(), [h1, np.tanh(3 * h1 - 0.25)], rtol=1e-15)
 
@@ -110,9 +112,11 @@ def test_float32_arguments_are_computed_in_float64():
     case = makers.sequences("float32")
     outputs, state = oracle.unroll(*case[:3])
     wide = {name: array.astype("float64") for name, array in case.weights.items()}
-    expected, _ = oracle.unroll(case.cell, wide, case.inputs.astype("float64"))
-    assert outputs.dtype == state.dtype == np.float64
+    expected, _ = oracle.unroll(case.network, wide, case.inputs.astype("float64"))
+    assert outputs.dtype == state["h"].dtype == np.float64
     np.testing.assert_array_equal(outputs, expected)
+    gradients = oracle.bptt(*case[:3], *case[4:])
+    assert {name: array.dtype for name, array in gradients.items()} == dict.fromkeys(gradients, np.float64)
 
 
 def test_in_top_k_worked_examples():
@@ -124,7 +128,7 @@ def test_in_top_k_worked_examples():
 def test_makers_data_can_see():
     """All dimensions differ, nothing is zero or symmetric, activations bend but are not flat."""
     case = makers.sequences("float64")
-    sizes = [*case.inputs.shape, case.cell.units, *case.weights["kernel"].shape[:1]]
+    sizes = [*case.inputs.shape, case.network.output_size, *case.weights["kernel"].shape[:1]]
     assert len(set(sizes)) == len(sizes)
     recurrent = case.weights["kernel"][case.inputs.shape[2] :]
     assert np.abs(recurrent - recurrent.T)[~np.eye(len(recurrent), dtype=bool)].min() > 1e-2

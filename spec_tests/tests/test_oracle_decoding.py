@@ -7,14 +7,15 @@ from spec_tests import oracle
 from spec_tests.questions import decoding, makers
 from spec_tests.questions.decoding import END, SEEDS
 from spec_tests.tests.test_oracle import central_differences
-from unrolled.programs import END as SPELLER_END
+from unrolled.models import END as SPELLER_END
+from unrolled.networks import prefixed
 
 
 @pytest.mark.parametrize(("form", "activation"), list(SEEDS))
 def test_taught_gradients_are_the_derivative_of_the_loss(form, activation):
     case = decoding.decoding("float64", activation, form)
     _, found = oracle.decode_gradients(*case.taught())
-    given = dict(case.weights, initial_state=case.initial_state)
+    given = dict(case.weights, **prefixed("initial_state/", case.initial_state))
     assert set(found) == set(given)
     for name, array in given.items():
         expected = central_differences(lambda: oracle.decode_gradients(*case.taught())[0], array)
@@ -68,7 +69,7 @@ def test_a_worked_example_of_the_taught_loss():
     case = decoding.countdown("float64", [1, 2], 0, 0, 4, vocabulary=3)
     weights = dict(case.weights, **{"dense/kernel": np.zeros((5, 3))})
     tokens = np.array([[0, 1], [1, 0]])
-    loss, gradients = oracle.decode_gradients(case.cell, weights, case.initial_state, 0, 0, tokens)
+    loss, gradients = oracle.decode_gradients(case.network, weights, case.initial_state, 0, 0, tokens)
     assert loss == pytest.approx(np.log(3), rel=1e-15)
     # Of three valid steps two are END and one is token 1: softmax minus one-hot, over three.
     np.testing.assert_allclose(gradients["dense/bias"], [1 / 3 - 2 / 3, 1 / 3 - 1 / 3, 1 / 3], rtol=0, atol=1e-16)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOP_K = str(ROOT / "spec_tests" / "suite" / "test_in_top_k.py")
-TWO_STEP = str(ROOT / "spec_tests" / "suite" / "test_two_step.py")
+SUITE = str(ROOT / "spec_tests" / "suite")
+TOP_K, TWO_STEP = (str(Path(SUITE, name)) for name in ("test_in_top_k.py", "test_two_step.py"))
 BACKENDS = """
 import numpy as np
 from spec_tests.oracle.backend import OracleBackend
@@ -44,8 +44,8 @@ class Misnamed(OracleBackend):
 
 class TwoStepTwice(OracleBackend):
     name = "off"
-    def two_step(self, cell, weights, x0, x1):
-        y0, y1 = super().two_step(cell, weights, x0, x1)
+    def two_step(self, network, weights, x0, x1):
+        y0, y1 = super().two_step(network, weights, x0, x1)
         return y0, y1 * 2
 """
 
@@ -91,7 +91,7 @@ def test_header_and_summary_say_what_was_tested(run):
     result = run("--backend", "oracle", TWO_STEP)
     assert result.status == pytest.ExitCode.OK
     assert re.search(r"spec: backend oracle \(framework NumPy, version \S+, python \S+, device cpu\)\n", result.output)
-    assert re.search(r"spec:   offers two_step, static_rnn, .*, float32, float64\n", result.output)
+    assert re.search(r"spec:   offers basic_rnn, two_step, static_rnn, .*, float32, float64\n", result.output)
     assert re.search(r"oracle: \d+ passed\n", result.output)
     assert re.search(r"outputs +float32 +2e-06 +\d\.\de-0\d", result.output)
 
@@ -108,11 +108,11 @@ def test_what_is_not_declared_is_skipped_by_name_and_counted(run):
     assert re.search(r"partial: \d+ passed, \d+ not offered", result.output)
     assert "partial does not offer float64" in result.output
     assert "partial does not offer float32" not in result.output
-    assert "does not offer float64, tanh, two_step" in result.output
+    assert "does not offer basic_rnn, float64, tanh, two_step" in result.output
 
 
 def test_a_backend_of_which_nothing_was_tested_fails_the_whole_suite(run):
-    result = run("--backend", "mine:Empty", str(ROOT / "spec_tests"), "--ignore", str(ROOT / "spec_tests" / "tests"))
+    result = run("--backend", "mine:Empty", SUITE)
     assert result.status == pytest.ExitCode.TESTS_FAILED
     assert "FAILED: nothing was tested of empty" in result.output
 
@@ -135,7 +135,7 @@ def test_a_known_failure_is_a_strict_xfail_with_its_reason(run):
 
 
 def test_an_expected_failure_of_no_test_is_an_error_when_the_whole_suite_is_collected(run):
-    whole = run("--backend", "mine:Misnamed", "--collect-only", "-q", str(ROOT / "spec_tests"))
+    whole = run("--backend", "mine:Misnamed", "--collect-only", "-q", SUITE)
     assert whole.status == pytest.ExitCode.USAGE_ERROR
     assert "misnamed declares expected failures of tests that do not exist: test_that_is_not_there" in whole.output
     part = run("--backend", "mine:Misnamed", "--collect-only", "-q", TOP_K)
@@ -143,7 +143,7 @@ def test_an_expected_failure_of_no_test_is_an_error_when_the_whole_suite_is_coll
 
 
 def test_every_backend_has_the_same_test_names(run):
-    result = run("--backend", "oracle", "--backend", "mine:Partial", "--collect-only", "-q", str(ROOT / "spec_tests"))
+    result = run("--backend", "oracle", "--backend", "mine:Partial", "--collect-only", "-q", SUITE)
     names = {
         backend: re.sub(
             r"\b%s\b-?" % backend, "", "\n".join(re.findall(r"^\S+\[%s\b.*$" % backend, result.output, re.M))
@@ -155,7 +155,7 @@ def test_every_backend_has_the_same_test_names(run):
 
 
 def test_the_suite_without_its_plugin_says_what_to_do(run):
-    result = run(TOP_K, plugin=("-p", "no:unrolled"))
+    result = run(TOP_K, plugin=("-p", "no:unrolled.pytest_plugin"))
     assert result.status == pytest.ExitCode.USAGE_ERROR
     assert "python -m pytest -p unrolled.pytest_plugin" in result.output
 

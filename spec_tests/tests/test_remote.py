@@ -12,21 +12,24 @@ import numpy as np
 import pytest
 
 from spec_tests.backends import loading, wire
+from spec_tests.backends.answers import WrongAnswerError
 from spec_tests.backends.process import WorkerError
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.tests.processes import HERE, SERVED, fails_once
-from unrolled.programs import MNIST, Adam, Cell
+from unrolled.networks import BasicRNN
+from unrolled.programs import MNIST, Adam
 
 OLD = "UNROLLED_TEST_PYTHON"  # environment variable: another Python to test with, such as 3.7, that has NumPy
 
-CELL = Cell("basic_rnn", 5, "tanh")
+NETWORK = BasicRNN(5)
 INPUTS = np.linspace(-1, 1, 24).reshape(4, 2, 3).astype(np.float32)
 WEIGHTS = {"kernel": np.linspace(-0.5, 0.5, 40).reshape(8, 5).astype(np.float32), "bias": np.ones(5, np.float32)}
 
 
 @pytest.fixture(scope="module")
 def shared():
-    backend = loading.load(HERE)
+    """The worker's answers as they come, unchecked."""
+    backend = loading.load(HERE).inner
     yield backend
     backend.close()
 
@@ -40,9 +43,9 @@ def test_the_backend_is_the_one_served(shared):
 
 
 def test_arguments_and_results_are_those_of_the_call(shared):
-    arguments = (CELL, WEIGHTS, [INPUTS[:, 0], INPUTS[:, 1]], None)
+    arguments = (NETWORK, WEIGHTS, [INPUTS[:, 0], INPUTS[:, 1]], None)
     (found, named) = shared.two_step(*arguments, lengths=np.array([0, 2]), k=1)
-    assert found[0] == CELL and type(found[0]) is Cell and list(found[1]) == ["kernel", "bias"]
+    assert found[0] == NETWORK and type(found[0]) is BasicRNN and list(found[1]) == ["kernel", "bias"]
     assert np.array_equal(found[1]["kernel"], WEIGHTS["kernel"]) and found[1]["kernel"].dtype == np.float32
     assert np.array_equal(found[2], arguments[2]) and found[3] is None
     assert named["k"] == 1 and named["lengths"].tolist() == [0, 2]
@@ -50,8 +53,9 @@ def test_arguments_and_results_are_those_of_the_call(shared):
 
 def test_the_answers_are_those_of_the_backend_in_this_process(python=sys.executable):
     remote, here = loading.load("oracle@" + python), OracleBackend()
-    lengths, state = np.array([1, 2, 0, 2]), np.full((4, 5), 0.25, np.float32)
-    for found, expected in zip(*(b.dynamic_rnn(CELL, WEIGHTS, INPUTS, lengths, state) for b in (remote, here))):
+    lengths, state = np.array([1, 2, 0, 2]), {"h": np.full((4, 5), 0.25, np.float32)}
+    answers = [b.dynamic_rnn(NETWORK, WEIGHTS, INPUTS, lengths, state) for b in (remote, here)]
+    for found, expected in zip(*([outputs, state["h"]] for outputs, state in answers)):
         assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-6, atol=0)
     weights = here.initial_weights(MNIST.model, 1)
     images, labels = np.random.RandomState(1).uniform(size=(6, 28, 28)).astype(np.float32), np.arange(6)
@@ -66,7 +70,7 @@ def test_the_answers_are_those_of_the_backend_in_this_process(python=sys.executa
 
 
 def test_a_call_of_small_arrays_costs_less_than_a_millisecond(shared):
-    arguments = (CELL, WEIGHTS, INPUTS, np.array([1, 2, 0, 2]), np.zeros((4, 5), np.float32))
+    arguments = (NETWORK, WEIGHTS, INPUTS, np.array([1, 2, 0, 2]), {"h": np.zeros((4, 5), np.float32)})
     times = []
     for _ in range(300):
         start = time.perf_counter()
@@ -149,14 +153,14 @@ def test_a_wrong_limit_is_an_error(monkeypatch):
 def test_a_third_party_backend_is_found_in_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("from spec_tests.tests.served import Served\nbackend = Served\n", "utf-8")
     monkeypatch.chdir(tmp_path)
-    assert loading.load("mine:backend@" + sys.executable).two_step(1) == ((1,), {})
+    assert loading.load("mine:backend@" + sys.executable).inner.two_step(1) == ((1,), {})
 
 
 def test_packages_of_this_python_are_not_in_the_way_of_that_one(tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text("raise ImportError('of this Python')\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert loading.load(HERE).describe()["numpy"] == np.__version__
-    assert set(json.loads(loading.load(HERE)._command[-1])) == {"spec_tests", "data"}
+    assert set(json.loads(loading.load(HERE)._command[-1])) == {"spec_tests", "unrolled"}
 
 
 def test_two_interpreters_of_one_version_are_told_apart(tmp_path):
@@ -167,11 +171,25 @@ def test_two_interpreters_of_one_version_are_told_apart(tmp_path):
     assert [backend.name for backend in loading.select(names).backends] == names
 
 
+def test_a_wrong_answer_of_a_worker_is_told_as_that_of_any_backend():
+    backend = loading.load(HERE)
+    with pytest.raises(WrongAnswerError, match=r"^served@py.* two_step's y0 is a tuple of 4, expected float32"):
+        backend.two_step(NETWORK, WEIGHTS, INPUTS[:, 0], INPUTS[:, 1])
+    backend.close()
+
+
+def test_a_task_is_one_of_the_suites_own_modules(shared):
+    found = shared.ask("task", ("spec_tests.study.work", "memory", {}), {})
+    assert set(found) == {"values", "arrays"} and found["values"]["peak"] > 0
+    with pytest.raises(ValueError, match=r"^task: found the module 'os.path', expected one of spec_tests$"):
+        shared.ask("task", ("os.path", "run", {}), {})
+
+
 @pytest.mark.skipif(OLD not in os.environ, reason="%s names no other Python" % OLD)
 def test_another_python_gives_the_same_answers():
     python = os.environ[OLD]
     version = subprocess.check_output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], text=True)
-    backend = loading.load(SERVED + python)
+    backend = loading.load(SERVED + python).inner
     assert backend.name == "served@py" + version.strip() == "served@py" + backend.describe()["python"]
     for dtype in sorted(wire.DTYPES):
         ((found,), _) = backend.two_step(np.ones((2, 0, 3), dtype))

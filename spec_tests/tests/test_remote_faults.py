@@ -18,7 +18,7 @@ from spec_tests.tests.processes import HERE, fails_once, gone
 
 @pytest.fixture(scope="module")
 def shared():
-    backend = loading.load(HERE)
+    backend = loading.load(HERE).inner
     yield backend
     backend.close()
 
@@ -75,6 +75,7 @@ BAD_REPLIES = {
     "garbage": (b"Epoch 1: accuracy 0.9\n", "begins with b'Epoc'"),
     "a forged length": (wire.PREFIX.pack(wire.MAGIC, 2, 2**60), "a body of 1152921504606846976 bytes"),
     "another id": (b"".join(wire.pack(10**6, {"result": None})), "message 1000000, expected"),
+    "version 1": (wire.PREFIX.pack(b"UNR1", 2, 0), "of version 1 of the protocol (b'UNR1'), expected version 2"),
     "no known field": (b"".join(wire.pack(0, {"answer": None})), "message 0, expected"),
 }
 
@@ -130,8 +131,8 @@ def test_a_worker_that_is_let_go_ends():
 
 PARENT = """
 import os, sys, threading, time
-from spec_tests import backends
-backend = loading.load(sys.argv[1])
+from spec_tests.backends import loading
+backend = loading.load(sys.argv[1]).inner
 print(backend.pid, flush=True)
 if sys.argv[2] == "fork":
     child = os.fork()

@@ -59,7 +59,7 @@ def test_the_same_command_again_repeats_nothing(studied):
     folder = studied[0]
     before = json.loads((folder / "results.json").read_text("utf-8"))
     status, _, err = compare(folder, "Partial", "Second", more=("--rounds", "3", "--jobs", "2"))
-    assert status == 0 and "4 of 4 cells are here from an earlier run and are kept" in err
+    assert status == 0 and "4 of 4 pieces are here from an earlier run and are kept" in err
     after = json.loads((folder / "results.json").read_text("utf-8"))
     assert dict(after, seconds=0) == dict(before, seconds=0)
 

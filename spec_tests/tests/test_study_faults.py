@@ -1,14 +1,21 @@
 """The study tells a backend with a planted fault from a right one."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from spec_tests.backends.answers import Checked, WrongAnswerError
 from spec_tests.oracle import faults
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.study import accuracy, lockstep, parity, work
 from spec_tests.study.pieces import _lockstep
 from spec_tests.study.profiles import PROFILES
 from spec_tests.study.store import Found
+from spec_tests.tests.processes import ROOT
 from spec_tests.tests.small_study import Other, shorten
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed (the extra `study`)")
@@ -53,9 +60,9 @@ def test_initial_values_of_pytorch_are_told_in_early_curves(monkeypatch):
 
 def test_backends_of_other_capabilities_are_compared_at_the_same_steps():
     profile = PROFILES["quick"]
-    able = frozenset(["training", "classifier", "tanh", "float32"])
+    able = frozenset(["basic_rnn", "training", "classifier", "tanh", "float32"])
     one, other = (_lockstep(profile, "a", offered) for offered in (able | {"in_top_k"}, able))
-    assert [cell.arguments["checkpoints"] for cell in one] == [cell.arguments["checkpoints"] for cell in other]
+    assert [piece.arguments["checkpoints"] for piece in one] == [piece.arguments["checkpoints"] for piece in other]
     assert one[0].arguments["evaluate"] and not other[0].arguments["evaluate"]
 
 
@@ -76,9 +83,7 @@ def test_an_answer_that_lacks_a_tensor_or_has_one_too_many_is_told():
     assert found == {"less": [question + ": lacks bias"], "more": [question + ": has scale, too"]}
 
 
-def test_a_training_of_too_few_losses_or_other_weights_fails_its_cell(monkeypatch):
-    shorten(monkeypatch)
-
+def test_a_training_of_too_few_losses_or_other_weights_fails_its_piece():
     class Short(Other):
         def train(self, *arguments, **given):
             losses, weights, slots = super().train(*arguments, **given)
@@ -89,15 +94,56 @@ def test_a_training_of_too_few_losses_or_other_weights_fails_its_cell(monkeypatc
             losses, weights, slots = super().train(*arguments, **given)
             return losses, dict(weights, extra=np.zeros(2)), slots
 
-    for backend, said in ((Short(), "losses have the shapes"), (Extra(), "extra")):
-        with pytest.raises(ValueError, match=said):
-            work.lockstep(backend, "series-stacked", "float64", 4, [2, 4], [], False)
+    for backend, said in (
+        (Short(), "other: train's losses are float64"),
+        (Extra(), "other: train's weights have 'extra'"),
+    ):
+        with pytest.raises(WrongAnswerError, match=said):
+            work.lockstep(Checked(backend), "series-stacked", "float64", 4, [2, 4], [], False)
 
 
 def test_a_backend_of_no_module_has_facts_too():
     """The planted faults are made by editing source in memory; the sources that it came from are the suite's own."""
     broken, right = work.facts(faults.broken("bias_dropped"))[0], work.facts(OracleBackend())[0]
     assert broken["sources"] and broken["platform"] == right["platform"]
+
+
+def test_facts_are_those_of_the_backend_itself_not_of_what_checks_it():
+    assert work.facts(Checked(Other())) == work.facts(Other()) != work.facts(OracleBackend())
+
+
+EDITED = {
+    "unrolled/command_line/show.py": False,
+    "unrolled/own_data/tables.py": False,
+    "spec_tests/study/showing/report.py": False,
+    "spec_tests/study/command.py": False,
+    "spec_tests/suite/test_cell.py": False,
+    "spec_tests/examples/jax_rnn.py": False,
+    "unrolled/datasets/batches.py": True,
+    "unrolled/networks/values.py": True,
+    "spec_tests/questions/makers.py": True,
+    "spec_tests/study/work.py": True,
+    "spec_tests/oracle/backend.py": True,  # the backend's own
+}
+
+
+def test_a_kept_piece_depends_on_the_code_that_computes_its_numbers(tmp_path):
+    """And on no help text, page, report or test: each file is edited in a copy of the packages."""
+    for package in ("unrolled", "spec_tests"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    script = (
+        "import json, sys; from pathlib import Path; from spec_tests.study import work\n"
+        "from spec_tests.oracle.backend import OracleBackend\n"
+        "def now(): return work.facts(OracleBackend())[0]['sources']\n"
+        "before = now()\n"
+        "for name in sys.argv[1:]:\n"
+        "    path = Path(name); text = path.read_text('utf-8')\n"
+        "    path.write_text(text + '# edited\\n', 'utf-8')\n"
+        "    print(name, now() != before); path.write_text(text, 'utf-8')\n"
+    )
+    command = [sys.executable, "-c", script, *EDITED]
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ, PYTHONPATH=""), capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["%s %s" % edited for edited in EDITED.items()], done.stderr
 
 
 def test_settings_that_change_numbers_are_facts(monkeypatch):

@@ -29,7 +29,7 @@ def test_results_say_their_schema_and_every_part_and_read_back_as_they_were(whol
     written = json.loads((folder / "results.json").read_text("utf-8"))
     assert written["schema"] == "unrolled.study/1" and written == found
     assert set(results.SECTIONS) <= set(written)
-    assert {cell["status"] for cell in written["cells"]} == {"done"} and not written["problems"]
+    assert {piece["status"] for piece in written["cells"]} == {"done"} and not written["problems"]
     assert [len(written["findings"]), len(written["accuracy"]["pairs"]), len(written["series"]["runs"])] == [3, 1, 4]
     assert results.numbers(written) == results.read(folder) == results.read(folder / "results.json")
 
@@ -48,33 +48,33 @@ def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(study_plan,
         run(study_plan, tmp_path, first)
     assert not (tmp_path / "results.json").exists()
     found = run(study_plan, tmp_path, second)
-    assert len(first.ran) == 7 and len(first.ran) + len(second.ran) == len(study_plan.cells) - 1  # that of cost
+    assert len(first.ran) == 7 and len(first.ran) + len(second.ran) == len(study_plan.pieces) - 1  # that of cost
     assert without_times(found) == without_times(whole_study[1])
 
 
-def test_a_damaged_cell_is_run_anew_and_one_of_another_title_is_not_taken(study_plan, whole_study, tmp_path):
-    store, cell = Store(tmp_path), study_plan.cells[0]
-    name = study_plan.files[cell.title]
+def test_a_damaged_piece_is_run_anew_and_one_of_another_title_is_not_taken(study_plan, whole_study, tmp_path):
+    store, piece = Store(tmp_path), study_plan.pieces[0]
+    name = study_plan.files[piece.title]
     shutil.copytree(whole_study[0] / "cells", tmp_path / "cells", dirs_exist_ok=True)
-    assert store.load(name, cell.title) is not None and store.load(name, "another title") is None
+    assert store.load(name, piece.title) is not None and store.load(name, "another title") is None
     (tmp_path / "cells" / name).write_bytes((tmp_path / "cells" / name).read_bytes()[:-40])
     executor = InProcess()
     run(study_plan, tmp_path, executor)
-    assert executor.ran == [cell.title]
+    assert executor.ran == [piece.title]
 
 
-def test_a_cell_with_any_bit_turned_is_as_it_was_or_not_there(tmp_path):
+def test_a_piece_with_any_bit_turned_is_as_it_was_or_not_there(tmp_path):
     store, random = Store(tmp_path), np.random.RandomState(0)
-    store.save("cell.npz", "a cell", Found({"seconds": 1.5}, {"a": np.arange(5.0), "b": np.zeros((2, 3))}))
-    path = tmp_path / "cells" / "cell.npz"
-    whole, expected = path.read_bytes(), store.load("cell.npz", "a cell")
+    store.save("piece.npz", "a piece", Found({"seconds": 1.5}, {"a": np.arange(5.0), "b": np.zeros((2, 3))}))
+    path = tmp_path / "cells" / "piece.npz"
+    whole, expected = path.read_bytes(), store.load("piece.npz", "a piece")
     assert expected is not None
     refused = 0
     for place in random.permutation(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << random.randint(8)
         path.write_bytes(damaged)
-        found = store.load("cell.npz", "a cell")
+        found = store.load("piece.npz", "a piece")
         refused += found is None
         if found is not None:
             assert found.values == expected.values and sorted(found.arrays) == ["a", "b"]
@@ -82,15 +82,15 @@ def test_a_cell_with_any_bit_turned_is_as_it_was_or_not_there(tmp_path):
     assert refused > len(whole) // 2
 
 
-def test_other_sources_versions_or_steps_are_another_cell(study_plan):
-    cell, facts = study_plan.cells[0], study_plan.hosts["oracle"].facts
-    assert cell.file_name(facts) == study_plan.files[cell.title]
-    assert cell.file_name(dict(facts, sources="another")) != cell.file_name(facts)
+def test_other_sources_versions_or_steps_are_another_piece(study_plan):
+    piece, facts = study_plan.pieces[0], study_plan.hosts["oracle"].facts
+    assert piece.file_name(facts) == study_plan.files[piece.title]
+    assert piece.file_name(dict(facts, sources="another")) != piece.file_name(facts)
     fewer = planned(PROFILE._replace(lockstep_mnist_float32=1), {"oracle": study_plan.hosts["oracle"].capabilities})
     assert {each.file_name(facts) for each in fewer if each.part == "lockstep"} - set(study_plan.files.values())
 
 
-def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_piece_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     store, found = Store(tmp_path), Found({"a": 1}, {"losses": np.arange(3.0)})
 
     def full(descriptor):
@@ -114,11 +114,11 @@ def test_two_studies_do_not_share_a_folder(tmp_path):
         Store(tmp_path).locked().__enter__()
 
 
-def test_a_cell_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
+def test_a_piece_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
     smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, epochs=1, rounds=0)
     study = STUDY._replace(names=("oracle", HERE + ":Stubborn"), profile=smaller)
     found = run(results.plan(study), tmp_path, InProcess(), study)
-    failed = {cell["cell"]: cell["reason"] for cell in found["cells"] if cell["status"] == "failed"}
+    failed = {piece["cell"]: piece["reason"] for piece in found["cells"] if piece["status"] == "failed"}
     assert set(failed.values()) == {"out of paper"}
     assert {title.rpartition(", ")[2] for title in failed} == {"stubborn"} and len(failed) > 5
     assert all(any(title in problem for problem in found["problems"]) for title in failed)
@@ -141,8 +141,8 @@ def one_job(in_processes):
     return in_processes(LocalExecutor(1, 60.0))
 
 
-def test_a_process_that_dies_fails_its_cell_alone(one_job):
-    (failed,) = [cell for cell in one_job["cells"] if cell["status"] == "failed"]
+def test_a_process_that_dies_fails_its_piece_alone(one_job):
+    (failed,) = [piece for piece in one_job["cells"] if piece["status"] == "failed"]
     assert failed["backend"] == "dying" and "was killed by SIGKILL" in failed["reason"]
     assert one_job["parity"] and all(set(row["oracle"]) == {"partial"} for row in one_job["parity"])
 

@@ -80,7 +80,7 @@ def drawn(backend, seeds):
 def test_initial_values_of_pytorch_are_told_from_those_of_tf1():
     right = accuracy.initial_values(MNIST.model, drawn(OracleBackend(), (1, 2)))
     fault = accuracy.initial_values(MNIST.model, drawn(faults.broken("initial_values_of_pytorch"), (1, 2)))
-    assert {row["weight"]: row["right"] for row in right} == dict.fromkeys(MNIST.model.weight_shapes(), True)
+    assert {row["weight"]: row["right"] for row in right} == dict.fromkeys(MNIST.model.weights(), True)
     kernels = {"kernel": False, "dense/kernel": False, "bias": True, "dense/bias": True}
     assert {row["weight"]: row["right"] for row in fault} == kernels
 

@@ -126,3 +126,13 @@ def test_exact_allows_no_difference():
         exact(np.zeros(2), np.zeros((1, 2)), "values")
     with pytest.raises(AssertionError):
         exact(np.array([np.nan]), np.array([np.nan]), "values")
+
+
+def test_exact_takes_dictionaries_by_name():
+    exact({"h": np.ones(2)}, {"h": np.ones(2)}, "the state")
+    with pytest.raises(AssertionError, match=r"the state of h must be exactly"):
+        exact({"h": np.zeros(2)}, {"h": np.ones(2)}, "the state")
+    with pytest.raises(AssertionError, match="found the names"):
+        exact({"h": np.ones(2), "c": np.ones(2)}, {"h": np.ones(2)}, "the state")
+    with pytest.raises(AssertionError, match="found the names"):
+        exact(np.ones(2), {"h": np.ones(2)}, "the state")

@@ -5,7 +5,6 @@ import math
 import re
 import tracemalloc
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spec_tests.backends import wire
-from unrolled.programs import MNIST, SERIES, Adam, Cell, Model
-
-PROTOCOL = Path(wire.__file__).with_name("PROTOCOL.md")
+from spec_tests.contract import CHANGED
+from unrolled import models
+from unrolled.models import Model
+from unrolled.networks import BasicRNN, Bidirectional, Layers
+from unrolled.programs import MNIST, SERIES, SPELLER, Adam
 
 
 def reader(stream):
@@ -101,11 +102,17 @@ def test_scalars_keep_their_type_and_value(value):
     assert same(value, travelled(value))
 
 
-def test_named_tuples_arrive_as_themselves():
-    assert same(
-        [MNIST.model, Adam(), Cell("x", 3), SERIES.model], travelled([MNIST.model, Adam(), Cell("x", 3), SERIES.model])
-    )
-    assert type(travelled(MNIST.model)) is Model and type(travelled(MNIST.model).cell) is Cell
+PLAIN = [
+    BasicRNN(3, "relu"),
+    Bidirectional(BasicRNN(3), Layers((BasicRNN(4), BasicRNN(5, "relu")))),
+    *[MNIST.model, SERIES.model, SPELLER.model, Model("regressor", BasicRNN(2), 3, 4, "wrapped")],
+    Adam(0.25, epsilon=1e-3),
+]
+
+
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
+def test_networks_models_and_adam_arrive_as_themselves(value):
+    assert same([value], travelled([value])) and same({"a": (value,)}, travelled({"a": (value,)}))
 
 
 LEAVES = st.one_of(
@@ -122,7 +129,8 @@ VALUES = st.recursive(
         st.lists(inner, max_size=3),
         st.lists(inner, max_size=3).map(tuple),
         st.dictionaries(st.text(max_size=4), inner, max_size=3),
-        st.builds(Cell, inner, inner, inner),
+        st.builds(Adam, inner, inner, inner),
+        st.builds(BasicRNN, st.integers(1, 2**20), st.sampled_from(["tanh", "relu"])),
     ),
     max_leaves=8,
 )
@@ -149,7 +157,7 @@ def nested(depth):
         (b"bytes", "found a value of type bytes"),
         (2**63, "found an integer of 64 bits"),
         ({1: 2}, "found the key 1, expected strings"),
-        (MNIST, "found a named tuple Program, expected one of Cell, Model, Adam"),
+        (MNIST, "found a named tuple Program, expected Adam alone"),
         (date(2000, 1, 1), "found a value of type date"),
         (nested(40), "more than 32 deep"),
     ],
@@ -179,9 +187,17 @@ def with_value(tree):
     return frame({"id": 1, "value": tree, "arrays": [["<f4", [1]]]}, bytes(4))
 
 
+def layered(depth):
+    return {"kind": "layers", "layers": [layered(depth - 1)]} if depth else {"kind": "basic_rnn", "units": 3}
+
+
 BAD_FRAMES = {
-    "other bytes": (b"Epoch 1: accuracy 0.9\n", "begins with b'Epoc', expected b'UNR1'"),
-    "another version": (frame({}, magic=b"UNR2"), "begins with"),
+    "other bytes": (b"Epoch 1: accuracy 0.9\n", "begins with b'Epoc', expected b'UNR2'"),
+    "another version": (frame({}, magic=b"UNR3"), "begins with"),
+    "version 1": (
+        frame({}, magic=b"UNR1"),
+        "of version 1 of the protocol (b'UNR1'), expected version 2 (b'UNR2'): from",
+    ),
     "forged header length": (frame({}, header_size=2**32 - 1), "announces a header of 4294967295"),
     "forged body length": (frame({}, body_size=2**63), "a body of 9223372036854775808 bytes"),
     "no JSON": (frame(b"{]"), "not JSON"),
@@ -212,7 +228,20 @@ BAD_FRAMES = {
     "unknown tag": (with_value({"pickle": "gASVAA=="}), "tag 'pickle'"),
     "no tag": (with_value({}), "0 keys"),
     "two tags": (with_value({"tuple": [], "dict": {}}), "2 keys"),
-    "cell without fields": (with_value({"Cell": []}), "tag 'Cell'"),
+    "Adam without fields": (with_value({"Adam": []}), "tag 'Adam'"),
+    "a cell of version 1": (with_value({"Cell": ["basic_rnn", 5, "tanh"]}), "tag 'Cell'"),
+    "a network of no kind": (
+        with_value({"network": {"units": 3}}),
+        "a header's network cannot be had: network kind must",
+    ),
+    "a network of nothing": (with_value({"network": None}), "a header's network cannot be had: a network must be"),
+    "a network with an array": (with_value({"network": {"kind": "basic_rnn", "units": {"array": 0}}}), "cannot be had"),
+    "a network too deep": (with_value({"network": layered(9)}), "a header's network cannot be had: a network must be"),
+    "a model without network": (
+        with_value({"model": {"kind": "classifier"}}),
+        "a header's model cannot be had: a model",
+    ),
+    "a model of too much": (with_value({"model": dict(models.to_plain(MNIST.model), a=1)}), "a model has no 'a'"),
     "tuple of a dict": (with_value({"tuple": {}}), "tag 'tuple'"),
     "bare NaN": (with_value(math.nan), "bare NaN"),
     "overflowing float": (frame(b'{"id":1,"arrays":[],"value":1e999}'), "expected a value of 64 bits"),
@@ -240,23 +269,8 @@ def test_a_frame_cut_short_is_not_taken_for_a_whole_one(kept):
         wire.read(reader(stream[:kept]))
 
 
-def test_the_page_shows_what_is_sent():
-    request, reply = (line.strip() for line in PROTOCOL.read_text("utf-8").splitlines() if line.startswith('    {"id"'))
-    arguments = {
-        "method": "in_top_k",
-        "args": [np.zeros((1, 2), np.float32), np.zeros(1, np.int64)],
-        "kwargs": {"k": 1},
-    }
-    for shown, fields, body in ((request, arguments, 16), (reply, {"result": np.array([True])}, 1)):
-        (sent,) = wire.pack(7, fields)
-        assert sent[:16] == wire.PREFIX.pack(b"UNR1", len(shown), body)
-        assert sent[16:-body].decode() == shown
-
-
-def test_the_page_names_every_dtype_and_limit():
-    text = PROTOCOL.read_text("utf-8")
-    assert all("`%s`" % dtype in text for dtype in wire.DTYPES)
-    for stated in ("16 MiB", "4 GiB", "65,536", "at most 32 dimensions", "at most 32 deep"):
-        assert stated in text
-    limits = (wire.HEADER_LIMIT, wire.BODY_LIMIT, wire.ARRAYS_LIMIT, wire.DIMENSIONS_LIMIT, wire.DEPTH_LIMIT)
-    assert limits == (16 * 2**20, 4 * 2**30, 65_536, 32, 32)
+def test_version_1_is_told_what_changed_and_where_to_read_it():
+    with pytest.raises(wire.FrameError) as caught:
+        wire.read(reader(frame({}, magic=b"UNR1")))
+    said = str(caught.value)
+    assert CHANGED in said and "spec_tests/backends/PROTOCOL.md" in said and "\n" not in said

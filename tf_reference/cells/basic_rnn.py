@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tf_reference.tf1 import tf
+from unrolled.networks import BasicRNN
 
-__all__ = ["ACTIVATIONS", "basic_rnn_cell", "two_step"]
+__all__ = ["cell", "two_step", "variables"]
 
 ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu}
 
@@ -23,9 +24,13 @@ def two_step(x0: Any, x1: Any, wx: Any, wy: Any, b: Any, activation: str = "tanh
     return y0, y1
 
 
-def basic_rnn_cell(units: int, activation: str = "tanh", dtype: Any = tf.float32) -> Any:
+def cell(network: BasicRNN, dtype: Any = tf.float32) -> Any:
     """TF1's BasicRNNCell: h' = activation(concat(x, h) @ kernel + bias), both output and state.
 
     Its variables are kernel [inputs + units, units], Glorot uniform, and bias [units], zeros.
     """
-    return tf.nn.rnn_cell.BasicRNNCell(units, activation=ACTIVATIONS[activation], dtype=dtype)
+    return tf.nn.rnn_cell.BasicRNNCell(network.units, activation=ACTIVATIONS[network.activation], dtype=dtype)
+
+
+def variables(network: BasicRNN) -> dict[str, str]:
+    return {"kernel": "basic_rnn_cell/kernel", "bias": "basic_rnn_cell/bias"}

@@ -1,4 +1,4 @@
-"""The command line and the import: quick help, a missing framework, a foreign package named `data`."""
+"""The command line and the import: quick help, a missing framework, a quiet standard error."""
 
 from __future__ import annotations
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
+from unrolled.programs import Adam
 
-class Cell(NamedTuple):
-    kind: str = "basic_rnn"
-    units: int = 5
-    activation: str = "tanh"
-
-
-class Model(NamedTuple):
-    kind: str = "classifier"
-    cell: Cell = Cell()
-    inputs: int = 3
-    outputs: int = 4
-    projection: str = "stacked"
-
-
-class Adam(NamedTuple):
-    learning_rate: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+MODEL = Model("classifier", BasicRNN(5), inputs=3, outputs=4)
 
 
 def variable_names(tf: Any, model: Model, optimizer: Adam | None = None) -> set[str]:
@@ -45,14 +31,23 @@ WRAPPED = {
     "rnn/output_projection_wrapper/kernel",
     "rnn/output_projection_wrapper/bias",
 }
+SPELLER = {
+    "encoder/basic_rnn_cell/kernel",
+    "encoder/basic_rnn_cell/bias",
+    "decoder/basic_rnn_cell/kernel",
+    "decoder/basic_rnn_cell/bias",
+    "dense/kernel",
+    "dense/bias",
+}
 
 
 @pytest.mark.parametrize(
     ("model", "names"),
     [
-        (Model(), STACKED),
-        (Model(kind="regressor"), STACKED),
-        (Model(kind="regressor", projection="wrapped"), WRAPPED),
+        (MODEL, STACKED),
+        (replace(MODEL, kind="regressor"), STACKED),
+        (replace(MODEL, kind="regressor", projection="wrapped"), WRAPPED),
+        (replace(MODEL, kind="speller", max_steps=2), SPELLER),
     ],
 )
 def test_variables_have_the_names_of_tensorflow_1(tf: Any, model: Model, names: set[str]) -> None:
@@ -61,7 +56,7 @@ def test_variables_have_the_names_of_tensorflow_1(tf: Any, model: Model, names: 
 
 def test_slots_have_the_names_of_tensorflow_1(tf: Any) -> None:
     moments = {f"{name}/{slot}" for name in STACKED for slot in ("Adam", "Adam_1")}
-    assert variable_names(tf, Model(), Adam()) == STACKED | moments | {"beta1_power", "beta2_power"}
+    assert variable_names(tf, MODEL, Adam()) == STACKED | moments | {"beta1_power", "beta2_power"}
 
 
 def test_a_variable_outside_the_table_is_an_error(tf: Any) -> None:
@@ -76,7 +71,7 @@ def test_a_variable_outside_the_table_is_an_error(tf: Any) -> None:
 
 def ask(backend: Any, units: int, batch: int = 2, steps: int = 3) -> None:
     weights = {"kernel": np.zeros((1 + units, units), "float32"), "bias": np.zeros(units, "float32")}
-    backend.dynamic_rnn(Cell(units=units), weights, np.zeros((batch, steps, 1), "float32"))
+    backend.dynamic_rnn(BasicRNN(units), weights, np.zeros((batch, steps, 1), "float32"))
 
 
 def test_every_batch_and_number_of_steps_shares_a_dynamic_graph(tf: Any) -> None:

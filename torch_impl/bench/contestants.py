@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
-from torch_impl import RNN, Classifier, Regressor, Trainer
-from torch_impl.bench.worker import batches, data
+from torch_impl import RNN, Trainer, build
+from torch_impl.bench.worker import batches, data, model_of
 from torch_impl.bench.workloads import Workload
+from torch_impl.models import AnyModel
 from torch_impl.training.adam import Settings
 from torch_impl.unrolling.paths import forced_path
 
@@ -28,20 +29,25 @@ def contestant(name: str, workload: Workload) -> Contestant:
     """name: OURS, one of torch_impl.unrolling.paths.PATHS, BF16, or NN_RNN."""
     if workload.kind == "sequence":
         return _sequence(name, workload)
-    inputs, targets = data(workload._asdict())
     if name == NN_RNN:
+        inputs, targets = data(workload._asdict())
         return _nn_rnn_training(workload, torch.from_numpy(inputs), torch.from_numpy(targets))
     path, shapes = None if name in (OURS, BF16) else name, workload._asdict()
-    precision = "bf16" if name == BF16 else "fp32"
-    make = Classifier if workload.kind == "classifier" else Regressor
-    model = make(workload.inputs, workload.units, workload.outputs, workload.activation)
-    trainer = Trainer(model, Settings(), torch.from_numpy(inputs), torch.from_numpy(targets), precision=precision)
+    trainer = trainer_of(workload, "bf16" if name == BF16 else "fp32")
 
     def train(steps: int) -> None:
         with forced_path(path):
             trainer.run(batches(shapes, steps))
 
     return train
+
+
+def trainer_of(workload: Workload, precision: str = "fp32") -> Trainer[AnyModel]:
+    """This library's trainer for a "classifier" or "regressor"."""
+    model = build.model(model_of(workload._asdict()))
+    model.reset_parameters()
+    inputs, targets = map(torch.from_numpy, data(workload._asdict()))
+    return Trainer(model, Settings(), inputs, targets, precision=precision)
 
 
 class _Plain(nn.Module):

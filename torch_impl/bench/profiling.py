@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from torch_impl import Classifier, Regressor, Trainer
-from torch_impl.bench.contestants import OURS, contestant
-from torch_impl.bench.worker import batches, data
+from torch_impl.bench.contestants import OURS, contestant, trainer_of
+from torch_impl.bench.worker import batches
 from torch_impl.bench.workloads import Workload
-from torch_impl.training.adam import Settings
 from torch_impl.training.compiled_steps import BEGIN, END, ROWS, UNITS
-from torch_impl.training.whole_steps import _Steps
+from torch_impl.training.host_steps import HostSteps
 
 __all__ = ["GROUPS", "profiled"]
 
@@ -82,7 +80,7 @@ def _group(operator: str) -> str:
     return next(group for group, words in GROUPS if any(word in operator for word in words))
 
 
-class _TimedSteps(_Steps):
+class _TimedSteps(HostSteps):
     """Steps that run part by part, each timed."""
 
     seconds: dict[str, float]
@@ -97,11 +95,8 @@ class _TimedSteps(_Steps):
 
 
 def _compiled(workload: Workload, steps: int) -> tuple[float, dict[str, float]]:
-    inputs, targets = map(torch.from_numpy, data(workload._asdict()))
-    make = Classifier if workload.kind == "classifier" else Regressor
-    model = make(workload.inputs, workload.units, workload.outputs, workload.activation)
-    trainer = Trainer(model, Settings(), inputs, targets)
-    timed = _TimedSteps(model, trainer.optimizer, trainer.inputs, trainer.targets, workload.batch)
+    trainer = trainer_of(workload)
+    timed = _TimedSteps(trainer.model, trainer.optimizer, trainer.inputs, trainer.targets, workload.batch)
     timed.seconds = dict.fromkeys((name for _, name in PARTS), 0.0)
     rows = torch.from_numpy(batches(workload._asdict(), steps))
     timed.run(rows)

@@ -16,7 +16,7 @@ from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
 from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
-from torch_impl.unrolling.paths import PATHS, chosen_path
+from torch_impl.unrolling.paths import PATHS, chosen_path, wanted_path
 
 PROFILED_STEPS = 200
 # Where a step's memory is compared: the programs, and the largest cell of the grid.
@@ -44,7 +44,7 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     threads = torch.get_num_threads()
-    chosen_path(torch.empty(1, 1), torch.empty(1, 1, 1))  # UNROLLED_PATH, before anything else is said
+    wanted_path()  # UNROLLED_PATH, before anything else is said
     tell("the machine's rate of matrix products")
     rate = product_rate()
     figures: dict[str, Any] = {"machine": _machine(rate, threads), "rounds": settings.rounds, "left_out": {}}
@@ -140,14 +140,13 @@ def _cell(
     workload: Workload, settings: Settings, paths: tuple[str, ...], rate: float, tell: Callable[[str], Any]
 ) -> dict[str, Any]:
     tell(f"batch x steps x units: {workload.name}")
-    weight, inputs = torch.empty(workload.units, 1), torch.empty(workload.batch, 1, 1)
     names = (OURS, NN_RNN, *(path for path in paths if path != "native"))
     seconds = in_turns({name: timed(contestant(name, workload)) for name in names}, settings.rounds, settings.sample_s)
     return {
         "batch": workload.batch,
         "steps": workload.steps,
         "units": workload.units,
-        "path": chosen_path(weight, inputs),
+        "path": chosen_path(workload.units, workload.batch),
         "contestants": {name: _row(workload, name, seconds, rate) for name in names},
     }
 

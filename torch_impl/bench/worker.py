@@ -76,15 +76,23 @@ def batches(workload, steps):
     return numbers.reshape(steps, workload["batch"])
 
 
+def model_of(workload):
+    """The model of a "classifier" or "regressor", as a value."""
+    from unrolled.models import Model
+    from unrolled.networks import BasicRNN
+
+    network = BasicRNN(workload["units"], workload["activation"])
+    return Model(workload["kind"], network, workload["inputs"], workload["outputs"])
+
+
 def by_adapter(name, workload, inputs, targets, threads):
     """A backend of the shared spec with a `trainer`, by the name of its package."""
     import importlib
 
-    from unrolled.programs import Adam, Cell, Model
+    from unrolled.programs import Adam
 
     backend = importlib.import_module(name + ".adapter").backend(threads=threads)
-    cell = Cell("basic_rnn", workload["units"], workload["activation"])
-    model = Model(workload["kind"], cell, workload["inputs"], workload["outputs"])
+    model = model_of(workload)
     trainer = backend.trainer(model, backend.initial_weights(model, 1), Adam(), inputs, targets)
     facts = backend.describe()
     return "%s %s" % (facts["framework"], facts["version"]), lambda steps: trainer.run(batches(workload, steps))

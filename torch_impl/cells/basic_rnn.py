@@ -1,4 +1,4 @@
-"""Recurrent cells: two steps written out by hand, and TensorFlow 1's BasicRNNCell as a module; and the dense layer."""
+"""The plain cell: two steps written out by hand, and TensorFlow 1's BasicRNNCell as a module."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
-from torch_impl.cells.dense import glorot_uniform_
+from torch_impl.cells.cell import Cell
 from torch_impl.checks import check_size, check_tensor
-from torch_impl.conversion import CELL, Canonical
+from torch_impl.conversion import Entry
+from unrolled.networks import BasicRNN
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -41,14 +42,16 @@ def two_step(
     return y0, y1
 
 
-class BasicRNNCell(Canonical):
+class BasicRNNCell(Cell):
     """state' = activation(inputs @ weight_ih.T + state @ weight_hh.T + bias), TF1's BasicRNNCell.
 
     Parameters: weight_ih [units, inputs], weight_hh [units, units], and one trained bias [units]. (`nn.RNNCell` trains
-    two biases, whose sum then moves twice as fast.) Their initial values are TF1's: see `reset_parameters`.
+    two biases, whose sum then moves twice as fast.) Their initial values are TF1's: Glorot uniform over the whole
+    concatenated kernel (fan-in inputs + units, fan-out units), and a zero bias.
     """
 
-    table = CELL
+    kind = BasicRNN.kind
+    table = (Entry("kernel", ("weight_ih", "weight_hh"), True), Entry("bias", ("bias",), False))
 
     def __init__(
         self,
@@ -68,24 +71,19 @@ class BasicRNNCell(Canonical):
         self.bias = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
         self.reset_parameters()
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Glorot uniform over the whole concatenated kernel (fan-in inputs + units, fan-out units), and a zero bias."""
-        for weight in (self.weight_ih, self.weight_hh):
-            glorot_uniform_(weight, self.inputs + self.units, self.units, generator)
-        nn.init.zeros_(self.bias)
+    @property
+    def network(self) -> BasicRNN:
+        return BasicRNN(self.units, self.activation)
 
-    def zero_state(self, batch: int) -> Tensor:
-        """Zeros [batch, units], in the dtype and on the device of the weights."""
-        return self.bias.new_zeros(batch, self.units)
-
-    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+    def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One step: inputs [batch, inputs], state [batch, units] -> the new state, which is also the output.
 
         Raises TypeError for another dtype than the weights', ValueError for another shape or device.
         """
-        check_tensor("inputs", inputs, ("batch", self.inputs), self.weight_ih)
-        check_tensor("state", state, (inputs.shape[0], self.units), self.weight_ih)
-        total = F.linear(inputs, self.weight_ih, self.bias) + F.linear(state, self.weight_hh)
+        weight_ih = self.weight_ih
+        check_tensor("inputs", inputs, ("batch", self.inputs), weight_ih)
+        check_tensor("state", state, (inputs.shape[0], self.units), weight_ih)
+        total = F.linear(inputs, weight_ih, self.bias) + F.linear(state, self.weight_hh)
         return ACTIVATIONS[self.activation](total)
 
     def extra_repr(self) -> str:

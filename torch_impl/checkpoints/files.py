@@ -1,20 +1,18 @@
-"""Whole files read with a limit, and written so that a crash leaves the old file or the new one, never a mixture."""
+"""Whole files read with a limit, and written so that a crash leaves the old file or the new one, never a mixture; and
+folders kept to one writer."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
+from unrolled.writing import replace_file
 
-__all__ = ["TEMPORARY", "exists", "open_regular", "read_start", "read_whole", "write_atomically"]
-
-# The suffix of a file that is being written; one left by a crash is nothing but waste.
-TEMPORARY = ".partial"
+__all__ = ["exists", "held", "open_regular", "read_start", "read_whole", "write_atomically"]
 
 
 def exists(path: Path, folder: bool = False) -> bool:
@@ -56,29 +54,29 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises CheckpointError (a full disk, a read-only folder); a file that was at `path` is then still the old one.
     """
     with naming(path, "written"):
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        replace_file(path, data)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` last: it is an entry of the folder, which is written to the disk like a file."""
-    if os.name == "nt":  # a folder cannot be opened there; the rename itself is all that can be done
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder; CheckpointError when one is in it. The lock goes with the process.
+
+    Where the file system has no locks, or the system no such call, nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
-            raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CheckpointError(f"{folder}: another process is training there; stop it or wait for its end") from None
+    except OSError:
+        pass
+    try:
+        yield
     finally:
         os.close(descriptor)

@@ -22,7 +22,8 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import TEMPORARY, exists, read_start, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, read_start, read_whole, write_atomically
+from unrolled.writing import TEMPORARY
 
 __all__ = ["Checkpoint", "checkpoint_names", "load_checkpoint", "save_checkpoint"]
 
@@ -204,7 +205,7 @@ def _sweep(folder: Path, name: str, keep: str) -> None:
     own = re.compile(rf"{re.escape(name)}(-[0-9a-f]{{16}}\.safetensors|\.json)")
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
-            partial = path.name.endswith(TEMPORARY) and own.match(path.name)
+            partial = path.name.endswith(TEMPORARY) and own.match(path.name.removeprefix("."))
             replaced = own.fullmatch(path.name) and path.suffix == ".safetensors" and path.name != keep
             if partial or replaced:
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A model as an ONNX file: one operator RNN over the sequence, whatever its length, and for a speller a Loop besides.
+"""A model as an ONNX file: one operator over the sequence, whatever its length, and for a speller a Loop besides.
 
     inputs    float32 [batch, steps, inputs]
     lengths   int64 [batch], each from 0 to steps (only when exported with lengths)
@@ -22,10 +22,15 @@ from typing import Any
 import numpy as np
 
 from torch_impl.checkpoints.files import write_atomically
+from torch_impl.decoding import Decoder
+from torch_impl.export.onnx_cells import onnx_cell
 from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from unrolled.networks import Network
 
 __all__ = ["build_onnx", "to_onnx"]
+
+Arrays = Mapping[str, np.ndarray]
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 (2022) and later
 
@@ -54,57 +59,55 @@ def build_onnx(
 ) -> Any:
     """The model as an onnx.ModelProto; see `to_onnx`."""
     scaling = check_scaling(check_model(model), scaling)
-    graph = _Graph(_onnx())
-    values = graph.input("inputs", np.float32, ["batch", "steps", model.input_cell.inputs])
+    graph = Graph(_onnx())
+    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
     if scaling is not None:
         values = graph.add(
             "Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale)
         )
     limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     weights = {name: array.astype(np.float32) for name, array in model.canonical_weights().items()}
-    encoder = "encoder/" if isinstance(model, Speller) else ""
-    outputs, state = _rnn(graph, model, weights[encoder + "kernel"], weights[encoder + "bias"], values, limits)
-    if isinstance(model, Classifier):
-        _classify(graph, weights, state)
-    elif isinstance(model, Regressor):
-        _regress(graph, model, weights, outputs, limits, scaling)
-    else:
+    if isinstance(model, Speller):
+        _, state = _run(graph, model.encoder.network, _under("encoder/", weights), values, limits)
         _spell(graph, model, weights, state)
+    else:
+        network = model.rnn.network
+        outputs, state = _run(graph, network, weights, values, limits)
+        if isinstance(model, Classifier):
+            read = [state[name] for name in network.read_out]
+            _classify(graph, weights, graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0])
+        else:
+            _regress(graph, model, weights, outputs, limits, scaling)
     return graph.model(type(model).__name__, metadata or {})
 
 
-def _rnn(graph: _Graph, model: AnyModel, kernel: np.ndarray, bias: np.ndarray, values: str, limits: str) -> tuple:
-    """(outputs [steps, 1, batch, units], state [batch, units]) of the sequences `values` [batch, steps, inputs]."""
-    inputs, units = model.input_cell.inputs, model.input_cell.units
+def _under(prefix: str, weights: Arrays) -> Arrays:
+    return {name[len(prefix) :]: array for name, array in weights.items() if name.startswith(prefix)}
+
+
+def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: str) -> tuple[str, dict[str, str]]:
+    """(outputs [steps, 1, batch, width], parts of the state [batch, width]) of sequences [batch, steps, inputs]."""
     steps_first = graph.add("Transpose", values, perm=[1, 0, 2])  # onnxruntime has this layout alone
-    weights = (kernel[:inputs].T[None], kernel[inputs:].T[None], np.concatenate([bias, np.zeros_like(bias)])[None])
     limits = graph.add("Cast", limits, to=graph.types[np.int32]) if limits else ""
-    outputs, states = graph.node(
-        "RNN",
-        [steps_first, *map(graph.constant, weights), limits],
-        2,
-        hidden_size=units,
-        activations=[model.input_cell.activation.capitalize()],
-    )
-    # [1, batch, units]; zeros for a row of length 0, which is the initial state.
-    return outputs, graph.add("Squeeze", states, graph.constant(np.array([0])))
+    outputs, parts = onnx_cell(network).sequence(graph, network, weights, steps_first, limits)
+    # Zeros for a row of length 0, which is the initial state.
+    first = graph.constant(np.array([0]))
+    return outputs, {name: graph.add("Squeeze", part, first) for name, part in zip(network.state, parts, strict=True)}
 
 
-def _dense(graph: _Graph, weights: Mapping[str, np.ndarray], values: str, prefix: str = "") -> str:
-    product = graph.add("MatMul", values, graph.constant(weights[prefix + "dense/kernel"]))
-    return graph.add("Add", product, graph.constant(weights[prefix + "dense/bias"]))
+def _dense(graph: Graph, weights: Arrays, values: str) -> str:
+    product = graph.add("MatMul", values, graph.constant(weights["dense/kernel"]))
+    return graph.add("Add", product, graph.constant(weights["dense/bias"]))
 
 
-def _classify(graph: _Graph, weights: Mapping[str, np.ndarray], state: str) -> None:
-    logits = _dense(graph, weights, state)
+def _classify(graph: Graph, weights: Arrays, read: str) -> None:
+    logits = _dense(graph, weights, read)
     classes = len(weights["dense/bias"])
     graph.output("logits", logits, np.float32, ["batch", classes])
     graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, ["batch", classes])
 
 
-def _regress(
-    graph: _Graph, model: Regressor, weights: Mapping[str, np.ndarray], outputs: str, limits: str, scaling: Any
-) -> None:
+def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limits: str, scaling: Any) -> None:
     rows_first = graph.add("Transpose", graph.add("Squeeze", outputs, graph.constant(np.array([1]))), perm=[1, 0, 2])
     predictions = _dense(graph, weights, rows_first)
     if model.projection == "wrapped" and limits:
@@ -115,7 +118,7 @@ def _regress(
     graph.output("predictions", predictions, np.float32, ["batch", "steps", model.dense.out_features])
 
 
-def _valid(graph: _Graph, rows_first: str, limits: str) -> str:
+def _valid(graph: Graph, rows_first: str, limits: str) -> str:
     """Which steps are within the lengths: bool [batch, steps, 1]."""
     size = graph.add("Gather", graph.add("Shape", rows_first), graph.constant(np.array(1)))
     steps = graph.add("Range", graph.constant(np.array(0)), size, graph.constant(np.array(1)))
@@ -123,42 +126,40 @@ def _valid(graph: _Graph, rows_first: str, limits: str) -> str:
     return graph.add("Unsqueeze", before, graph.constant(np.array([2])))
 
 
-def _spell(graph: _Graph, model: Speller, weights: Mapping[str, np.ndarray], state: str) -> None:
+def _spell(graph: Graph, model: Speller, weights: Arrays, state: Mapping[str, str]) -> None:
     """Greedy decoding, as `Decoder.decode`: a Loop whose body feeds each row's own token back until its `end`."""
-    decoder, vocabulary = model.decoder, model.decoder.vocabulary
-    batch = graph.add("Shape", state, start=0, end=1)
+    decoder, count = model.decoder, len(state)
+    batch = graph.add("Shape", next(iter(state.values())), start=0, end=1)
     token = graph.add("Expand", graph.constant(np.array(decoder.start)), batch)
     going = graph.add("Expand", graph.constant(np.array(True)), batch)
-    body = _decoding_step(graph, model, weights)
     trips = graph.constant(np.array(model.max_steps))
-    found = graph.node("Loop", [trips, "", state, token, going], 5, body=body)
-    tokens = graph.add("Transpose", found[3], perm=[1, 0])
-    logits = graph.add("Transpose", found[4], perm=[1, 0, 2])
+    carried = [*state.values(), token, going]
+    found = graph.node("Loop", [trips, "", *carried], count + 4, body=_decoding_step(graph, decoder, weights))
+    tokens = graph.add("Transpose", found[-2], perm=[1, 0])
+    logits = graph.add("Transpose", found[-1], perm=[1, 0, 2])
     graph.output("tokens", tokens, np.int64, ["batch", model.max_steps])
-    graph.output("logits", logits, np.float32, ["batch", model.max_steps, vocabulary])
+    graph.output("logits", logits, np.float32, ["batch", model.max_steps, decoder.vocabulary])
 
 
-def _decoding_step(graph: _Graph, model: Speller, weights: Mapping[str, np.ndarray]) -> Any:
-    """The Loop's body: state, token and going in; the same out, and the token and logits to collect."""
-    decoder = model.decoder
-    body = _Graph(graph.onnx, "step_")
+def _decoding_step(graph: Graph, decoder: Decoder, weights: Arrays) -> Any:
+    """The Loop's body: parts of the state, token and going in; the same out, and the token and logits to collect."""
+    network, own = decoder.rnn.network, _under("decoder/", weights)
+    body = Graph(graph.onnx, "step_")
     body.input("count", np.int64, [])
     condition = body.input("condition", np.bool_, [])
-    state = body.input("state", np.float32, ["batch", decoder.rnn.cell.units])
+    state = [body.input(f"state_{name}", np.float32, ["batch", width]) for name, width in network.state.items()]
     token, going = body.input("token", np.int64, ["batch"]), body.input("going", np.bool_, ["batch"])
-    # A one-hot token times the kernel is one of its first rows.
-    kernel = weights["decoder/kernel"]
-    of_token = body.add("Gather", body.constant(kernel[: decoder.vocabulary]), token)
-    of_state = body.add("MatMul", state, body.constant(kernel[decoder.vocabulary :]))
-    total = body.add("Add", body.add("Add", of_token, of_state), body.constant(weights["decoder/bias"]))
+    rows = weights["embedding"] if "embedding" in weights else np.eye(decoder.vocabulary, dtype=np.float32)
+    values = body.add("Gather", body.constant(rows), token)
+    output, parts = onnx_cell(network).step(body, network, own, values, state)
     valid = body.add("Unsqueeze", going, body.constant(np.array([1])))
-    new = body.add("Where", valid, body.add(decoder.rnn.cell.activation.capitalize(), total), state)
-    logits = _dense(body, weights, new)
+    logits = _dense(body, weights, output)
     best = body.add("ArgMax", logits, axis=1, keepdims=0)  # the first on a tie, as torch's argmax
     written = body.add("Where", going, best, body.constant(np.array(decoder.end)))
     open_ = body.add("Not", body.add("Equal", written, body.constant(np.array(decoder.end))))
     body.output("condition_out", condition, np.bool_, [])
-    body.output("state_out", new, np.float32, ["batch", decoder.rnn.cell.units])
+    for (name, width), new, old in zip(network.state.items(), parts, state, strict=True):
+        body.output(f"new_{name}", body.add("Where", valid, new, old), np.float32, ["batch", width])
     body.output("token_out", written, np.int64, ["batch"])
     body.output("going_out", body.add("And", going, open_), np.bool_, ["batch"])
     body.output("written", written, np.int64, ["batch"])
@@ -167,7 +168,7 @@ def _decoding_step(graph: _Graph, model: Speller, weights: Mapping[str, np.ndarr
     return body.proto("decoding_step")
 
 
-class _Graph:
+class Graph:
     """An ONNX graph as it grows; every value is a name."""
 
     def __init__(self, onnx: Any, prefix: str = "") -> None:

@@ -43,7 +43,7 @@ def check_scaling(model: AnyModel, scaling: Any) -> Scaling | None:
     if any(part is not None for part in targets) and not isinstance(model, Regressor):
         raise ValueError(f"target_shift and target_scale must be None for a {type(model).__name__}")
     outputs = model.dense.out_features if isinstance(model, Regressor) else 0
-    sizes = dict.fromkeys(("shift", "scale"), model.input_cell.inputs)
+    sizes = dict.fromkeys(("shift", "scale"), model.inputs)
     if any(part is not None for part in targets):
         sizes.update(dict.fromkeys(("target_shift", "target_scale"), outputs))
     arrays = {name: np.asarray(getattr(scaling, name), np.float32) for name in sizes}

@@ -23,10 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torch_impl.cells.basic_rnn import ACTIVATIONS, BasicRNNCell
+from torch_impl import states
+from torch_impl.cells import Cell
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.states import State
 
 __all__ = ["build_program", "to_torch"]
 
@@ -55,19 +57,19 @@ def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None
     """The model as a torch.export.ExportedProgram; see `to_torch`."""
     scaling = check_scaling(check_model(model), scaling)
     module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
-    bias = model.input_cell.bias
-    examples: tuple[Tensor, ...] = (bias.new_zeros(3, 5, model.input_cell.inputs),)
+    like = next(model.parameters()).detach()
+    examples: tuple[Tensor, ...] = (like.new_zeros(3, 5, model.inputs),)
     batch, steps = torch.export.Dim("batch"), torch.export.Dim("steps")
     shapes: tuple[dict[int, Any], ...] = ({0: batch, 1: steps},)
     if lengths:
-        examples += (torch.tensor([5, 0, 2], device=bias.device),)
+        examples += (torch.tensor([5, 0, 2], device=like.device),)
         shapes += ({0: batch},)
     with torch.no_grad():
         return torch.export.export(module, examples, dynamic_shapes={"arguments": shapes})
 
 
 class _Exported(nn.Module):
-    """The model's own parameters, and its formulas written with scan."""
+    """The model's own parts, and its loops written with scan."""
 
     def __init__(self, model: AnyModel, scan: Callable[..., Any], scaling: Scaling | None) -> None:
         super().__init__()
@@ -77,39 +79,39 @@ class _Exported(nn.Module):
         self.target_scale: Tensor | None
         self.model = copy.deepcopy(model)
         self._scan = scan
+        like = next(model.parameters()).detach()
         for name, array in (scaling or Scaling(None, None))._asdict().items():
-            self.register_buffer(name, None if array is None else torch.from_numpy(array).to(model.input_cell.bias))
+            self.register_buffer(name, None if array is None else torch.from_numpy(array).to(like))
 
     def forward(self, *arguments: Tensor) -> Any:
         inputs, lengths = arguments if len(arguments) == 2 else (arguments[0], None)
         model = self.model
         if self.shift is not None and self.scale is not None:
             inputs = (inputs - self.shift) / self.scale
-        outputs, state = self._run(model.input_cell, inputs, lengths)
+        rnn = model.encoder if isinstance(model, Speller) else model.rnn
+        outputs, state = self._run(rnn.cell, inputs, lengths)
         if isinstance(model, Classifier):
-            return model.dense(state)
+            return model.dense(states.read_out(rnn.network, state))
         if isinstance(model, Speller):
             return self._spell(model, state)
         return self._regress(model, outputs, lengths)
 
-    def _run(self, cell: BasicRNNCell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(outputs [batch, steps, units], state [batch, units]) under the length law."""
-        activation, weight_hh = ACTIVATIONS[cell.activation], cell.weight_hh
-        first = inputs.new_zeros(inputs.shape[0], cell.units)
-        parts = (inputs @ cell.weight_ih.T + cell.bias).transpose(0, 1)
+    def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """(outputs [batch, steps, width], state) under the length law."""
         steps = torch.arange(inputs.shape[1], device=inputs.device)
 
-        def plain(state: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-            state = activation(part + state @ weight_hh.T)
-            return state, state.clone()
+        def plain(state: State, here: Tensor) -> tuple[State, Tensor]:
+            output, new = states.output_and_state(cell(here, state))
+            return new, output.clone()
 
-        def masked(state: Tensor, here: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        def masked(state: State, here: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
             assert lengths is not None
-            part, step = here
-            new = activation(part + state @ weight_hh.T)
+            values, step = here
+            output, new = states.output_and_state(cell(values, state))
             valid = (step < lengths)[:, None]
-            return torch.where(valid, new, state), torch.where(valid, new, 0.0)
+            return states.where(valid, new, state), torch.where(valid, output, 0.0)
 
+        first, parts = cell.zero_state(inputs.shape[0]), inputs.transpose(0, 1)
         state, outputs = (
             self._scan(plain, first, parts) if lengths is None else self._scan(masked, first, (parts, steps))
         )
@@ -124,24 +126,22 @@ class _Exported(nn.Module):
             predictions = predictions * self.target_scale + self.target_shift
         return predictions
 
-    def _spell(self, model: Speller, state: Tensor) -> tuple[Tensor, Tensor]:
+    def _spell(self, model: Speller, state: State) -> tuple[Tensor, Tensor]:
         """Greedy decoding, as `Decoder.decode`, for max_steps steps."""
-        decoder, cell = model.decoder, model.decoder.rnn.cell
-        activation, end = ACTIVATIONS[cell.activation], decoder.end
-        of_tokens = cell.weight_ih.T  # a one-hot token times it is one of its rows
+        decoder, cell, end = model.decoder, model.decoder.rnn.cell, model.decoder.end
 
-        def step(carried: tuple[Tensor, Tensor, Tensor], _: Tensor) -> tuple[Any, Any]:
+        def step(carried: tuple[State, Tensor, Tensor], _: Tensor) -> tuple[Any, Any]:
             before, token, going = carried
-            new = activation(of_tokens[token] + cell.bias + before @ cell.weight_hh.T)
-            new = torch.where(going[:, None], new, before)
-            logits = new @ decoder.dense.weight.T + decoder.dense.bias
+            output, new = states.output_and_state(cell(decoder.embed(token), before))
+            new = states.where(going[:, None], new, before)
+            logits = decoder.dense(output)
             written = torch.where(going, logits.argmax(1), end)
             collected = written.clone(), torch.where(going[:, None], logits, 0.0)
             return (new, written, going & (written != end)), collected
 
-        token = torch.full((state.shape[0],), decoder.start, device=state.device)
+        token = torch.full((states.rows(state),), decoder.start, device=decoder.dense.weight.device)
         first = (state, token, torch.ones_like(token, dtype=torch.bool))
-        _, (tokens, logits) = self._scan(step, first, torch.arange(model.max_steps, device=state.device))
+        _, (tokens, logits) = self._scan(step, first, torch.arange(model.max_steps, device=token.device))
         return tokens.transpose(0, 1), logits.transpose(0, 1)
 
 

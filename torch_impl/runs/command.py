@@ -75,5 +75,5 @@ def _replaced(param: click.Parameter) -> click.Parameter:
             help="Where to compute; auto is cuda or mps where there is one.",
         )
     if param.name == "output" and isinstance(param, click.Option):
-        param.help = "The run's folder, made when missing; a finished run there is replaced."
+        param.help = "The run's folder, made when missing; a run there is replaced only with --force."
     return param

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torch_impl.models import AnyModel, Regressor, Speller
+from torch_impl import states
 from torch_impl.runs.processes import ALONE, Processes
+from torch_impl.states import State
 from torch_impl.training.trainer import Trainer
 
 __all__ = ["PLAIN", "EagerTrainer", "StepOptions"]
@@ -37,17 +38,15 @@ PLAIN = StepOptions()
 class _Objective(nn.Module):
     """The loss as a module's forward, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, model: AnyModel) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, state: Tensor | None) -> Any:
+    def forward(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, state: State | None) -> Any:
         """The mean loss; with the state to begin with, also the state at the end."""
         if state is None:
-            return self.model._training_loss(inputs, targets, lengths)
-        assert isinstance(self.model, Regressor)
-        outputs, last = self.model.rnn(inputs, lengths, state)
-        return self.model._criterion(self.model.project(outputs, lengths), targets), last
+            return self.model.training_loss(inputs, targets, lengths)
+        return self.model.segment_loss(inputs, targets, lengths, state)
 
 
 class EagerTrainer(Trainer):
@@ -58,7 +57,7 @@ class EagerTrainer(Trainer):
     ) -> None:
         """Arguments as for Trainer. Raises ValueError for truncation of a model without an output at every step."""
         super().__init__(*arguments, **keywords)
-        if options.truncate is not None and not isinstance(self.model, Regressor):
+        if options.truncate is not None and not hasattr(self.model, "segment_loss"):
             raise ValueError(
                 "truncation is for a model with an output at every step, a regressor: the loss of this one hangs on "
                 "the last state alone"
@@ -101,8 +100,7 @@ class EagerTrainer(Trainer):
     def _segments(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, scale: float) -> Tensor:
         """Backward through the segments, one after the other; the whole sequence's loss times scale."""
         size, steps = self.options.truncate or 1, inputs.shape[1]
-        assert isinstance(self.model, Regressor)
-        state = self.model.rnn.cell.zero_state(len(inputs))
+        state = self.model.zero_state(len(inputs))
         total = torch.zeros((), dtype=torch.float64, device=inputs.device)
         for start in range(0, steps, size):
             part = slice(start, min(start + size, steps))
@@ -113,15 +111,12 @@ class EagerTrainer(Trainer):
                 with self.cast():
                     loss, state = self.objective(inputs[:, part], targets[:, part], limits, state)
                 (loss * share).backward()
-            state = state.detach()
+            state = states.mapped(Tensor.detach, state)
             total += loss.detach().double() * share
         return total
 
     def _row_weights(self, rows: Tensor) -> Tensor | None:
         """How much of the mean loss is each row's; None where all have the same part."""
-        if not isinstance(self.model, Speller) or self.processes.world == 1:
+        if self.processes.world == 1 or not hasattr(self.model, "row_weights"):
             return None
-        from torch_impl.decoding import valid_steps
-
-        targets = self.targets.index_select(0, rows.to(self.targets.device))
-        return valid_steps(targets, self.model.decoder.end).sum(1).double().cpu()
+        return self.model.row_weights(self.targets.index_select(0, rows.to(self.targets.device))).double().cpu()

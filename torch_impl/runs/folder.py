@@ -8,7 +8,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import platform
 import sys
 import time
@@ -23,9 +22,9 @@ import torch
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
-from torch_impl.runs.load import CONFIG
+from torch_impl.runs.saved import CONFIG, planned_step
 
-__all__ = ["BEST", "LAST", "RunFolder", "check_free", "check_newest", "held", "versions"]
+__all__ = ["BEST", "LAST", "RunFolder", "check_free", "check_newest", "versions"]
 
 LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
@@ -68,34 +67,9 @@ def check_newest(folder: Path, checkpoint: Checkpoint, where: str) -> None:
 
 def _place(state: Mapping[str, Any]) -> tuple[int, int]:
     """Training and step, as far as they are told."""
-    run, step = state.get("run"), state.get("step")
+    run, step = state.get("run"), planned_step(state)
     training = run.get("training") if isinstance(run, dict) else None
     return training if isinstance(training, int) else 0, step if isinstance(step, int) else 0
-
-
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of the folder; CheckpointError when one is in it. The lock goes with the process.
-
-    Where the file system has no locks, or the system no such call, nothing is kept out.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise CheckpointError(f"{folder}: another process is training there; stop it or wait for its end") from None
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def versions() -> dict[str, str]:

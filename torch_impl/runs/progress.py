@@ -3,8 +3,8 @@
 Beside what every run's checkpoint holds (see `torch_impl.runs`) that of `train` has in its state
 
     options    the command line's options by parameter name
-    run        the fields of `Progress` that are plain values; "adam_steps", counted and not derived from the powers,
-               which are rounded; "seeds", one for each training; "data_sha256" of the training set; "finished"
+    run        the fields of `Progress` that are plain values; "seeds", one for each training; "data_sha256" of the
+               training set; "finished"
 
 and among its tensors "losses/partial" and, where the task takes note of every loss, "losses/seen/0", ... in float64.
 Training draws no random numbers but those of the batch stream, so that its state is all the random state there is.
@@ -21,48 +21,53 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.run_files import Checkpoint
+from torch_impl.runs.saved import planned_step
+from unrolled.command_line.loop import Place
+from unrolled.models import from_plain
 
 __all__ = ["Progress", "data_digest", "restored_progress", "saved_run", "saved_tensors"]
 
 
 @dataclass
-class Progress:
-    """training: which of the task's seeds is in training, from 0. step: optimizer steps of that training.
+class Progress(Place):
+    """The place in the task's plan (see `Place`), and what was found on the way there.
 
     rounds: for each training begun, the figures of its rounds. seen: for each training begun, the losses of all its
-    steps, empty where the task does not ask for them. partial: losses of a round not ended (or ended early, because the
-    training was over). stream: the batch stream's state at the start of that round. best: score and round of this
-    training's best round, counted from 1; None before there is one. overall: the best score of all trainings. seconds:
-    spent so far, by all processes that had a part in the run.
+    steps, empty where the task does not ask for them. best: score and round of this training's best round, counted from
+    1; None before there is one. overall: the best score of all trainings. seconds: spent so far, by all processes that
+    had a part in the run.
     """
 
-    training: int = 0
-    step: int = 0
     rounds: list[list[dict[str, Any]]] = field(default_factory=lambda: [[]])
     seen: list[np.ndarray] = field(default_factory=lambda: [np.empty(0)])
-    partial: np.ndarray = field(default_factory=lambda: np.empty(0))
-    stream: dict[str, Any] = field(default_factory=dict)
     best: tuple[float, int] | None = None
     overall: float | None = None
     seconds: float = 0.0
 
     def begin_next(self) -> None:
-        """Turn to the next training."""
-        self.training += 1
-        self.step, self.best = 0, None
+        super().begin_next()
+        self.best = None
         self.rounds.append([])
         self.seen.append(np.empty(0))
-        self.partial, self.stream = np.empty(0), {}
+
+    def validated(self, score: float) -> bool:
+        """Take note of the score of the round that is not yet among `rounds`; whether none before was as good."""
+        if self.best is None or score > self.best[0]:
+            self.best = (score, len(self.rounds[-1]) + 1)
+        if self.overall is not None and score <= self.overall:
+            return False
+        self.overall = score
+        return True
 
 
-def saved_run(progress: Progress, task: Any, adam_steps: int, data_sha256: str, finished: bool) -> dict[str, Any]:
+def saved_run(progress: Progress, task: Any, data_sha256: str, finished: bool) -> dict[str, Any]:
     """The state's part "run"."""
     return {
         "training": progress.training,
+        "step": progress.step,
         "seeds": list(task.seeds),
         "iterations": task.iterations,
         "per_round": task.per_round,
-        "adam_steps": adam_steps,
         "rounds": progress.rounds,
         "stream": progress.stream,
         "best": progress.best,
@@ -90,17 +95,21 @@ def restored_progress(checkpoint: Checkpoint, task: Any, data_sha256: str, where
         raise CheckpointError(f"{where}: was not written by `train`, so there is nothing to resume")
     if state.get("program") != task.program:
         raise CheckpointError(f"{where}: holds a training of {state.get('program')!r}, expected {task.program!r}")
-    if state.get("model") != described(task.model):
+    try:
+        model = from_plain(state.get("model"))
+    except ValueError as error:
+        raise CheckpointError(f"{where}: {error}; use another checkpoint") from None
+    if model != task.model:
         raise CheckpointError(
-            f"{where}: holds the model {state.get('model')!r:.300}, but the data ask for {described(task.model)}; "
-            "resume with the data that it was trained on"
+            f"{where}: holds the model {model}, but the data ask for {task.model}; resume with the data that it was "
+            "trained on"
         )
     if run.get("data_sha256") != data_sha256:
         raise CheckpointError(
             f"{where}: was trained on other data than are there now (their SHA-256 differs); put the old data back"
         )
     try:
-        progress = _read(run, state.get("step"), checkpoint.tensors, task)
+        progress = _read(run, planned_step(state), checkpoint.tensors, task)
     except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(
             f"{where}: its account of the training does not hold together ({error!r:.120}); use another checkpoint"
@@ -124,7 +133,8 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
     stream = run["stream"]
     if not isinstance(stream, dict) or not stream:
         raise ValueError("stream")
-    progress = Progress(training, _count(step), rounds, seen, partial, stream, best, overall, float(run["seconds"]))
+    place = (training, _count(step), partial, stream)
+    progress = Progress(*place, rounds, seen, best, overall, float(run["seconds"]))
     offset = progress.step % task.per_round
     if run["per_round"] != task.per_round or len(partial) != offset:
         raise ValueError("partial")
@@ -161,11 +171,6 @@ def _floats(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.float64 or array.ndim != 1:
         raise TypeError("losses")
     return array
-
-
-def described(model: Any) -> dict[str, Any]:
-    """A model's fields as JSON gives them back."""
-    return dict(model._asdict(), cell=dict(model.cell._asdict()))
 
 
 def data_digest(part: Any) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.export.scaled import Scaling
-from torch_impl.models import AnyModel, Regressor
+from torch_impl.models import Regressor
 
 __all__ = ["scaling_of"]
 
 
-def scaling_of(data: Mapping[str, Any], model: AnyModel) -> Scaling | None:
+def scaling_of(data: Mapping[str, Any], model: Any) -> Scaling | None:
     """The scaling in a run's "data", its arrays float64; None where it has none.
 
     It holds "shift" and "scale", lists of numbers by input. A regressor that was trained to continue its own inputs
@@ -25,7 +25,7 @@ def scaling_of(data: Mapping[str, Any], model: AnyModel) -> Scaling | None:
     found = data.get("scaling")
     if found is None:
         return None
-    inputs = model.input_cell.inputs
+    inputs = getattr(model, "inputs", len(found.get("shift", ())) if isinstance(found, dict) else 0)
     shift, scale = (_numbers(found, name, inputs) for name in ("shift", "scale"))
     if not (scale > 0).all():
         raise CheckpointError('its "scale" is not above 0 everywhere; use another checkpoint')

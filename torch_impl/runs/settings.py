@@ -10,10 +10,10 @@ import click
 from torch_impl.runs.eager import StepOptions
 from torch_impl.runs.schedule import Schedule, parse_schedule
 
-__all__ = ["Settings"]
+__all__ = ["RunSettings"]
 
 
-class Settings(NamedTuple):
+class RunSettings(NamedTuple):
     """steps: see `torch_impl.runs.eager`. validates: whether the validation set is measured after each round."""
 
     schedule: Schedule
@@ -22,7 +22,7 @@ class Settings(NamedTuple):
     validates: bool
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], task: Any) -> Settings:
+    def of(cls, options: Mapping[str, Any], task: Any) -> RunSettings:
         """From the command line's options; ends the command where the task cannot have them."""
         validates = options["keep_best"] or options["early_stopping"] is not None
         if validates and task.validation is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Resumed", "flag_of", "from_file", "from_run", "plain_options"]
 
 # Not what a run is, but how one command was called.
-_OF_THE_CALL = ("resume", "config", "force", "output")
+_OF_ONE_COMMAND = ("resume", "config", "force", "output")
 
 
 class Resumed(NamedTuple):
@@ -34,7 +34,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     params = {} if context is None else {param.name: param for param in context.command.params}
     plain = {}
     for name, value in options.items():
-        if name in _OF_THE_CALL:
+        if name in _OF_ONE_COMMAND:
             continue
         is_path = isinstance(value, Path) or (
             isinstance(value, str) and name in params and isinstance(params[name].type, click.Path)
@@ -95,7 +95,7 @@ def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
         raise click.ClickException(
             f"{where}: holds a training of {program}, not of {ctx.command.name}: use train {program} --resume"
         )
-    known = {str(other.name): other for other in ctx.command.params if other.name not in _OF_THE_CALL}
+    known = {str(other.name): other for other in ctx.command.params if other.name not in _OF_ONE_COMMAND}
     given = {name: value for name, value in options.items() if name in known and value is not None}
     defaults = {name: _value(known[name], value, f"{where}: option {name}") for name, value in given.items()}
     ctx.default_map = {**defaults, "output": str(folder)}

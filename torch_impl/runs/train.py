@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from torch_impl.checkpoints.errors import CheckpointError
-from torch_impl.runs.folder import check_free, check_newest, held
-from torch_impl.runs.loop import Training
+from torch_impl.checkpoints.files import held
+from torch_impl.runs.backend import RunBackend
+from torch_impl.runs.folder import check_free, check_newest
 from torch_impl.runs.processes import Processes, joined
+from torch_impl.runs.training_run import TrainingRun
+from unrolled.command_line.loop import Loop, Prepare
 from unrolled.command_line.options import open_backend
-from unrolled.command_line.plain_loop import Prepare
 from unrolled.command_line.results import NotFiniteError, prepare_folder
 
 __all__ = ["train_run"]
 
 
-def train_run(name: str, backend: Callable[[str, int | None], Any], options: dict[str, Any], prepare: Prepare) -> None:
-    """Prepare a task and train it into the run folder options["output"]: what `unrolled.command_line` asks for."""
+def train_run(name: str, options: dict[str, Any], prepare: Prepare) -> None:
+    """Prepare a task and train it into the run folder options["output"]."""
     with contextlib.ExitStack() as stack:
         try:
             processes, device = stack.enter_context(joined(options["device"]))
@@ -32,10 +34,9 @@ def train_run(name: str, backend: Callable[[str, int | None], Any], options: dic
         with _sentences(processes, options):
             _free_folder(options, processes, stack)
             task = prepare(name, options)
-            adapter = open_backend(backend, device, options["threads"])
-            training = Training(name, task, adapter, options, processes)
-            training.open()
-            training.run()
+            backend = open_backend(RunBackend, device, options["threads"])
+            run = TrainingRun(name, task, options, processes)
+            run.train(Loop(name, task, backend, options["output"], run, run.progress))
 
 
 def _free_folder(options: dict[str, Any], processes: Processes, stack: contextlib.ExitStack) -> None:

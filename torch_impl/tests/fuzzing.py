@@ -161,13 +161,13 @@ def main() -> None:
 @contextlib.contextmanager
 def without_training() -> Iterator[None]:
     """Training commands do all but train: the options of a file may rightly ask for what takes for ever."""
-    from torch_impl.runs.loop import Training
+    from unrolled.command_line.loop import Loop
     from unrolled.datasets.batches import BatchStream
 
-    def restored(self: Training) -> None:
-        BatchStream.from_state(self.progress.stream)
+    def restored(self: Loop) -> None:
+        BatchStream.from_state(self.place.stream)
 
-    with mock.patch.object(Training, "_train_all", restored):
+    with mock.patch.object(Loop, "_train_all", restored):
         yield
 
 

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from torch_impl.__main__ import make_group
-from torch_impl.runs import loop, train
-from torch_impl.runs.trainer import open_trainer
+from torch_impl.runs import train
+from torch_impl.runs.backend import RunTrainer
+from torch_impl.runs.training_run import LAST, TrainingRun
+from unrolled.command_line.loop import Loop
 
 __all__: list[str] = []
 
@@ -33,22 +35,21 @@ class _Terminal(io.StringIO):
         return True
 
 
-class _Clock(loop.Training):
+class _Clock(TrainingRun):
     """A run that times its epochs, and a bare trainer's between them."""
 
     saves = 0
 
-    def save(self, name: str = loop.LAST, finished: bool = False) -> None:
+    def save(self, trainer: RunTrainer, name: str = LAST, finished: bool = False) -> None:
         self.saves += 1
-        super().save(name, finished)
+        super().save(trainer, name, finished)
 
-    def open(self) -> None:
-        super().open()
+    def begin(self, loop: Loop) -> RunTrainer:
+        trainer = super().begin(loop)
         self.bare: list[float] = []
         self.own: list[float] = []
         self.beside: list[float] = []
-        weights = self.adapter.initial_weights(self.task.model, self.task.seeds[0])
-        self.reference = open_trainer(self.adapter, self.task, weights).inner
+        self.reference = self.trainer(loop, loop.initial_weights()).inner
         task: Any = self.task
         take, figures = task.take, task.figures
 
@@ -68,7 +69,7 @@ class _Clock(loop.Training):
             finally:
                 self._begin += time.perf_counter() - start
 
-        run = self.trainer.run
+        run = trainer.run
 
         def timed_run(batches: np.ndarray) -> np.ndarray:
             start = time.perf_counter()
@@ -77,15 +78,16 @@ class _Clock(loop.Training):
             return losses
 
         task.take, task.figures = timed_take, timed_figures
-        self.trainer.run = timed_run  # type: ignore[method-assign]
+        trainer.run = timed_run  # type: ignore[method-assign]
+        return trainer
 
     def _end(self) -> None:
         if self.bare:
             self.own.append(time.perf_counter() - self._begin)
             self.beside.append(self.own[-1] - self._steps_took)
 
-    def run(self) -> None:
-        super().run()
+    def train(self, loop: Loop) -> None:
+        super().train(loop)
         own, bare, beside = self.own[1:], self.bare[1 : len(self.own)], self.beside[1:]  # the first is warm-up
         print(f"{len(own)} epochs, {self.saves} checkpoints; seconds of an epoch, median (least):")
         for name, times in (("bare steps", bare), ("run", own), ("run, outside its steps", beside)):
@@ -98,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
     epochs = parser.parse_args().epochs
-    train.Training = _Clock  # type: ignore[misc]
+    train.TrainingRun = _Clock  # type: ignore[misc]
     sys.stderr = _Terminal()
     with tempfile.TemporaryDirectory() as home:
         output = str(Path(home, "run"))

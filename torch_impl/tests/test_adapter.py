@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from torch_impl.adapter import backend
+from unrolled.models import Model
+from unrolled.networks import BasicRNN, Layers
+from unrolled.programs import Adam
 
-
-class Cell(NamedTuple):
-    kind: str = "basic_rnn"
-    units: int = 5
-    activation: str = "tanh"
-
-
-class Model(NamedTuple):
-    kind: str = "classifier"
-    cell: Cell = Cell()
-    inputs: int = 3
-    outputs: int = 4
-    projection: str = "stacked"
-
-
+NETWORK = BasicRNN(5)
+MODEL = Model("classifier", NETWORK, 3, 4)
+SETTINGS = Adam(learning_rate=0.1)
 BACKEND = backend()
-WEIGHTS = BACKEND.initial_weights(Model(), 1)
+WEIGHTS = BACKEND.initial_weights(MODEL, 1)
 CELL_WEIGHTS = {name: WEIGHTS[name] for name in ("kernel", "bias")}
 X = np.linspace(-1, 1, 4 * 6 * 3, dtype=np.float32).reshape(4, 6, 3)
+H = np.ones((4, 5), np.float32)
 LABELS = np.array([0, 1, 2, 3])
 
 
@@ -48,13 +41,12 @@ LABELS = np.array([0, 1, 2, 3])
         ({"weights": {**WEIGHTS, "bias": WEIGHTS["bias"].astype(np.float64)}}, "'bias' must be .* float32"),
         ({"weights": CELL_WEIGHTS}, "missing: dense/kernel, dense/bias"),
         ({"weights": {}}, "weight 'kernel' must be a float32 or float64 array, got none"),
-        ({"model": Model(kind="tagger")}, "model.kind must be 'classifier', 'regressor' or 'speller', got 'tagger'"),
-        ({"model": Model(cell=Cell(kind="lstm"))}, "cell.kind must be 'basic_rnn', got 'lstm'"),
-        ({"model": Model(cell=Cell(activation="elu"))}, "activation must be 'tanh' or 'relu', got 'elu'"),
+        ({"targets": np.ones(4, np.float32)}, "targets must be integers"),
+        ({"model": replace(MODEL, network=Layers((NETWORK,)))}, "network kind must be 'basic_rnn' here, got 'layers'"),
     ],
 )
 def test_a_wrong_argument_is_a_value_error_that_names_it(change: dict[str, Any], words: str) -> None:
-    arguments = {"model": Model(), "weights": WEIGHTS, "inputs": X, "targets": LABELS, "lengths": None}
+    arguments = {"model": MODEL, "weights": WEIGHTS, "inputs": X, "targets": LABELS, "lengths": None}
     with pytest.raises(ValueError, match=words):
         BACKEND.loss(**{**arguments, **change})
 
@@ -62,21 +54,22 @@ def test_a_wrong_argument_is_a_value_error_that_names_it(change: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "one of output_gradients and state_gradient must be given"),
-        ({"state_gradient": np.ones((4, 4), np.float32)}, r"state_gradient must be float32 \[4, 5\]"),
+        ({}, "one of output_gradients and state_gradients must be given"),
+        ({"state_gradients": {"h": np.ones((4, 4), np.float32)}}, r"state_gradients/h must be float32 \[4, 5\]"),
+        ({"state_gradients": {}}, "state_gradients must have exactly the parts h, got none"),
         ({"output_gradients": np.ones((4, 5, 5), np.float32)}, r"output_gradients must be float32 \[4, 6, 5\]"),
-        ({"state_gradient": np.ones((4, 5), np.float32), "unrolling": "both"}, "unrolling must be 'static' or 'dynam"),
+        ({"state_gradients": {"h": H}, "unrolling": "both"}, "unrolling must be 'static' or 'dynam"),
     ],
 )
 def test_gradients_check_their_arguments(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        BACKEND.rnn_gradients(Cell(), CELL_WEIGHTS, X, **change)
+        BACKEND.rnn_gradients(NETWORK, CELL_WEIGHTS, X, **change)
 
 
 def test_seeds_and_k_are_checked() -> None:
     for seed in (-1, 1.5, None, True, 2**63):
         with pytest.raises(ValueError, match="seed must be an integer from 0 to"):
-            BACKEND.initial_weights(Model(), seed)  # type: ignore[arg-type]
+            BACKEND.initial_weights(MODEL, seed)  # type: ignore[arg-type]
     for k in (1.5, 0, True):
         with pytest.raises(ValueError, match="k must be an integer of at least 1"):
             BACKEND.in_top_k(np.zeros((4, 3), np.float32), LABELS, k)  # type: ignore[arg-type]
@@ -86,38 +79,31 @@ def test_read_only_strided_arguments_are_taken_and_kept() -> None:
     """PyTorch warns of the first and refuses the second; both are ordinary NumPy."""
     flipped = X[::-1]
     flipped.flags.writeable = False
-    outputs, _ = BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, flipped)
-    np.testing.assert_array_equal(outputs, BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, flipped.copy())[0])
+    outputs, _ = BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, flipped)
+    np.testing.assert_array_equal(outputs, BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, flipped.copy())[0])
     kept = {name: array.copy() for name, array in WEIGHTS.items()}
-    BACKEND.train(Model(), WEIGHTS, Settings(), X, LABELS, np.zeros((3, 2), int))
+    BACKEND.train(MODEL, WEIGHTS, SETTINGS, X, LABELS, np.zeros((3, 2), int))
     assert all(np.array_equal(array, kept[name]) for name, array in WEIGHTS.items())
-
-
-class Settings(NamedTuple):
-    learning_rate: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
 
 
 def test_the_global_random_state_stays() -> None:
     state = torch.random.get_rng_state()
-    BACKEND.initial_weights(Model(), 3)
-    BACKEND.forward(Model(), WEIGHTS, X)
-    BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, X)
+    BACKEND.initial_weights(MODEL, 3)
+    BACKEND.forward(MODEL, WEIGHTS, X)
+    BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, X)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_the_trainer_is_train_in_parts() -> None:
     batches = np.array([[0, 1], [2, 3], [1, 2], [3, 3]])
-    losses, weights, slots = BACKEND.train(Model(), WEIGHTS, Settings(), X, LABELS, batches)
-    trainer = BACKEND.trainer(Model(), WEIGHTS, Settings(), X, LABELS)
+    losses, weights, slots = BACKEND.train(MODEL, WEIGHTS, SETTINGS, X, LABELS, batches)
+    trainer = BACKEND.trainer(MODEL, WEIGHTS, SETTINGS, X, LABELS)
     parts = [trainer.run(batches[:1]), trainer.run(batches[1:])]
     np.testing.assert_array_equal(np.concatenate(parts), losses)
     for got, expected in ((trainer.weights(), weights), (trainer.slots(), slots)):
         assert got.keys() == expected.keys()
         assert all(np.array_equal(got[name], expected[name]) for name in expected)
-    np.testing.assert_array_equal(trainer.forward(X), BACKEND.forward(Model(), weights, X))
+    np.testing.assert_array_equal(trainer.forward(X), BACKEND.forward(MODEL, weights, X))
 
 
 def test_a_device_that_is_not_there() -> None:
@@ -157,19 +143,42 @@ def test_threads_are_reported() -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        (X[..., :2], r"'kernel' must be .* \[2 \+ 5, 5\] .* inputs of 2 values per step, got \[8, 5\]"),
-        (X[0, 0, 0], "'kernel' must be|inputs must"),
-        (X.tolist(), "inputs must be a NumPy array, got list"),
+        (X[..., :2], r"'kernel' must be .* \[7, 5\], got float32 \[8, 5\]"),
+        (X[0, 0, 0], "inputs must be a NumPy array"),
+        (X.tolist(), r"inputs must be a NumPy array \[..., inputs\], .* got list"),
         (X[0], "inputs must have rank 3"),
-        (X[..., :0], "inputs of 0 values"),
+        (X[..., :0], r"inputs must be .* at least 1 value per step, got \[4, 6, 0\]"),
     ],
 )
 def test_inputs_and_kernel_must_fit(inputs: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        BACKEND.dynamic_rnn(Cell(), CELL_WEIGHTS, inputs)
+        BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, inputs)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (H, "initial_state must have exactly the parts h, got ndarray"),
+        ({}, "initial_state must have exactly the parts h, got none"),
+        ({"h": H, "c": H}, "initial_state must have exactly the parts h, got h, c"),
+        ({"h": H[:, :4]}, r"initial_state/h must be float32 \[4, 5\], got float32 \[4, 4\]"),
+        ({"h": H.astype(np.float64)}, "initial_state/h must be float32"),
+        ({"h": H.tolist()}, "initial_state/h must be a NumPy array, got list"),
+    ],
+)
+def test_a_state_is_given_whole(state: Any, words: str) -> None:
+    decoder = {**WEIGHTS, "embedding": np.zeros((4, 3), np.float32)}
+    with pytest.raises(ValueError, match=words):
+        BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, X, None, state)
+    with pytest.raises(ValueError, match=words):
+        BACKEND.static_rnn(NETWORK, CELL_WEIGHTS, list(X.swapaxes(0, 1)), None, state)
+    with pytest.raises(ValueError, match=words):
+        BACKEND.rnn_gradients(NETWORK, CELL_WEIGHTS, X, state_gradients={"h": H}, initial_state=state)
+    with pytest.raises(ValueError, match=words.replace(r"\[4, 5\]", r"\[batch, 5\]")):
+        BACKEND.decode(NETWORK, decoder, state, 0, 1, 3)
 
 
 @pytest.mark.parametrize("inputs", [[], X, None])
 def test_static_inputs_are_a_list(inputs: Any) -> None:
     with pytest.raises(ValueError, match="inputs must be a list of arrays"):
-        BACKEND.static_rnn(Cell(), CELL_WEIGHTS, inputs)
+        BACKEND.static_rnn(NETWORK, CELL_WEIGHTS, inputs)

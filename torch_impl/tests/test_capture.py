@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import prune
 
-from torch_impl import Adam, Classifier, Regressor, Trainer
+from torch_impl import RNN, Adam, Classifier, Regressor, Trainer
 from torch_impl.training import cuda_graph as capture_module
+from torch_impl.training.adam import Settings
 from torch_impl.training.cuda_graph import DeviceSteps, capturable
+from torch_impl.training.whole_steps import ordinary
 from torch_impl.unrolling.paths import forced_path
 
-
-class Settings(NamedTuple):
-    learning_rate: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-3
+SETTINGS = Settings(learning_rate=0.01, epsilon=1e-3)
 
 
 def trained(kind: str, device: str = "cpu", precision: str = "fp32", dtype: Any = torch.float64) -> Trainer:
     generator = torch.Generator().manual_seed(3)
     inputs = torch.randn(9, 6, 4, generator=generator, dtype=dtype)
     if kind == "classifier":
-        model: Any = Classifier(4, 5, 3, dtype=dtype)
+        model: Any = Classifier(RNN(4, 5, dtype=dtype), 3)
         targets = torch.randint(0, 3, (9,), generator=generator)
     else:
-        model = Regressor(4, 5, 2, dtype=dtype)
+        model = Regressor(RNN(4, 5, "relu", dtype=dtype), 2)
         targets = torch.randn(9, 6, 2, generator=generator, dtype=dtype)
     model.reset_parameters(generator)
-    return Trainer(model.to(device), Settings(), inputs.to(device), targets.to(device), precision=precision)
+    return Trainer(model.to(device), SETTINGS, inputs.to(device), targets.to(device), precision=precision)
 
 
 def batches(iterations: int) -> torch.Tensor:
@@ -69,11 +68,50 @@ def test_only_ordinary_steps_on_a_gpu_are_captured(monkeypatch: pytest.MonkeyPat
     assert not capturable(*given, trainer.inputs)
     on_a_gpu: Any = SimpleNamespace(is_cuda=True)
     assert capturable(*given, on_a_gpu)
-    hook = trainer.model.register_forward_hook(lambda *_: None)
-    assert not capturable(*given, on_a_gpu)
-    hook.remove()
     monkeypatch.setenv("UNROLLED_CUDA_GRAPH", "0")
     assert not capturable(*given, on_a_gpu)
+
+
+def hooked(model: Any) -> None:
+    model.rnn.cell.register_forward_pre_hook(lambda *_: None)
+
+
+def frozen(model: Any) -> None:
+    model.dense.bias.requires_grad_(False)
+
+
+def pruned(model: Any) -> None:
+    prune.l1_unstructured(model.rnn.cell, "weight_hh", 0.3)
+
+
+def normalized(model: Any) -> None:
+    torch.nn.utils.parametrizations.weight_norm(model.rnn.cell, "weight_hh")
+
+
+def normalized_as_of_old(model: Any) -> None:
+    with pytest.warns(FutureWarning):
+        torch.nn.utils.weight_norm(model.dense)
+
+
+def replaced(model: Any) -> None:
+    model.dense = torch.nn.Linear(5, 3, dtype=torch.float64)
+
+
+def extended(model: Any) -> None:
+    model.extra = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "change", [hooked, frozen, pruned, normalized, normalized_as_of_old, replaced, extended], ids=lambda f: f.__name__
+)
+def test_what_is_not_ordinary_trains_by_autograd(change: Callable[[Any], None]) -> None:
+    """Also where it was ordinary when its trainer was made."""
+    trainer = trained("classifier")
+    assert ordinary(trainer.model, trainer.optimizer)
+    change(trainer.model)
+    assert not ordinary(trainer.model, trainer.optimizer)
+    changed = Trainer(trainer.model, SETTINGS, trainer.inputs, trainer.targets)  # whose optimizer has every parameter
+    assert not ordinary(trainer.model, changed.optimizer)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

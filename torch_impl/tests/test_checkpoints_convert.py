@@ -17,13 +17,15 @@ from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs import load_run
 from torch_impl.tf1.bundle import Bundle, write_bundle
 from torch_impl.tf1.command import convert as command
-from torch_impl.tf1.convert import Settings, convert_from_tf1, convert_to_tf1
+from torch_impl.tf1.convert import TrainedAs, convert_from_tf1, convert_to_tf1
 from torch_impl.tf1.names import POWERS, SLOTS, WEIGHTS
-from unrolled.programs import Adam, Cell, Model
+from unrolled.models import Model, from_plain
+from unrolled.networks import BasicRNN
+from unrolled.programs import Adam
 
 FILES = Path(__file__).parent / "files" / "tf1"
-CLASSIFIER = Settings("classifier", "tanh", learning_rate=0.01)
-REGRESSOR = Settings("regressor", "relu", learning_rate=0.01)
+CLASSIFIER = TrainedAs("classifier", "tanh", optimizer=Adam(0.01))
+REGRESSOR = TrainedAs("regressor", "relu", optimizer=Adam(0.01))
 SETTINGS = {
     "classifier": CLASSIFIER, "layers": CLASSIFIER, "older": CLASSIFIER, "sharded": CLASSIFIER,
     "wrapped": REGRESSOR, "stacked": REGRESSOR,
@@ -37,8 +39,8 @@ def parts(tensors: dict[str, np.ndarray], of: str) -> dict[str, np.ndarray]:
 
 def loaded(folder: Path) -> tuple[Model, Adam, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
     tensors, state = load_checkpoint(folder)
-    model = Model(**{**state["model"], "cell": Cell(**state["model"]["cell"])})
-    return model, Adam(**state["optimizer"]), parts(tensors, "weights/"), parts(tensors, "slots/"), state
+    values = from_plain(state["model"]), Adam(**state["optimizer"])
+    return *values, parts(tensors, "weights/"), parts(tensors, "slots/"), state
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -70,7 +72,7 @@ def test_a_run_that_does_not_tell_adams_settings_says_so(tmp_path: Path) -> None
     run = load_run(tmp_path)
     del run.state["optimizer"]
     with pytest.raises(CheckpointError, match="does not tell Adam's settings"):
-        run.trainer(np.zeros((1, 2, run.model.input_cell.inputs), np.float32), np.zeros(1, np.int64))
+        run.trainer(np.zeros((1, 2, run.model.inputs), np.float32), np.zeros(1, np.int64))
 
 
 def check_that_it_goes_on_as_tensorflow_did(name: str, recorded: Path, run: Path) -> None:
@@ -284,7 +286,7 @@ def test_the_command_takes_the_chapters_program(tmp_path: Path) -> None:
     result = convert(tmp_path / "x", tmp_path / "run", "--program", "series")
     assert result.exit_code == 0, result.output
     assert loaded(tmp_path / "run")[:2] == (
-        Model("regressor", Cell("basic_rnn", 100, "relu"), 1, 1, "stacked"),
+        Model("regressor", BasicRNN(100, "relu"), 1, 1),
         Adam(0.001, 0.9, 0.999, 1e-8),
     )
     wrong = convert(tmp_path / "x", tmp_path / "other", "--program", "mnist")

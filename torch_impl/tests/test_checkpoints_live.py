@@ -19,13 +19,14 @@ from click.testing import CliRunner
 from torch_impl import adapter
 from torch_impl.__main__ import make_group
 from torch_impl.checkpoints.run_files import load_checkpoint
-from torch_impl.runs.load import slots_of, weights_of
+from torch_impl.runs.saved import slots_of, weights_of
 from torch_impl.tests import made_runs
 from torch_impl.tests.test_checkpoints_convert import SETTINGS, check_that_it_goes_on_as_tensorflow_did
 from torch_impl.tf1.convert import convert_from_tf1
 from torch_impl.tf1.names import default_names
 from unrolled.datasets import mnist, series
-from unrolled.programs import Adam, Cell, Model
+from unrolled.models import from_plain
+from unrolled.programs import Adam
 
 FILES = Path(__file__).parent / "files"
 _NAMES = os.environ.get("UNROLLED_BACKENDS", "").split(",")
@@ -97,7 +98,7 @@ def test_a_run_becomes_a_checkpoint_that_tensorflow_restores_and_continues(kind:
 def check_continued(run: Path, values: dict[str, Any], found: dict[str, Any], wrapped: bool) -> None:
     """TensorFlow's logits and next steps, from the checkpoint that it restored, against this library's from the run."""
     checkpoint = load_checkpoint(run)
-    model = Model(**{**checkpoint.state["model"], "cell": Cell(**checkpoint.state["model"]["cell"])})
+    model = from_plain(checkpoint.state["model"])
     optimizer = Adam(**checkpoint.state["optimizer"])
     backend, weights, inputs = adapter.backend("cpu"), weights_of(checkpoint), values["inputs"]
     assert_close(found["forward"], backend.forward(model, weights, inputs))

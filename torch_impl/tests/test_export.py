@@ -14,11 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import torch_impl
+from torch_impl import RNN, Classifier, Decoder, Regressor, Speller
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.export import ExportError, Scaling, onnx_model
 from torch_impl.export.torch_program import build_program, to_torch
-from torch_impl.models import Classifier, Regressor, Speller
 from unrolled.datasets import mnist, series, vowels
 
 LIMIT = 1e-5  # absolute, by the issue; the values are of magnitude 1 to 10
@@ -54,16 +53,21 @@ def points() -> tuple[Tensor, None]:
     return torch.from_numpy(series.training_pair().inputs), None
 
 
+def speller(decoder: Decoder) -> Speller:
+    return Speller(RNN(28, 60), decoder, max_steps=6)
+
+
 CASES = {
-    "mnist": (lambda: Classifier(28, 150, 10), images),
-    "mnist, lengths and zero": (lambda: Classifier(28, 150, 10), some_rows),
-    "vowels": (lambda: Classifier(12, 150, 9), utterances),
-    "series": (lambda: Regressor(1, 100, 1, "relu"), points),
-    "series, wrapped": (lambda: Regressor(1, 100, 1, "relu", "wrapped"), points),
-    "a regressor with lengths": (lambda: Regressor(12, 40, 3, "tanh"), utterances),
-    "a wrapped regressor with lengths": (lambda: Regressor(12, 40, 3, "tanh", "wrapped"), utterances),
-    "speller": (lambda: Speller(28, 60, 16, 6), images),
-    "speller, lengths and zero": (lambda: Speller(28, 60, 16, 6, start=3, end=5), some_rows),
+    "mnist": (lambda: Classifier(RNN(28, 150), 10), images),
+    "mnist, lengths and zero": (lambda: Classifier(RNN(28, 150), 10), some_rows),
+    "vowels": (lambda: Classifier(RNN(12, 150), 9), utterances),
+    "series": (lambda: Regressor(RNN(1, 100, "relu"), 1), points),
+    "series, wrapped": (lambda: Regressor(RNN(1, 100, "relu"), 1, "wrapped"), points),
+    "a regressor with lengths": (lambda: Regressor(RNN(12, 40), 3), utterances),
+    "a wrapped regressor with lengths": (lambda: Regressor(RNN(12, 40), 3, "wrapped"), utterances),
+    "speller": (lambda: speller(Decoder(RNN(16, 60), 16)), images),
+    "speller, lengths and zero": (lambda: speller(Decoder(RNN(16, 60), 16, start=3, end=5)), some_rows),
+    "speller, embedded tokens": (lambda: speller(Decoder(RNN(7, 60), 16, embedding=7)), images),
 }
 every_case = pytest.mark.parametrize(("make", "data"), CASES.values(), ids=CASES)
 
@@ -115,7 +119,7 @@ def test_torch_export_gives_what_the_model_gives(make: Callable[[], Any], data: 
 
 @torch.no_grad()
 def test_batch_and_steps_are_free(onnx: Any) -> None:
-    model = trained(Classifier(28, 20, 10))
+    model = trained(Classifier(RNN(28, 20), 10))
     inputs = images()[0]
     proto, program = onnx_model.build_onnx(model, lengths=False), build_program(model, lengths=False).module()
     for rows, steps in ((1, 1), (2, 28), (7, 3), (1, 200)):
@@ -125,16 +129,16 @@ def test_batch_and_steps_are_free(onnx: Any) -> None:
 
 
 def test_neither_is_unrolled(onnx: Any) -> None:
-    operators = [node.op_type for node in onnx_model.build_onnx(Regressor(1, 100, 1)).graph.node]
+    operators = [node.op_type for node in onnx_model.build_onnx(Regressor(RNN(1, 100), 1)).graph.node]
     assert operators.count("RNN") == 1 and len(operators) < 20
-    nodes = [str(node.target) for node in build_program(Regressor(1, 100, 1)).graph.nodes]
+    nodes = [str(node.target) for node in build_program(Regressor(RNN(1, 100), 1)).graph.nodes]
     assert nodes.count("scan") == 1 and len(nodes) < 40
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("lengths", [None, torch.tensor([7, 0, 3, 1])])
 def test_scaling_becomes_part_of_what_is_exported(onnx: Any, lengths: Tensor | None) -> None:
-    model = trained(Regressor(2, 30, 4, "tanh"))
+    model = trained(Regressor(RNN(2, 30), 4))
     scaling = Scaling([10.0, -3.0], [2.0, 0.5], [10.0, -3.0, 10.0, -3.0], [2.0, 0.5, 2.0, 0.5])
     raw = torch.randn(4, 9, 2, generator=torch.Generator().manual_seed(1)) * 2 + 10
     expected = model((raw - torch.tensor(scaling.shift)) / torch.tensor(scaling.scale), lengths)
@@ -147,14 +151,14 @@ def test_scaling_becomes_part_of_what_is_exported(onnx: Any, lengths: Tensor | N
 
 @pytest.mark.parametrize("lengths", [[10, 1, 1, 1], [-1, 1, 1, 1]])
 def test_onnxruntime_refuses_lengths_out_of_range(onnx: Any, lengths: list[int]) -> None:
-    proto = onnx_model.build_onnx(Classifier(2, 3, 4))
+    proto = onnx_model.build_onnx(Classifier(RNN(2, 3), 4))
     with pytest.raises(Exception, match="sequence_lens"):
         onnx_outputs(proto, torch.zeros(4, 9, 2), torch.tensor(lengths))
 
 
 @torch.no_grad()
 def test_a_saved_program_needs_only_pytorch(tmp_path: Path) -> None:
-    model = trained(Classifier(12, 30, 9))
+    model = trained(Classifier(RNN(12, 30), 9))
     inputs, lengths = utterances()
     to_torch(model, tmp_path / "model.pt2", metadata={"classes.json": json.dumps(list("abcdefghi"))})
     np.savez(tmp_path / "values.npz", inputs=inputs[:5], lengths=lengths[:5], expected=model(inputs[:5], lengths[:5]))
@@ -173,7 +177,7 @@ def test_a_saved_program_needs_only_pytorch(tmp_path: Path) -> None:
 
 
 def test_the_onnx_file_holds_its_metadata_and_float32(onnx: Any, tmp_path: Path) -> None:
-    model = Classifier(3, 5, 4, dtype=torch.float64)
+    model = Classifier(RNN(3, 5, dtype=torch.float64), 4)
     onnx_model.to_onnx(model, tmp_path / "model.onnx", metadata={"classes": '["a"]'})
     proto = onnx.load(tmp_path / "model.onnx")
     assert {entry.key: entry.value for entry in proto.metadata_props} == {"classes": '["a"]'}
@@ -194,15 +198,15 @@ def test_the_onnx_file_holds_its_metadata_and_float32(onnx: Any, tmp_path: Path)
 )
 def test_a_scaling_that_does_not_fit_is_refused(scaling: Scaling, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        build_program(Classifier(3, 5, 4), scaling=scaling)
+        build_program(Classifier(RNN(3, 5), 4), scaling=scaling)
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError, match="model must be a Classifier, Regressor or Speller, got RNN"):
-        build_program(torch_impl.RNN(3, 5))  # type: ignore[arg-type]
+        build_program(RNN(3, 5))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match=r"needs the package onnx .*pip install 'unrolled\[onnx\]'"):
-        onnx_model.to_onnx(Classifier(3, 5, 4), tmp_path / "model.onnx")
+        onnx_model.to_onnx(Classifier(RNN(3, 5), 4), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(CheckpointError, match="cannot be written"):
-        to_torch(Classifier(3, 5, 4), tmp_path / "missing" / "model.pt2")
+        to_torch(Classifier(RNN(3, 5), 4), tmp_path / "missing" / "model.pt2")

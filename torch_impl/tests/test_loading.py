@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 from torch.utils.data import DataLoader
 
-from torch_impl import Classifier
+from torch_impl import RNN, Classifier
 from torch_impl.loading import BucketSampler, collate_packed, split
 
 LENGTHS = torch.randint(1, 30, (103,), generator=torch.Generator().manual_seed(1))
@@ -35,7 +35,7 @@ def test_pairs_become_a_packed_sequence_and_targets_in_the_order_of_the_rows() -
 def test_targets_that_are_sequences_are_packed_alike() -> None:
     inputs, targets = collate_packed([(x, 2 * x[:, :1]) for x in SEQUENCES[:6]])
     assert torch.equal(targets.data, 2 * inputs.data[:, :1])
-    assert torch.equal(targets.sorted_indices, inputs.sorted_indices)
+    assert inputs.sorted_indices is not None and torch.equal(targets.sorted_indices, inputs.sorted_indices)
 
 
 def test_sequences_alone_are_packed() -> None:
@@ -48,7 +48,7 @@ def test_a_loader_trains_a_classifier() -> None:
         batch_sampler=sampler(),
         collate_fn=collate_packed,
     )
-    model = Classifier(3, 5, 4)
+    model = Classifier(RNN(3, 5), 4)
     count = 0
     for inputs, targets in loader:
         loss = model.loss(model(inputs), targets)

@@ -13,11 +13,12 @@ import torch
 import torch_impl
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.checkpoints.run_files import save_checkpoint
-from torch_impl.tf1.convert import Settings, convert_from_tf1
+from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
 
+NETWORK = {"kind": "basic_rnn", "units": 5, "activation": "tanh"}
 MODEL = {
     "kind": "classifier",
-    "cell": {"kind": "basic_rnn", "units": 5, "activation": "tanh"},
+    "network": NETWORK,
     "inputs": 3,
     "outputs": 4,
     "projection": "stacked",
@@ -30,7 +31,7 @@ def saved(folder: Path, model: torch.nn.Module, description: dict[str, Any], **s
 
 
 def test_three_lines_load_a_run_and_predict(tmp_path: Path) -> None:
-    model = torch_impl.Classifier(3, 5, 4)
+    model = torch_impl.Classifier(torch_impl.RNN(3, 5), 4)
     saved(tmp_path, model, MODEL, program="mnist", data={"classes": ["a", "b", "c", "d"]})
     (tmp_path / "config.json").write_text(json.dumps({"options": {"epochs": 3}}))
     run = torch_impl.load_run(tmp_path)
@@ -46,31 +47,34 @@ def test_three_lines_load_a_run_and_predict(tmp_path: Path) -> None:
 
 def test_a_regressor_and_a_speller_come_back(tmp_path: Path) -> None:
     inputs = np.ones((2, 6, 3), np.float32)
-    regressor = torch_impl.Regressor(3, 5, 4, projection="wrapped")
+    regressor = torch_impl.Regressor(torch_impl.RNN(3, 5), 4, "wrapped")
     saved(tmp_path / "r", regressor, {**MODEL, "kind": "regressor", "projection": "wrapped"})
     run = torch_impl.load_run(tmp_path / "r")
     assert isinstance(run.model, torch_impl.Regressor) and run.model.projection == "wrapped"
     assert run.predict(inputs).shape == (2, 6, 4)
     with pytest.raises(TypeError, match="only a classifier has probabilities"):
         run.probabilities(inputs)
-    saved(tmp_path / "s", torch_impl.Speller(3, 5, 4, 9), {**MODEL, "kind": "speller", "max_steps": 9})
+    speller = torch_impl.Speller(torch_impl.RNN(3, 5), torch_impl.Decoder(torch_impl.RNN(4, 5), 4), 9)
+    saved(tmp_path / "s", speller, {**MODEL, "kind": "speller", "max_steps": 9})
     assert torch_impl.load_run(tmp_path / "s").predict(inputs).shape == (2, 9)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "transformer"}, "kind is 'transformer', expected classifier or regressor or speller"),
-        ({"cell": 3}, 'no "model" with a "cell"'),
-        ({"cell": {**MODEL["cell"], "units": 0}}, "units is 0, expected an integer from 1"),  # type: ignore[dict-item]
-        ({"cell": {**MODEL["cell"], "units": 6}}, "does not fit its own model"),  # type: ignore[dict-item]
+        ({"kind": "transformer"}, "kind must be 'classifier' or 'regressor' or 'speller', got 'transformer'"),
+        ({"kind": "module", "class": "mine.Net"}, "holds a module of your own, 'mine.Net'; make one and give it"),
+        ({"network": 3}, "a network must be an object with a kind"),
+        ({"network": {**NETWORK, "units": 0}}, "units must be an integer from 1"),
+        ({"network": {**NETWORK, "units": 6}}, "does not fit its own model"),
+        ({"network": {"kind": "layers", "layers": [NETWORK]}}, "network kind must be 'basic_rnn' here, got 'layers'"),
         ({"outputs": 5}, "does not fit its own model"),
-        ({"inputs": 10**12}, "inputs is 1000000000000, expected an integer from 1"),
-        ({"kind": "speller"}, "max_steps is None"),
+        ({"inputs": 10**12}, "inputs must be an integer from 1 to 1048576, got 1000000000000"),
+        ({"kind": "speller"}, "max_steps must be an integer from 1"),
     ],
 )
 def test_a_checkpoint_of_another_kind_is_one_sentence(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    saved(tmp_path, torch_impl.Classifier(3, 5, 4), {**MODEL, **change})
+    saved(tmp_path, torch_impl.Classifier(torch_impl.RNN(3, 5), 4), {**MODEL, **change})
     with pytest.raises(CheckpointError, match=words) as raised:
         torch_impl.load_run(tmp_path)
     assert "\n" not in str(raised.value) and str(tmp_path) in str(raised.value)
@@ -79,7 +83,7 @@ def test_a_checkpoint_of_another_kind_is_one_sentence(change: dict[str, Any], wo
 def test_a_folder_without_a_run_and_a_broken_configuration(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="has no checkpoint 'last'"):
         torch_impl.load_run(tmp_path / "nowhere")
-    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL)
+    saved(tmp_path, torch_impl.Classifier(torch_impl.RNN(3, 5), 4), MODEL)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"config\.json: truncated or altered"):
         torch_impl.load_run(tmp_path)
@@ -90,7 +94,7 @@ def test_a_folder_without_a_run_and_a_broken_configuration(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("shape", [(6, 3), (0, 6, 3), (2, 6, 4)])
 def test_inputs_that_do_not_fit_are_named(shape: tuple[int, ...], tmp_path: Path) -> None:
-    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL)
+    saved(tmp_path, torch_impl.Classifier(torch_impl.RNN(3, 5), 4), MODEL)
     with pytest.raises(ValueError, match="inputs must be"):
         torch_impl.load_run(tmp_path).predict(np.zeros(shape))
 
@@ -99,7 +103,7 @@ def test_inputs_that_do_not_fit_are_named(shape: tuple[int, ...], tmp_path: Path
 def test_a_converted_tensorflow_1_checkpoint_is_a_run(name: str, tmp_path: Path) -> None:
     files = Path(__file__).parent / "files" / "tf1"
     kind, activation = ("classifier", "tanh") if name == "classifier" else ("regressor", "relu")
-    convert_from_tf1(files / name, tmp_path, settings=Settings(kind, activation))
+    convert_from_tf1(files / name, tmp_path, settings=TrainedAs(kind, activation))
     run = torch_impl.load_run(tmp_path)
     with np.load(files / f"{name}.npz", allow_pickle=False) as truth:
         found = run.logits(truth["inputs"])
@@ -108,8 +112,8 @@ def test_a_converted_tensorflow_1_checkpoint_is_a_run(name: str, tmp_path: Path)
 
 
 def test_a_claimed_size_is_checked_before_anything_is_allocated(tmp_path: Path) -> None:
-    cell = {"kind": "basic_rnn", "units": 1 << 20, "activation": "tanh"}
-    saved(tmp_path, torch_impl.Classifier(3, 5, 4), {**MODEL, "cell": cell})
+    network = {**NETWORK, "units": 1 << 20}
+    saved(tmp_path, torch_impl.Classifier(torch_impl.RNN(3, 5), 4), {**MODEL, "network": network})
     with pytest.raises(CheckpointError, match=r"'kernel' must be .*\[1048579, 1048576\], got float32 \[8, 5\]"):
         torch_impl.load_run(tmp_path)  # four tebibytes, if it were believed
 
@@ -117,7 +121,7 @@ def test_a_claimed_size_is_checked_before_anything_is_allocated(tmp_path: Path) 
 def test_values_are_scaled_as_in_the_training_and_predictions_are_in_their_units_again(tmp_path: Path) -> None:
     scaling = {"shift": [10.0, -3.0], "scale": [2.0, 0.5]}
     described = {**MODEL, "kind": "regressor", "inputs": 2}
-    model = torch_impl.Regressor(2, 5, 4, "tanh")
+    model = torch_impl.Regressor(torch_impl.RNN(2, 5), 4)
     saved(tmp_path / "r", model, described, data={"kind": "table", "scaling": scaling})
     shift, scale = np.array(scaling["shift"]), np.array(scaling["scale"])
     raw = np.random.default_rng(1).normal(size=(3, 6, 2)) * scale + shift
@@ -127,7 +131,7 @@ def test_values_are_scaled_as_in_the_training_and_predictions_are_in_their_units
     expected = plain.astype(np.float64) * np.tile(scale, 2) + np.tile(shift, 2)  # two steps of both columns
     assert np.array_equal(run.predict(raw), expected) and run.predict(raw).dtype == np.float64
     # A classifier's inputs are scaled too; there is nothing to undo.
-    classifier = torch_impl.Classifier(2, 5, 4)
+    classifier = torch_impl.Classifier(torch_impl.RNN(2, 5), 4)
     saved(tmp_path / "c", classifier, {**MODEL, "inputs": 2}, data={"kind": "sequences", "scaling": scaling})
     with torch.no_grad():
         logits = classifier(torch.tensor((raw - shift) / scale, dtype=torch.float32)).numpy()
@@ -144,6 +148,6 @@ def test_values_are_scaled_as_in_the_training_and_predictions_are_in_their_units
     ],
 )
 def test_a_scaling_that_does_not_fit_is_one_sentence(scaling: Any, words: str, tmp_path: Path) -> None:
-    saved(tmp_path, torch_impl.Classifier(3, 5, 4), MODEL, data={"scaling": scaling})
+    saved(tmp_path, torch_impl.Classifier(torch_impl.RNN(3, 5), 4), MODEL, data={"scaling": scaling})
     with pytest.raises(CheckpointError, match=words):
         torch_impl.load_run(tmp_path)

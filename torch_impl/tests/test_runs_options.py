@@ -17,16 +17,14 @@ from torch_impl.runs.eager import EagerTrainer, StepOptions
 from torch_impl.runs.schedule import parse_schedule
 from torch_impl.tests.training_runs import SERIES, assert_same_bits, call, images, mnist, results, stop_at, trained
 from torch_impl.training.trainer import Trainer
+from unrolled.programs import Adam
 
 ROWS, STEPS, INPUTS, UNITS, OUTPUTS = 9, 7, 3, 5, 2
-
-
-class Settings:
-    learning_rate, beta1, beta2, epsilon = 0.01, 0.9, 0.999, 1e-8
+ADAM = Adam(learning_rate=0.01)
 
 
 def regressor(projection: str = "stacked") -> torch_impl.Regressor:
-    model = torch_impl.Regressor(INPUTS, UNITS, OUTPUTS, "tanh", projection, dtype=torch.float64)
+    model = torch_impl.Regressor(torch_impl.RNN(INPUTS, UNITS, dtype=torch.float64), OUTPUTS, projection)
     model.reset_parameters(torch.Generator().manual_seed(3))
     return model
 
@@ -43,13 +41,13 @@ BATCHES = np.random.default_rng(1).integers(0, ROWS, (6, 4))
 
 def eager(**options: Any) -> EagerTrainer:
     inputs, targets, _ = data()
-    return EagerTrainer(regressor(), Settings, inputs, targets, options=StepOptions(**options))
+    return EagerTrainer(regressor(), ADAM, inputs, targets, options=StepOptions(**options))
 
 
 def expected(change: Any) -> tuple[list[float], nn.Module]:
     """Losses and model after the same steps written out, `change` applied between gradient and optimizer's step."""
     model, (inputs, targets, _) = regressor(), data()
-    optimizer = torch_impl.Adam(model.parameters(), lr=Settings.learning_rate)
+    optimizer = torch_impl.Adam(model.parameters(), lr=ADAM.learning_rate)
     losses = []
     for rows in BATCHES:
         loss = model.loss(model(inputs[rows]), targets[rows])
@@ -88,7 +86,7 @@ def test_weight_decay_is_decoupled() -> None:
     def decay(model: nn.Module) -> None:
         with torch.no_grad():
             for p in model.parameters():
-                p.sub_(Settings.learning_rate * 0.3 * p)
+                p.sub_(ADAM.learning_rate * 0.3 * p)
 
     assert_same(eager(weight_decay=0.3), *expected(decay))
 
@@ -101,7 +99,7 @@ def test_truncated_gradients_end_at_the_boundaries_and_the_loss_is_that_of_the_w
     inputs, targets, every = data()
     lengths = every if with_lengths else None
     model = regressor(projection)
-    trainer = EagerTrainer(model, Settings, inputs, targets, lengths, options=StepOptions(truncate=3))
+    trainer = EagerTrainer(model, ADAM, inputs, targets, lengths, options=StepOptions(truncate=3))
     trainer.optimizer.step = lambda closure=None: None  # type: ignore[method-assign]
     (loss,) = trainer.run(np.arange(ROWS)[None])
 
@@ -116,7 +114,10 @@ def test_truncated_gradients_end_at_the_boundaries_and_the_loss_is_that_of_the_w
         new = other.rnn.cell(inputs[:, step], state)
         state = torch.where(valid, new, state)
         outputs.append(torch.where(valid, new, 0.0))
-    other.loss(other.project(torch.stack(outputs, 1), lengths), targets).backward()
+    predictions = other.dense(torch.stack(outputs, 1))
+    if projection == "wrapped" and lengths is not None:
+        predictions = torch.where((torch.arange(STEPS) < lengths[:, None])[:, :, None], predictions, 0.0)
+    other.loss(predictions, targets).backward()
     for (name, p), q in zip(other.named_parameters(), model.parameters(), strict=True):
         np.testing.assert_allclose(q.grad, p.grad, rtol=1e-10, atol=1e-14, err_msg=name)  # type: ignore[arg-type]
     whole.backward()  # adds to it: the truncated gradient is another than the whole one
@@ -125,9 +126,9 @@ def test_truncated_gradients_end_at_the_boundaries_and_the_loss_is_that_of_the_w
 
 def test_truncation_is_for_a_regressor() -> None:
     inputs, _, _ = data()
-    model = torch_impl.Classifier(INPUTS, UNITS, OUTPUTS, dtype=torch.float64)
+    model = torch_impl.Classifier(torch_impl.RNN(INPUTS, UNITS, dtype=torch.float64), OUTPUTS)
     with pytest.raises(ValueError, match="an output at every step"):
-        EagerTrainer(model, Settings, inputs, torch.zeros(ROWS).long(), options=StepOptions(truncate=3))
+        EagerTrainer(model, ADAM, inputs, torch.zeros(ROWS).long(), options=StepOptions(truncate=3))
 
 
 def test_schedules() -> None:

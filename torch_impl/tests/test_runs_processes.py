@@ -17,12 +17,9 @@ from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs.eager import EagerTrainer, StepOptions
 from torch_impl.runs.processes import Processes, joined
 from torch_impl.tests.training_runs import log, results, trained
+from unrolled.programs import Adam
 
 ROWS, STEPS, INPUTS, UNITS = 9, 7, 3, 5
-
-
-class Settings:
-    learning_rate, beta1, beta2, epsilon = 0.01, 0.9, 0.999, 1e-8
 
 
 class Pretended(Processes):
@@ -46,14 +43,16 @@ def case(kind: str) -> tuple[Any, torch.Tensor, Any, StepOptions]:
     lengths = torch.tensor([7, 0, 1, 3, 4, 5, 2, 6, 7])
     options = StepOptions(truncate=3 if kind == "truncated" else None)
     targets: torch.Tensor
+    rnn = torch_impl.RNN(INPUTS, UNITS, dtype=torch.float64)
     if kind == "classifier":
-        model: Any = torch_impl.Classifier(INPUTS, UNITS, 4, dtype=torch.float64)
+        model: Any = torch_impl.Classifier(rnn, 4)
         targets = torch.tensor(random.integers(0, 4, ROWS))
     elif kind == "speller":
-        model = torch_impl.Speller(INPUTS, UNITS, 4, 6, dtype=torch.float64)
+        decoder = torch_impl.Decoder(torch_impl.RNN(4, UNITS, dtype=torch.float64), 4)
+        model = torch_impl.Speller(rnn, decoder, 6)
         targets = torch.tensor(random.integers(0, 4, (ROWS, 6)))
     else:
-        model = torch_impl.Regressor(INPUTS, UNITS, 2, "tanh", "wrapped", dtype=torch.float64)
+        model = torch_impl.Regressor(rnn, 2, "wrapped")
         targets = torch.tensor(random.normal(size=(ROWS, STEPS, 2)))
     model.reset_parameters(generator)
     return model, targets, lengths, options
@@ -67,7 +66,7 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(kind: str, world: int) -> None
 
     def gradients(processes: Processes) -> tuple[float, list[torch.Tensor]]:
         model, targets, lengths, options = case(kind)
-        trainer = EagerTrainer(model, Settings, inputs, targets, lengths, options=options, processes=processes)
+        trainer = EagerTrainer(model, Adam(0.01), inputs, targets, lengths, options=options, processes=processes)
         trainer.optimizer.step = lambda closure=None: None  # type: ignore[method-assign]
         (loss,) = trainer.run([[4, 8, 2, 0]])
         return float(loss), [p.grad for p in model.parameters()]

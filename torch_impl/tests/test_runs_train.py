@@ -16,10 +16,11 @@ import torch
 from click.testing import CliRunner
 
 import torch_impl
-from torch_impl.__main__ import _backend, make_group
+from torch_impl.__main__ import make_group
 from torch_impl.checkpoints import files
+from torch_impl.checkpoints.files import held
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
-from torch_impl.runs.folder import held
+from torch_impl.runs.backend import RunBackend, RunTrainer
 from torch_impl.runs.signals import StopSignals
 from torch_impl.tests.kill_runs import killed_run
 from torch_impl.tests.training_runs import (
@@ -72,9 +73,9 @@ def test_a_run_folder_says_how_it_was_made_and_can_be_used(home: Path) -> None:
 
 
 @pytest.mark.parametrize("program", ["mnist", "series"])
-def test_by_default_it_is_the_plain_loop_to_the_bit(program: str, home: Path, tmp_path: Path) -> None:
+def test_what_a_run_has_beside_its_steps_changes_no_bit(program: str, home: Path, tmp_path: Path) -> None:
     arguments = (*mnist(home / "images"), "--epochs", "4") if program == "mnist" else SERIES
-    plain = command_line("torch_impl", "", _backend)
+    plain = command_line("torch_impl", "", RunBackend)
     done = CliRunner().invoke(plain, ["train", *arguments, "--output", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert results(tmp_path) == results(home / program)
@@ -118,13 +119,16 @@ def test_a_long_round_is_saved_within_too(home: Path, tmp_path: Path, monkeypatc
     class Killed(BaseException):
         pass
 
-    def killed(*_: object) -> None:
-        raise Killed
+    calls, whole = iter(range(1, 100)), RunTrainer.run
+
+    def run(self: RunTrainer, batches: np.ndarray) -> np.ndarray:
+        if next(calls) == 8:
+            raise Killed
+        return whole(self, batches)
 
     with monkeypatch.context() as patch:
         patch.setattr("torch_impl.runs.folder._AT_MOST", 0.0)
-        stop_at(patch, 8)
-        patch.setattr("torch_impl.runs.loop.Training._stop", killed)
+        patch.setattr(RunTrainer, "run", run)
         with pytest.raises(Killed):
             CliRunner().invoke(make_group(), ["train", *SERIES, "--output", str(tmp_path)], catch_exceptions=False)
     assert load_checkpoint(tmp_path).state["step"] == 140
@@ -149,10 +153,10 @@ def test_a_finished_run_can_be_trained_further(home: Path, tmp_path: Path) -> No
 
 def test_the_optimizers_count_of_steps_is_kept_where_its_powers_no_longer_tell_it(home: Path, tmp_path: Path) -> None:
     saved = load_checkpoint(home / "series")
-    state = {**saved.state, "run": {**saved.state["run"], "adam_steps": 123_456}}
-    save_checkpoint(tmp_path, saved.tensors, state)
+    save_checkpoint(tmp_path, saved.tensors, {**saved.state, "adam_steps": 123_456})
     trained("series", "--resume", tmp_path, "--iterations", 260)
-    assert load_checkpoint(tmp_path).state["run"]["adam_steps"] == 123_466
+    state = load_checkpoint(tmp_path).state
+    assert state["adam_steps"] == 123_466 and state["run"]["step"] == 260
 
 
 def test_further_seeds_can_be_asked_for_but_no_other_length(tmp_path: Path) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import copy
 import importlib.util
 import inspect
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from torch_impl import Adam, Classifier, Trainer
+from torch_impl import RNN, Adam, Classifier, Trainer
+from torch_impl.conversion import load_canonical
+from torch_impl.training.adam import Settings
 
-
-class Settings(NamedTuple):
-    learning_rate: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-3
+SETTINGS = Settings(learning_rate=0.01, epsilon=1e-3)
 
 
 def gradients(steps: int, size: int = 6) -> np.ndarray:
@@ -189,8 +188,8 @@ def test_a_grad_scaler_skips_a_step_whole() -> None:
 def trainer(**changes: Any) -> Trainer:
     torch.manual_seed(0)
     arguments = {
-        "model": Classifier(3, 5, 4),
-        "optimizer": Settings(),
+        "model": Classifier(RNN(3, 5), 4),
+        "optimizer": SETTINGS,
         "inputs": torch.randn(8, 6, 3),
         "targets": torch.arange(8) % 4,
         "lengths": [6, 0, 2, 3, 1, 5, 4, 6],
@@ -274,3 +273,72 @@ def test_no_batches_is_no_step() -> None:
     before = it.weights()
     assert it.run(np.zeros((0, 3), int)).shape == (0,)
     assert all(np.array_equal(array, before[name]) for name, array in it.weights().items())
+
+
+class Own(nn.Module):
+    """A module that knows nothing of this library, but for its protocol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.head = nn.Linear(5, 4)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        values: Any = inputs
+        if lengths is not None:
+            values = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+        return self.scale * self.head(self.gru(values)[1][0])
+
+    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Any = None) -> Tensor:
+        return nn.functional.cross_entropy(self(inputs, lengths), targets)
+
+
+@pytest.mark.parametrize("lengths", [None, [6, 1, 2, 3, 1, 5, 4, 6]])
+def test_a_module_of_ones_own_is_trained_and_goes_on_from_its_slots(lengths: Any) -> None:
+    first = trainer(model=Own(), lengths=lengths)
+    early, weights, slots = first.run(BATCHES[:13]), first.weights(), first.slots()
+    assert weights["gru/weight_ih_l0"].shape == (15, 3) and weights["scale"].shape == ()
+    assert slots.keys() == {f"{name}/{slot}" for name in weights for slot in ("Adam", "Adam_1")} | {
+        "beta1_power",
+        "beta2_power",
+    }
+    late = first.run(BATCHES[13:])
+    assert late.mean() < early.mean()
+    second = trainer(model=Own(), lengths=lengths, slots=slots)
+    load_canonical(second.model, weights)
+    assert np.array_equal(second.run(BATCHES[13:]), late)
+    assert all(np.array_equal(array, first.weights()[name]) for name, array in second.weights().items())
+    torch.testing.assert_close(second.forward(second.inputs, lengths, rows=3), second.model(second.inputs, lengths))
+
+
+def test_a_pruned_model_goes_on_from_its_slots() -> None:
+    """They are those of the parameters, which are not the weights."""
+
+    def pruned() -> Classifier:
+        model = Classifier(RNN(3, 5), 4)
+        model.load_canonical(trainer().weights())
+        prune.l1_unstructured(model.rnn.cell, "weight_hh", 0.3)
+        return model
+
+    whole, first = trainer(model=pruned()), trainer(model=pruned())
+    losses, early = whole.run(BATCHES), first.run(BATCHES[:13])
+    assert "rnn/cell/weight_hh_orig/Adam" in first.slots()
+    assert (first.weights()["kernel"][3:] == 0.0).sum() == 8
+    second = trainer(model=first.model, slots=first.slots())
+    assert np.array_equal(np.concatenate([early, second.run(BATCHES[13:])]), losses)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"model": nn.Linear(3, 4)}, TypeError, "model must be an nn.Module with training_loss.*, got Linear"),
+        ({"inputs": np.zeros((8, 6, 3))}, TypeError, r"inputs must be a tensor \[rows, steps, ...\]"),
+        ({"inputs": torch.zeros(8)}, ValueError, r"inputs must be \[rows, steps, ...\]"),
+        ({"targets": torch.zeros(7)}, ValueError, r"targets must be \[8, ...\]"),
+        ({"targets": [0] * 8}, TypeError, "targets must be a tensor"),
+    ],
+)
+def test_what_a_module_of_ones_own_is_given_is_checked(change: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        trainer(**{"model": Own(), **change})

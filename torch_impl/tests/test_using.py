@@ -234,10 +234,10 @@ def test_what_cannot_be_used_is_one_sentence(runs: Path, images: Path, tmp_path:
 
 
 def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> None:
-    from torch_impl.tf1.convert import Settings, convert_from_tf1
+    from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
 
-    convert_from_tf1(TF1 / "classifier", tmp_path / "c", settings=Settings("classifier", "tanh"))
-    convert_from_tf1(TF1 / "wrapped", tmp_path / "r", settings=Settings("regressor", "relu"))
+    convert_from_tf1(TF1 / "classifier", tmp_path / "c", settings=TrainedAs("classifier", "tanh"))
+    convert_from_tf1(TF1 / "wrapped", tmp_path / "r", settings=TrainedAs("regressor", "relu"))
     assert "does not tell what it was trained on; name labelled data" in refused(evaluate, tmp_path / "c")
     assert "can be evaluated" in refused(evaluate, tmp_path / "r")
     assert "does not tell what it was trained on" in refused(export, tmp_path / "r", tmp_path / "r.pt2")

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from torch_impl.__main__ import make_group
 from torch_impl.checkpoints.run_files import load_checkpoint
-from torch_impl.runs.trainer import RunTrainer
+from torch_impl.runs.backend import RunTrainer
 
 SERIES = ("series", "--units", "5", "--iterations", "250")
 VOWELS = ("vowels", "--units", "4", "--epochs", "3", "--seeds", "2")

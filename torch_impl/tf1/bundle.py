@@ -21,7 +21,7 @@ from torch_impl.tf1 import protobuf
 from torch_impl.tf1.crc32c import crc32c, mask, unmask
 from torch_impl.tf1.table import build_table, read_table
 
-__all__ = ["Bundle", "Entry", "data_path", "index_path", "write_bundle"]
+__all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
 
 # framework/types.proto. Those without a NumPy dtype here are named in error messages only.
 _DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
@@ -36,7 +36,7 @@ _MOST_RANK = 32
 _VERSION = 1  # the only version of the format there has been
 
 
-class Entry(NamedTuple):
+class BundleEntry(NamedTuple):
     """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here."""
 
     dtype: str
@@ -59,7 +59,7 @@ def data_path(prefix: Path, shard: int, shards: int) -> Path:
 
 
 class Bundle:
-    """A checkpoint opened for reading. `entries` maps every variable's name to its Entry, sorted by name.
+    """A checkpoint opened for reading. `entries` maps every variable's name to its BundleEntry, sorted by name.
 
     Raises CheckpointError when the index is missing, truncated, altered or of another format.
     """
@@ -73,7 +73,7 @@ class Bundle:
                 "restore it in TensorFlow 1 and save it again with tf.train.Saver()"
             )
         data = read_whole(path, _MOST_INDEX_BYTES)
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, BundleEntry] = {}
         with naming(path):
             table = read_table(data)
             if b"" not in table:
@@ -87,7 +87,7 @@ class Bundle:
                     self.entries[name] = _entry(value)
                     self._check(self.entries[name])
 
-    def _check(self, entry: Entry) -> None:
+    def _check(self, entry: BundleEntry) -> None:
         """What can be checked without opening the data; raises CheckpointError."""
         if entry.partitioned or entry.dtype not in _NUMBERS:
             return
@@ -134,7 +134,7 @@ class Bundle:
                 raise CheckpointError(f"variable {name} has an impossible shape {list(entry.shape)}: {error}") from None
 
 
-def _slice(path: Path, name: str, entry: Entry) -> bytes:
+def _slice(path: Path, name: str, entry: BundleEntry) -> bytes:
     """The variable's bytes. Their number is held against the file's before any memory is asked for."""
     if not exists(path):
         raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
@@ -179,7 +179,7 @@ def _shards(message: bytes) -> int:
     return shards
 
 
-def _entry(message: bytes) -> Entry:
+def _entry(message: bytes) -> BundleEntry:
     """A BundleEntryProto."""
     found = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard_id, offset, size, crc32c
     shape: tuple[int, ...] = ()
@@ -192,7 +192,7 @@ def _entry(message: bytes) -> Entry:
         elif number in found:
             found[number] = _number(value, kind, protobuf.FIXED32 if number == 6 else protobuf.VARINT)
     dtype = _DTYPES.get(found[1]) or _OTHER_DTYPES.get(found[1]) or f"of the unknown type {found[1]}"
-    return Entry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), partitioned)
+    return BundleEntry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), partitioned)
 
 
 def _shape(message: bytes) -> tuple[int, ...]:

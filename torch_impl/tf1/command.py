@@ -77,17 +77,16 @@ def _check_options(context: click.Context, to_tf1: bool) -> None:
 def _from_tf1(source: Path, target: Path, options: dict[str, Any]) -> list[str]:
     from torch_impl.tf1.convert import convert_from_tf1
 
-    settings, shapes = _settings(options)
     overrides = {**options["mapped"], **dict.fromkeys(options["ignore"])}
-    state = convert_from_tf1(source, target, overrides, settings, shapes, options["force"])
+    state = convert_from_tf1(source, target, overrides, *_trained_as(options), options["force"])
     model, names = state["model"], state["tf1_names"]
     lines = [f"  {variable} -> {canonical}" for canonical, variable in names.items()]
     adam = "Adam's state" if "beta1_power" in names else "no optimizer state: Adam starts afresh"
     steps = "an unknown number of" if state["step"] is None else state["step"]
     return [
         *lines,
-        f"{target}: a {model['kind']} of {model['inputs']} inputs, {model['cell']['units']} "
-        f"{model['cell']['activation']} units and {model['outputs']} outputs after {steps} steps, {adam}.",
+        f"{target}: a {model['kind']} of {model['inputs']} inputs, {model['network']['units']} "
+        f"{model['network']['activation']} units and {model['outputs']} outputs after {steps} steps, {adam}.",
     ]
 
 
@@ -102,25 +101,23 @@ def _to_tf1(source: Path, target: Path, options: dict[str, Any]) -> list[str]:
     return [*lines, f"{target}: {len(written)} variables, for tf.train.Saver().restore(session, {str(target)!r})."]
 
 
-def _settings(options: dict[str, Any]) -> tuple[Any, Any]:
-    """(Settings, the weights' shapes or None): from --program, or from --kind and --activation."""
-    from torch_impl.tf1.convert import Settings
+def _trained_as(options: dict[str, Any]) -> tuple[Any, Any]:
+    """(TrainedAs, the weights' shapes or None): from --program, or from --kind and --activation."""
+    from torch_impl.tf1.convert import TrainedAs
+    from unrolled.programs import PROGRAMS, Adam
 
-    given = {
-        name: options[name] for name in ("learning_rate", "beta1", "beta2", "epsilon") if options[name] is not None
-    }
+    given = {name: options[name] for name in Adam._fields if options[name] is not None}
     if options["program"]:
         if options["kind"] or options["activation"]:
             raise click.UsageError("--program says the kind and the activation; leave --kind and --activation out")
-        from unrolled.programs import PROGRAMS
+        from unrolled.networks import shapes
 
         model, adam = PROGRAMS[options["program"]].model, PROGRAMS[options["program"]].optimizer
-        settings = Settings(
-            model.kind, model.cell.activation, program=options["program"], **{**adam._asdict(), **given}
-        )
-        return settings, model.weight_shapes()
+        network: Any = model.network
+        chosen = (model.kind, network.activation)
+        return TrainedAs(*chosen, None, adam._replace(**given), options["program"]), shapes(model.weights())
     if not options["kind"] or not options["activation"]:
         raise click.UsageError(
             "a TensorFlow 1 checkpoint does not say what was trained: give --program, or --kind and --activation"
         )
-    return Settings(options["kind"], options["activation"], None, **given), None
+    return TrainedAs(options["kind"], options["activation"], None, Adam(**given)), None

@@ -1,11 +1,7 @@
 """A TensorFlow 1 checkpoint becomes a run's, and a run's becomes one that TensorFlow 1 restores.
 
-TensorFlow itself is not needed. In a run's checkpoint a converted model is
-
-    tensors   "weights/NAME" for the canonical weights, "slots/NAME" for the state of Adam under TF1's names
-    state     "model" and "optimizer", plain values with the fields of `unrolled.programs.Model` and `Adam`;
-              "step", the optimizer steps taken, or None where the checkpoint does not tell; "program", where given;
-              "tf1_names", what each was called in the TensorFlow 1 checkpoint it came from, and "tf1_step_dtype"
+TensorFlow itself is not needed. A run's checkpoint (see torch_impl.runs) that was converted has in its state besides
+"tf1_names", what each variable was called in the TensorFlow 1 checkpoint it came from, and "tf1_step_dtype".
 """
 
 from __future__ import annotations
@@ -21,31 +17,32 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists
 from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint, save_checkpoint
-from torch_impl.tf1.bundle import Bundle, Entry, index_path, write_bundle
+from torch_impl.tf1.bundle import Bundle, BundleEntry, index_path, write_bundle
 from torch_impl.tf1.names import GLOBAL_STEP, POWERS, SLOTS, WEIGHTS, Names, complete_names, default_names, match_names
 from torch_impl.tf1.state_file import latest_checkpoint, write_state_file
+from unrolled import networks
+from unrolled.models import Model, to_plain
+from unrolled.networks import BasicRNN
+from unrolled.programs import Adam
 
-__all__ = ["Settings", "convert_from_tf1", "convert_to_tf1"]
+__all__ = ["TrainedAs", "convert_from_tf1", "convert_to_tf1"]
 
+Shapes = Mapping[str, tuple[int, ...]]
 _MOST_STEPS = 10_000_000
 _SMALLEST = np.finfo(np.float32).tiny  # TensorFlow flushes what is below it to zero
 
 
-class Settings(NamedTuple):
+class TrainedAs(NamedTuple):
     """What a TensorFlow 1 checkpoint does not hold.
 
     kind: "classifier" or "regressor". activation: "tanh" or "relu". projection: a regressor's, "stacked" or "wrapped";
     None for what the variables' names say. program: the chapter's program that was trained, where it was one of them.
-    The rest are Adam's settings, TF1's defaults.
     """
 
     kind: str = "classifier"
     activation: str = "tanh"
     projection: str | None = None
-    learning_rate: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    optimizer: Adam = Adam()
     program: str | None = None
 
 
@@ -53,8 +50,8 @@ def convert_from_tf1(
     prefix: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     overrides: Mapping[str, str | None] | None = None,
-    settings: Settings | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    settings: TrainedAs | None = None,
+    shapes: Shapes | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Convert the checkpoint PREFIX.index, PREFIX.data-… to a run's checkpoint "last" in `folder`; returns its state.
@@ -65,8 +62,7 @@ def convert_from_tf1(
     Arrays keep their dtype and every bit. Raises CheckpointError that names the file or variable, what was found and
     what was expected; nothing is written then.
     """
-    settings = settings or Settings()
-    names_there = checkpoint_names(folder)
+    settings, names_there = settings or TrainedAs(), checkpoint_names(folder)
     if (Path(folder) / "config.json").exists() or set(names_there) - {"last"}:
         raise CheckpointError(f"{folder}: holds a run that `train` made, which stays; name another folder")
     if not overwrite and names_there:
@@ -75,14 +71,15 @@ def convert_from_tf1(
     try:
         names = match_names(bundle.entries, overrides)
         _check_entries(bundle.entries, names, shapes)
+        model = _model(_shapes(bundle.entries, names), names, settings)
     except CheckpointError as error:
         raise CheckpointError(f"{bundle.prefix}: {error}") from None
     weights = {name: bundle.read(source) for name, source in names.weights.items()}
     slots = {name: bundle.read(source) for name, source in names.slots.items()}
     state = {
-        "model": _model(weights, names, settings),
-        "optimizer": {name: getattr(settings, name) for name in ("learning_rate", "beta1", "beta2", "epsilon")},
-        "step": _steps(bundle, names, slots, settings),
+        "model": to_plain(model),
+        "optimizer": settings.optimizer._asdict(),
+        "step": _steps(bundle, names, slots, settings.optimizer),
         "tf1_names": {**names.weights, **names.slots, **({GLOBAL_STEP: names.step} if names.step else {})},
         "tf1_step_dtype": bundle.entries[names.step].dtype if names.step else "int64",
     }
@@ -138,12 +135,13 @@ def _prefix(source: Path) -> Path:
     return source
 
 
-def _check_entries(entries: Mapping[str, Entry], names: Names, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
+def _check_entries(entries: Mapping[str, BundleEntry], names: Names, shapes: Shapes | None) -> None:
     """Shapes and dtypes, before any data are read."""
-    expected = dict(shapes) if shapes else _consistent({n: entries[v].shape for n, v in names.weights.items()}, names)
-    dtype = entries[names.weights["kernel"]].dtype
+    expected = shapes or _consistent(_shapes(entries, names), names)
+    first = names.weights[WEIGHTS[0]]
+    dtype = entries[first].dtype
     if dtype not in ("float32", "float64"):
-        raise CheckpointError(f"variable {names.weights['kernel']} is {dtype}, expected float32 or float64")
+        raise CheckpointError(f"variable {first} is {dtype}, expected float32 or float64")
     for canonical, variable in {**names.weights, **names.slots}.items():
         if canonical in POWERS:
             _check_entry(variable, entries[variable], (), ("float32",))
@@ -154,14 +152,19 @@ def _check_entries(entries: Mapping[str, Entry], names: Names, shapes: Mapping[s
         _check_entry(names.step, entries[names.step], (), ("int32", "int64"))
 
 
-def _check_entry(variable: str, entry: Entry, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
+def _shapes(entries: Mapping[str, BundleEntry], names: Names) -> Shapes:
+    """Those of the weights, by canonical name."""
+    return {name: entries[variable].shape for name, variable in names.weights.items()}
+
+
+def _check_entry(variable: str, entry: BundleEntry, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
     if entry.shape != shape or entry.dtype not in dtypes:
         raise CheckpointError(
             f"variable {variable} is {entry.dtype} {list(entry.shape)}, expected {' or '.join(dtypes)} {list(shape)}"
         )
 
 
-def _consistent(found: Mapping[str, tuple[int, ...]], names: Names) -> dict[str, tuple[int, ...]]:
+def _consistent(found: Shapes, names: Names) -> Shapes:
     """The shapes that the weights must have to fit together, given the kernel's and the dense kernel's."""
     kernel, dense = found["kernel"], found["dense/kernel"]
     if len(kernel) != 2 or not 0 < kernel[1] < kernel[0]:
@@ -174,29 +177,28 @@ def _consistent(found: Mapping[str, tuple[int, ...]], names: Names) -> dict[str,
             f"variable {names.weights['dense/kernel']} is {list(dense)}, expected [{units}, outputs], "
             f"since the cell has {units} units"
         )
-    return {"kernel": kernel, "bias": (units,), "dense/kernel": dense, "dense/bias": (dense[1],)}
+    return networks.shapes(_model(found, names, TrainedAs()).weights())
 
 
-def _model(weights: Mapping[str, np.ndarray], names: Names, settings: Settings) -> dict[str, Any]:
-    rows, units = weights["kernel"].shape
+def _model(found: Shapes, names: Names, settings: TrainedAs) -> Model:
+    """The model whose weights have these shapes, which fit together; CheckpointError where they are too large."""
+    (rows, units), (_, outputs) = found["kernel"], found["dense/kernel"]
     # A classifier on an OutputProjectionWrapper takes the last projected output: a dense layer on the final state.
     wrapped = names.wrapped and settings.kind == "regressor"
-    return {
-        "kind": settings.kind,
-        "cell": {"kind": "basic_rnn", "units": units, "activation": settings.activation},
-        "inputs": rows - units,
-        "outputs": weights["dense/bias"].shape[0],
-        "projection": settings.projection or ("wrapped" if wrapped else "stacked"),
-    }
+    projection = settings.projection or ("wrapped" if wrapped else "stacked")
+    try:
+        return Model(settings.kind, BasicRNN(units, settings.activation), rows - units, outputs, projection)
+    except ValueError as error:
+        raise CheckpointError(f"its model cannot be had: {error}") from None
 
 
-def _steps(bundle: Bundle, names: Names, slots: Mapping[str, np.ndarray], settings: Settings) -> int | None:
+def _steps(bundle: Bundle, names: Names, slots: Mapping[str, np.ndarray], optimizer: Adam) -> int | None:
     """The optimizer steps taken; raises CheckpointError when the powers are not those of the given betas."""
     counts: list[int | None] = [] if slots else [0]
     for power, option in zip(POWERS, ("beta1", "beta2"), strict=True):
         if slots:
             what = f"{bundle.prefix}: {names.slots[power]}"
-            counts.append(_count(what, float(slots[power]), getattr(settings, option), option))
+            counts.append(_count(what, float(slots[power]), getattr(optimizer, option), option))
     known = sorted({count for count in counts if count is not None})
     if len(known) > 1:
         raise CheckpointError(
@@ -246,7 +248,7 @@ def _complete(tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> di
             raise CheckpointError(f"slot {slot} is {is_now}, expected {wanted}")
     optimizer = _object(state, "optimizer")
     for power, name in zip(POWERS, ("beta1", "beta2"), strict=True):
-        beta = optimizer.get(name, getattr(Settings(), name))
+        beta = optimizer.get(name, getattr(Adam(), name))
         if type(beta) not in (int, float) or not 0 <= beta < 1:
             raise CheckpointError(f"its {name} is {beta!r:.60}, expected a number from 0 to below 1")
         complete[power] = tensors.get(f"slots/{power}", np.array(beta, np.float32))
@@ -267,11 +269,11 @@ def _check_weights(weights: Mapping[str, np.ndarray]) -> None:
     """Shapes and dtypes that one cell and one dense layer can have."""
     shapes = {name: weights[name].shape for name in WEIGHTS}
     expected = _consistent(shapes, Names({name: f"weights/{name}" for name in WEIGHTS}, {}, None))
-    dtype = weights["kernel"].dtype
+    dtype = weights[WEIGHTS[0]].dtype
     if dtype.name not in ("float32", "float64"):
-        raise CheckpointError(f"variable weights/kernel is {dtype}, expected float32 or float64")
+        raise CheckpointError(f"variable weights/{WEIGHTS[0]} is {dtype}, expected float32 or float64")
     for name in WEIGHTS:
-        entry = Entry(weights[name].dtype.name, shapes[name], 0, 0, 0, 0, False)
+        entry = BundleEntry(weights[name].dtype.name, shapes[name], 0, 0, 0, 0, False)
         _check_entry(f"weights/{name}", entry, expected[name], (dtype.name,))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from torch_impl.checkpoints.errors import CheckpointError
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
 
 __all__ = [
     "DEFAULT_SCOPES",
@@ -26,7 +28,9 @@ __all__ = [
     "match_names",
 ]
 
-WEIGHTS = ("kernel", "bias", "dense/kernel", "dense/bias")
+CELL = tuple(BasicRNN(1).weights(1))
+WEIGHTS = tuple(Model("classifier", BasicRNN(1), 1, 1).weights())
+DENSE = WEIGHTS[len(CELL) :]
 SLOTS = tuple(f"{weight}/{slot}" for weight in WEIGHTS for slot in ("Adam", "Adam_1"))
 POWERS = ("beta1_power", "beta2_power")
 GLOBAL_STEP = "global_step"
@@ -42,10 +46,10 @@ _NEW, _OLD = ("kernel", "bias"), ("weights", "biases")
 TABLE: dict[str, str] = {
     f"{scope}/{name}": canonical
     for scopes, pairs, canonicals in (
-        (_CELL_SCOPES, (_NEW, _OLD), WEIGHTS[:2]),
-        (("fully_connected",), (_OLD,), WEIGHTS[2:]),
-        (("dense",), (_NEW,), WEIGHTS[2:]),
-        ((_WRAPPER,), (_NEW, _OLD), WEIGHTS[2:]),
+        (_CELL_SCOPES, (_NEW, _OLD), CELL),
+        (("fully_connected",), (_OLD,), DENSE),
+        (("dense",), (_NEW,), DENSE),
+        ((_WRAPPER,), (_NEW, _OLD), DENSE),
     )
     for scope in scopes
     for pair in pairs

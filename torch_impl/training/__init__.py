@@ -1,7 +1,9 @@
 """Training on given batches, with Adam as TensorFlow 1 computes it.
 
-adam                          the optimizer
-trainer                       a model, its optimizer and its rows
-whole_steps, compiled_steps   whole steps in compiled code, on the CPU
-cuda_graph                    whole steps as a CUDA graph
+adam                         the optimizer
+protocol                     what a model must have to be trained
+trainer, numpy_trainer       a model, its optimizer and its rows: tensors, or NumPy arrays
+whole_steps                  which steps may run whole, without Python in between
+host_steps, compiled_steps   those of a plain RNN in compiled code, on the CPU
+cuda_graph                   those of any model here as a CUDA graph
 """

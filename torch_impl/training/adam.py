@@ -1,32 +1,28 @@
 """Adam as TensorFlow 1 computes it, on top of torch.optim.Adam.
 
-The same update is written again where no optimizer object can be called: in `step_kernels`, for steps that are compiled
-as a whole, and in `capture`, for steps that a GPU repeats by itself; `Trainer` chooses, and one set of tests holds all
-to the oracle.
+The same update is written again where no optimizer object can be called: in `compiled_steps`, for steps that are
+compiled as a whole, and in `cuda_graph`, for steps that a GPU repeats by itself; `Trainer` chooses, and one set of
+tests holds all to the oracle.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from unrolled.programs import Adam as Settings  # as `Trainer` takes them, with TF1's defaults
+
+__all__ = ["Adam", "Settings"]
 
 # The step itself, without the wrapper that PyTorch puts around an optimizer's own `step`: that would run hooks twice.
 _step = torch.optim.Adam.step
 _TORCH_STEP = _step.__wrapped__ if getattr(_step, "hooked", False) else _step  # type: ignore[attr-defined]
-
-
-class Settings(NamedTuple):
-    """Adam's settings as `Trainer` takes them, with TF1's defaults."""
-
-    learning_rate: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
 
 
 class Adam(torch.optim.Adam):
@@ -44,7 +40,7 @@ class Adam(torch.optim.Adam):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: float = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

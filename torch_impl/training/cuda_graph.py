@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.training.adam import count_step, step_size
+from torch_impl.training.whole_steps import ordinary
 
 __all__ = ["DeviceSteps", "capturable"]
 
@@ -31,8 +32,6 @@ WARM_UP = 3  # steps before a capture, in which cuDNN and cuBLAS take their work
 
 def capturable(model: Any, optimizer: Any, inputs: Tensor) -> bool:
     """Whether a step may be captured, as things are now: a hook or a frozen weight can be added at any time."""
-    from torch_impl.training.whole_steps import ordinary
-
     return inputs.is_cuda and os.environ.get(VARIABLE) != "0" and ordinary(model, optimizer)
 
 
@@ -91,7 +90,7 @@ class DeviceSteps:
         """The step at `turn`: nothing in it looks at a value from the host."""
         rows = self.rows.index_select(0, self.turn)[0]
         with self.cast():
-            loss = self.model._training_loss(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+            loss = self.model.training_loss(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
         gradients = torch.autograd.grad(loss, self.parameters)
         with torch.no_grad():
             self._update(gradients, moments, self.rates.index_select(0, self.turn)[0])

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from torch_impl.checks import INTEGER_DTYPES, check_lengths, check_tensor, shown
-from torch_impl.conversion import Table, check_names, from_canonical, to_canonical
-from torch_impl.models import AnyModel
-from torch_impl.training.adam import Adam
+from torch_impl.arrays import in_chunks
+from torch_impl.checks import INTEGER_DTYPES, check_lengths, shown
+from torch_impl.conversion import Entry, Table, canonical_weights, check_names, from_canonical, table_of, to_canonical
+from torch_impl.training.adam import Adam, Settings
 from torch_impl.training.cuda_graph import DeviceSteps, capturable
-from torch_impl.unrolling.paths import chosen_path
+from torch_impl.training.protocol import Trainable, check_inputs, check_model, check_targets
+from torch_impl.training.whole_steps import whole_steps
+from torch_impl.types import Lengths
 
 __all__ = ["PRECISIONS", "Trainer"]
 
 PRECISIONS = ("fp32", "bf16")
+Model = TypeVar("Model", bound=Trainable)
 
 
-class Trainer:
-    """Runs a model's optimizer over batches of rows; the data become tensors once, batches are row numbers."""
+class Trainer(Generic[Model]):
+    """Runs a model's optimizer over batches of rows; the data become tensors once, batches are row numbers.
+
+    The model is one of torch_impl.models, or any nn.Module that keeps `torch_impl.training.protocol`.
+    """
 
     def __init__(
         self,
-        model: AnyModel,
-        optimizer: Any,
+        model: Model,
+        optimizer: Settings,
         inputs: Tensor,
         targets: Tensor,
-        lengths: Any = None,
-        slots: Mapping[str, Any] | None = None,
+        lengths: Lengths = None,
+        slots: Mapping[str, np.ndarray] | None = None,
         precision: str = "fp32",
     ) -> None:
         """optimizer: settings with the attributes learning_rate, beta1, beta2 and epsilon.
@@ -43,43 +50,40 @@ class Trainer:
         weights in float32, has the matrix products in bfloat16 (torch.autocast), and the weights, loss and Adam not.
         Raises TypeError or ValueError that names the argument.
         """
-        cell = model.input_cell
-        check_tensor("inputs", inputs, ("rows", "steps", cell.inputs), cell.weight_ih)
-        rows, steps, _ = inputs.shape
-        model.check_targets(targets, model.prediction_shape(rows, steps))
+        self._module, self.model = check_model(model), model
+        self.inputs = check_inputs(model, inputs)
+        self.targets = check_targets(model, targets, inputs)
+        self.lengths = None if lengths is None else check_lengths(lengths, *inputs.shape[:2])
+        self._like = next(model.parameters())
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be {' or '.join(map(repr, PRECISIONS))}, got {precision!r}")
-        if precision == "bf16" and cell.weight_ih.dtype != torch.float32:
-            raise ValueError(f"precision 'bf16' needs weights in float32, got {str(cell.weight_ih.dtype)[6:]}")
-        self.model = model
-        self.inputs = inputs
+        if precision == "bf16" and self._like.dtype != torch.float32:
+            raise ValueError(f"precision 'bf16' needs weights in float32, got {str(self._like.dtype)[6:]}")
         self.precision = precision
         self._on_device: dict[tuple[int, str], DeviceSteps] = {}
-        self.targets = targets if targets.is_floating_point() else targets.long()
-        self.lengths = None if lengths is None else check_lengths(lengths, rows, steps)
         betas = (optimizer.beta1, optimizer.beta2)
-        fused = cell.weight_ih.device.type in ("cpu", "cuda")
+        fused = self._like.device.type in ("cpu", "cuda")
         self.optimizer = Adam(model.parameters(), optimizer.learning_rate, betas, optimizer.epsilon, fused=fused)
         if slots is not None:
             self._load_slots(slots)
 
-    def run(self, batches: Any) -> np.ndarray:
+    def run(self, batches: Tensor | npt.ArrayLike) -> np.ndarray:
         """One optimizer step per row of batches, integer row numbers [iterations, batch], in order.
 
         Returns the losses [iterations], each before its step, in the model's dtype.
         """
         batches = self._checked(batches)
         model, optimizer, lengths = self.model, self.optimizer, self.lengths
-        compiled = self._whole_steps(batches.shape[1])
-        if compiled is not None:
-            return compiled(batches)
-        losses = self.inputs.new_empty(len(batches))
+        whole = self._whole_steps(batches.shape[1])
+        if whole is not None:
+            return whole(batches)
+        losses = self._like.new_empty(len(batches))
         chosen = None
         for i, (rows, here) in enumerate(zip(batches, batches.to(self.inputs.device), strict=True)):
             if lengths is not None:
                 chosen = lengths.index_select(0, rows)
             with self.cast():
-                loss = model._training_loss(
+                loss = model.training_loss(
                     self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen
                 )
             optimizer.zero_grad()
@@ -92,45 +96,31 @@ class Trainer:
         """The context of a forward pass in this precision."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        return torch.autocast(self.inputs.device.type, torch.bfloat16)
+        return torch.autocast(self._like.device.type, torch.bfloat16)
 
     def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
         """Whole steps without Python in between, where nothing asks for autograd: compiled code on the CPU, a CUDA
         graph on a GPU."""
         if self.lengths is not None:
             return None
-        weights = list(self.model.parameters())
-        if self.inputs.is_cuda:
-            if not capturable(self.model, self.optimizer, self.inputs):
-                return None
-            if (batch, self.precision) not in self._on_device:
-                given = (self.model, self.optimizer, self.inputs, self.targets, batch, self.cast)
-                self._on_device[batch, self.precision] = DeviceSteps(*given)
-            return self._on_device[batch, self.precision]
-        if self.precision != "fp32" or chosen_path(weights[1], self.inputs[:batch], *weights) != "compiled":
+        given = (self._module, self.optimizer, self.inputs, self.targets, batch)
+        if not self.inputs.is_cuda:
+            return whole_steps(*given) if self.precision == "fp32" else None
+        if not capturable(self._module, self.optimizer, self.inputs):
             return None
-        from torch_impl.training.whole_steps import whole_steps  # imports Numba
-
-        return whole_steps(self.model, self.optimizer, self.inputs, self.targets, batch)
+        if (batch, self.precision) not in self._on_device:
+            self._on_device[batch, self.precision] = DeviceSteps(*given, self.cast)
+        return self._on_device[batch, self.precision]
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, lengths: Any = None, rows: int = 5000) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Lengths = None, rows: int = 5000) -> Tensor:
         """The model's logits or predictions for any inputs, `rows` at a time and without a graph."""
-        cell = self.model.input_cell
-        check_tensor("inputs", inputs, ("batch", "steps", cell.inputs), cell.weight_ih)
-        if lengths is not None:
-            lengths = check_lengths(lengths, *inputs.shape[:2])
-        parts = []
-        for start in range(0, len(inputs), rows):
-            part = slice(start, start + rows)
-            with self.cast():
-                found = self.model(inputs[part], None if lengths is None else lengths[part])
-            parts.append(found.to(inputs.dtype))
-        return torch.cat(parts)
+        with self.cast():
+            return in_chunks(self.model, check_inputs(self.model, inputs), lengths, rows).to(self._like.dtype)
 
     def weights(self) -> dict[str, np.ndarray]:
         """A copy of the weights in canonical form."""
-        return self.model.canonical_weights()
+        return canonical_weights(self._module)
 
     def slots(self) -> dict[str, np.ndarray]:
         """A copy of the optimizer's state under TF1's names.
@@ -150,10 +140,13 @@ class Trainer:
         return slots
 
     def _slot_tables(self) -> tuple[Table, Table]:
-        """How the first and the second moments map to TF1's slots."""
+        """How the first and the second moments map to slots: TF1's, but under the parameters' own names where these
+        are not just what the weights are made of."""
+        table, names = table_of(self._module), [name for name, _ in self.model.named_parameters()]
+        if sorted(name for entry in table for name in entry.parameters) != sorted(names):
+            table = tuple(Entry(name.replace(".", "/"), (name,), False) for name in names)
         first, second = (
-            tuple(entry._replace(name=f"{entry.name}/{slot}") for entry in self.model.table)
-            for slot in ("Adam", "Adam_1")
+            tuple(entry._replace(name=f"{entry.name}/{slot}") for entry in table) for slot in ("Adam", "Adam_1")
         )
         return first, second
 

@@ -1,148 +1,68 @@
-"""Whole training steps without autograd, where nothing needs it: the two models of this library, with its Adam.
-
-`whole_steps` gives a function that runs them, or None where only autograd will do. The numbers are those of the other
-paths to rounding, and the optimizer's state stays where `Adam` keeps it, so that a run may change between the two.
-"""
+"""Which training steps may run whole, without autograd and without Python in between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules import module
 
+from torch_impl.cells import CELLS
 from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.dense import Dense
+from torch_impl.conversion import table_of
 from torch_impl.models import Classifier, Regressor
-from torch_impl.training import compiled_steps
-from torch_impl.unrolling.compiled import padded, parts_of, shared
-from torch_impl.unrolling.module import RNN
+from torch_impl.training.adam import Adam
+from torch_impl.unrolling.module import RNN, Recurrent
+from torch_impl.unrolling.paths import chosen_path
 
 __all__ = ["ordinary", "whole_steps"]
 
-# Steps between two looks at the keyboard, where one call runs many.
-STEPS_PER_CALL = 64
+# The parts whose steps can be repeated: of exactly these classes, so that no method is another's.
+_MODELS = (Classifier, Regressor)
+_PARTS = {*_MODELS, Recurrent, RNN, Dense, *CELLS.values()}
 
 
 def whole_steps(
-    model: Any, optimizer: Any, inputs: Tensor, targets: Tensor, batch: int
+    model: nn.Module, optimizer: Adam, inputs: Tensor, targets: Tensor, batch: int
 ) -> Callable[[Tensor], np.ndarray] | None:
-    """A function from batches, int64 row numbers [iterations, batch], to the losses [iterations], each before its step.
+    """A function from batches, int64 row numbers [iterations, batch], to the losses [iterations], each before its step,
+    that runs compiled code for plain RNNs on the CPU; None where only autograd will do.
 
-    inputs [rows, steps, inputs]; targets: labels int64 [rows] or values [rows, steps, outputs]; optimizer: an `Adam`
-    over exactly the model's parameters. None where hooks, frozen parameters, other models or other settings of the
-    optimizer ask for autograd. The compiled path must be the chosen one (torch_impl.unrolling.paths).
+    inputs [rows, steps, inputs]; targets: labels int64 [rows] or values [rows, steps, outputs]; optimizer: over exactly
+    the model's parameters.
     """
-    if not ordinary(model, optimizer) or type(targets) is not Tensor:
+    if not ordinary(model, optimizer) or type(targets) is not Tensor or targets.device.type != "cpu":
         return None
-    if targets.device.type != "cpu" or targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
+    cell = cast("Classifier | Regressor", model).rnn.cell
+    if type(cell) is not BasicRNNCell or targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
         return None
-    return _Steps(model, optimizer, inputs, targets, batch).run
+    if chosen_path(cell.units, batch, inputs, *model.parameters()) != "compiled":
+        return None
+    from torch_impl.training.host_steps import HostSteps  # imports Numba
+
+    return HostSteps(model, optimizer, inputs, targets, batch).run
 
 
-def ordinary(model: Any, optimizer: Any) -> bool:
-    """Whether nothing but the numbers of the step could be seen from outside."""
-    if type(model) not in (Classifier, Regressor) or type(model.rnn) is not RNN:
+def ordinary(model: nn.Module, optimizer: Adam) -> bool:
+    """Whether nothing but the numbers of a step could be seen from outside: one of this library's models, nothing of it
+    hooked, parametrized, frozen or replaced, with an optimizer that has all of its parameters and no other setting."""
+    parts = list(model.modules())
+    if type(model) not in _MODELS or not all(type(part) in _PARTS for part in parts):
         return False
-    if type(model.rnn.cell) is not BasicRNNCell or type(model.dense) is not Dense:
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    if set(names) != {name for entry in table_of(model) for name in entry.parameters}:
         return False
-    parameters = list(model.parameters())
     group, *others = optimizer.param_groups
-    if others or set(group["params"]) != set(parameters) or group["maximize"] or len(parameters) != 5:
+    if others or set(group["params"]) != set(parameters) or group["maximize"]:
         return False
     hooks: list[Any] = [module._global_forward_hooks, module._global_forward_pre_hooks, module._global_backward_hooks]
     hooks += [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
-    for part in model.modules():
+    for part in parts:
         hooks += [part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks]
     for p in parameters:
         hooks += [p._backward_hooks, p._post_accumulate_grad_hooks]
     return not any(hooks) and all(p.requires_grad and p.is_contiguous() for p in parameters)
-
-
-class _Steps:
-    """The memory of the steps of one model with one size of batch, and the calls that run them."""
-
-    def __init__(self, model: Any, optimizer: Any, inputs: Tensor, targets: Tensor, batch: int) -> None:
-        cell, dense = model.rnn.cell, model.dense
-        self.optimizer = optimizer
-        self.parameters = (cell.weight_ih, cell.weight_hh, cell.bias, dense.weight, dense.bias)
-        self.classifier = isinstance(model, Classifier)
-        self.relu = cell.activation == "relu"
-        self.batch, self.steps, self.units = batch, inputs.shape[1], cell.units
-        self.dtype = inputs.detach().numpy().dtype
-        self.data = (
-            inputs.detach().contiguous().numpy(),
-            targets.contiguous().numpy() if self.classifier else np.empty(0, np.int64),
-            np.empty((0, 1, 1), self.dtype) if self.classifier else targets.detach().contiguous().numpy(),
-        )
-        self.buffers = self._buffers(cell.inputs, dense.out_features)
-
-    def _buffers(self, inputs: int, outputs: int) -> tuple[np.ndarray, ...]:
-        """See torch_impl.training.compiled_steps."""
-        width, columns = padded(self.units), padded(outputs)
-        row, rows = width + padded(1 + inputs), self.steps * self.batch
-        dense = self.batch * (1 if self.classifier else self.steps) * columns
-        sizes = (
-            (rows + self.batch) * row, rows * width, (self.units + 1 + inputs) * width, self.units * width,
-            self.units * row, (self.units + 1) * columns, outputs * width, dense, outputs * row,
-        )  # fmt: skip
-        return (*(np.empty(size, self.dtype) for size in sizes), np.empty(self.batch))
-
-    def run(self, batches: Tensor) -> np.ndarray:
-        """One step per row of batches; see `whole_steps`."""
-        rows = batches.contiguous().numpy()
-        (group,) = self.optimizer.param_groups
-        beta1, beta2 = group["betas"]
-        lr, beta1, beta2, eps = (np.float32(value) for value in (group["lr"], beta1, beta2, group["eps"]))
-        settings = np.array([0, beta1, beta2, eps, 1, lr], self.dtype)
-        powers = np.array([group["beta1_power"], group["beta2_power"], beta1, beta2], np.float32)
-        moments = self._moments()
-        weights = tuple(p.detach().numpy() for p in self.parameters)
-        losses = np.empty(len(rows), self.dtype)
-
-        def call(part: int, first: int, last: int, begin: int = 0, end: int = 0) -> None:
-            compiled_steps.train(
-                part, *self.data, rows[first:last], losses[first:last],
-                weights, moments, self.buffers, settings, powers, self.relu, begin, end,
-            )  # fmt: skip
-
-        done = 0
-        try:
-            while done < len(rows):
-                done = self._some(call, done, len(rows))
-        finally:
-            self._finish(group, powers, done)
-        return losses
-
-    def _some(self, call: Callable[..., None], done: int, total: int) -> int:
-        """Run some steps; how many are done then. On several threads it is one step, part by part."""
-        width = padded(self.units)
-        work = self.batch * self.steps * width * (width + padded(1 + self.data[0].shape[2]))
-        if parts_of(self.batch, work) == 1:
-            last = min(total, done + STEPS_PER_CALL)
-            call(compiled_steps.ALL, done, last)
-            return last
-        call(compiled_steps.BEGIN, done, done + 1)
-        shared(self.batch, work, lambda begin, end: call(compiled_steps.ROWS, done, done + 1, begin, end))
-        shared(self.units, work, lambda begin, end: call(compiled_steps.UNITS, done, done + 1, begin, end))
-        call(compiled_steps.END, done, done + 1)
-        return done + 1
-
-    def _moments(self) -> tuple[np.ndarray, ...]:
-        """The optimizer's own first and second moments, created where it has none yet."""
-        for p in self.parameters:
-            self.optimizer.ensure_moments(p)
-        state = self.optimizer.state
-        return tuple(state[p][name].detach().numpy() for name in ("exp_avg", "exp_avg_sq") for p in self.parameters)
-
-    def _finish(self, group: dict[str, Any], powers: np.ndarray, done: int) -> None:
-        """Leave model and optimizer as `Adam` would after that many steps."""
-        group["steps"] += done
-        group["beta1_power"], group["beta2_power"] = float(powers[0]), float(powers[1])
-        for p in self.parameters:
-            self.optimizer.state[p]["step"] += done
-            torch.autograd.graph.increment_version(p)
-            p.grad = None

@@ -16,58 +16,15 @@ nothing, NaN included, passes between the padding and the rest, in either direct
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["bptt_rnn", "native_rnn"]
+from torch_impl.unrolling.native import last_valid_state, native_rnn, padding_mask
 
-
-def native_rnn(
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None = None,
-    lengths: Tensor | None = None,
-    activation: str = "tanh",
-) -> tuple[Tensor, Tensor]:
-    """The same by `nn.RNN`'s own kernel (cuDNN on CUDA), differentiable any number of times.
-
-    Shapes as in the module's text. Returns outputs [batch, steps, units] and state [batch, units]. The input is never
-    packed: in one direction the padding cannot reach the valid steps, and cuDNN's fastest kernels take no packed input.
-    """
-    batch, steps, _ = inputs.shape
-    if initial_state is None:
-        initial_state = inputs.new_zeros(batch, weight_hh.shape[0])
-    if steps == 0 or batch == 0:
-        return inputs.new_zeros(batch, steps, weight_hh.shape[0]), initial_state.clone()
-    padding = None if lengths is None else padding_mask(lengths, steps)
-    first = initial_state
-    if padding is not None and lengths is not None:
-        inputs = inputs.masked_fill(padding[:, :, None], 0)
-        first = initial_state.masked_fill((lengths == 0)[:, None], 0)
-    kernel = torch.rnn_tanh if activation == "tanh" else torch.rnn_relu
-    weights = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
-    train = torch.is_grad_enabled()
-    outputs, last = kernel(inputs, first[None], weights, True, 1, 0.0, train, False, True)
-    if padding is None or lengths is None:
-        return outputs, last[0]
-    outputs = outputs.masked_fill(padding[:, :, None], 0)
-    return outputs, last_valid_state(outputs, initial_state, lengths)
-
-
-def padding_mask(lengths: Tensor, steps: int) -> Tensor:
-    """Whether a step lies past its row's length: bool [batch, steps]."""
-    return torch.arange(steps, device=lengths.device) >= lengths[:, None]
-
-
-def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:
-    """Each row's output [batch, units] at its last valid step, or its initial state where the length is 0."""
-    rows = torch.arange(len(lengths), device=lengths.device)
-    last = outputs[rows, (lengths - 1).clamp(min=0)]
-    return torch.where((lengths > 0)[:, None], last, initial_state)
+__all__ = ["bptt_rnn"]
 
 
 def bptt_rnn(
@@ -104,7 +61,7 @@ class BPTT(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         steps_first = time_major(inputs, lengths)
         history = run_forward(steps_first, weight_ih, weight_hh, bias, initial_state, lengths, activation)
-        outputs = history[1:].transpose(0, 1)
+        outputs, ctx.changed = hand_out(history[1:].transpose(0, 1))
         if lengths is None:
             state = history[-1].clone()
         else:
@@ -121,7 +78,10 @@ class BPTT(torch.autograd.Function):
         *arguments, history = ctx.saved_tensors
         if torch.is_grad_enabled():
             return differentiable_gradients(arguments, ctx.activation, grad_outputs, grad_state, ctx.needs_input_grad)
-        _, weight_ih, weight_hh, _, _, lengths = arguments
+        inputs, weight_ih, weight_hh, bias, initial_state, lengths = arguments
+        if ctx.changed():
+            steps_first = time_major(inputs, lengths)
+            history = run_forward(steps_first, weight_ih, weight_hh, bias, initial_state, lengths, ctx.activation)
         need_inputs, need_ih, need_hh, need_bias, need_state, *_ = ctx.needs_input_grad
         grads = run_backward(history, weight_hh, lengths, ctx.activation, grad_outputs, grad_state)
         flat = grads.flatten(0, 1)
@@ -138,6 +98,18 @@ class BPTT(torch.autograd.Function):
             None,
             None,
         )
+
+
+def hand_out(view: Tensor) -> tuple[Tensor, Callable[[], bool]]:
+    """A tensor of its own over the view's memory, and a function that tells whether it was changed in place since.
+
+    To autograd it is no view, of which one that leaves a Function must not be changed in place. The price: who needs
+    the memory later asks, and computes it anew. So the usual case needs no copy.
+    """
+    tensor = view.data
+    same = tensor.detach()  # without the graph, which would hold itself; the count of changes is one for both
+    before = same._version
+    return tensor, lambda: same._version != before
 
 
 def time_major(inputs: Tensor, lengths: Tensor | None) -> Tensor:

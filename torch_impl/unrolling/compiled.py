@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.unrolling import compiled_loops, layout
-from torch_impl.unrolling.bptt import differentiable_gradients
+from torch_impl.unrolling.bptt import differentiable_gradients, hand_out
 from torch_impl.unrolling.tiles import PADDING
 
 __all__ = ["compiled_rnn"]
@@ -168,6 +168,34 @@ def _final_state(history: np.ndarray, initial_state: np.ndarray, lengths: np.nda
     return torch.from_numpy(state)
 
 
+def _with_history(
+    inputs: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    initial_state: Tensor | None,
+    lengths: Tensor | None,
+    activation: str,
+    back: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """All steps, as `compiled_loops` has them, and the state. back: where the weights for the way back go, or empty."""
+    batch, steps, size = inputs.shape
+    units = len(weight_hh)
+    row = padded(units) + padded(1 + size)
+    history = inputs.new_empty(steps + 1, batch, row)
+    packed = inputs.new_empty((units + 1 + size) * padded(units)).numpy()
+    x, first = array(inputs, inputs, 3), array(initial_state, inputs, 2)
+    limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
+    flat, relu = history.view(-1).numpy(), activation == "relu"
+    layout.pack(*(array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)), packed, back.numpy())
+    shared(
+        batch,
+        batch * steps * row * units,
+        lambda begin, end: compiled_loops.forward(flat, x, _NO_LENGTHS, first, limits, packed, units, relu, begin, end),
+    )
+    return history, _final_state(history.numpy()[:, :, :units], first, limits)
+
+
 class Compiled(torch.autograd.Function):
     """See `compiled_rnn`."""
 
@@ -182,29 +210,12 @@ class Compiled(torch.autograd.Function):
         lengths: Tensor | None,
         activation: str,
     ) -> tuple[Tensor, Tensor]:
-        batch, steps, size = inputs.shape
         units = len(weight_hh)
-        width = padded(units)
-        row = width + padded(1 + size)
-        history = inputs.new_empty(steps + 1, batch, row)
-        packed = inputs.new_empty((units + 1 + size) * width).numpy()
-        back = inputs.new_empty(units * width if any(ctx.needs_input_grad) else 0)
-        x, first = array(inputs, inputs, 3), array(initial_state, inputs, 2)
-        limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
-        flat = history.view(-1).numpy()
-        weights = [array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)]
-        layout.pack(*weights, packed, back.numpy())
-        relu = activation == "relu"
-        shared(
-            batch,
-            batch * steps * row * units,
-            lambda begin, end: compiled_loops.forward(
-                flat, x, _NO_LENGTHS, first, limits, packed, units, relu, begin, end
-            ),
-        )
-        outputs = history[1:, :, :units].transpose(0, 1)
-        state = _final_state(history.numpy()[:, :, :units], first, limits)
-        ctx.save_for_backward(inputs, weight_ih, weight_hh, bias, initial_state, lengths, history)
+        back = inputs.new_empty(units * padded(units) if any(ctx.needs_input_grad) else 0)
+        arguments = inputs, weight_ih, weight_hh, bias, initial_state, lengths
+        history, state = _with_history(*arguments, activation, back)
+        outputs, ctx.changed = hand_out(history[1:, :, :units].transpose(0, 1))
+        ctx.save_for_backward(*arguments, history)
         ctx.back, ctx.activation = back, activation
         ctx.set_materialize_grads(False)
         return outputs, state
@@ -216,6 +227,8 @@ class Compiled(torch.autograd.Function):
         if torch.is_grad_enabled():
             return differentiable_gradients(arguments, ctx.activation, grad_outputs, grad_state, needed)
         inputs, weight_ih, weight_hh, bias, _, lengths = arguments
+        if ctx.changed():
+            history, _ = _with_history(*arguments, ctx.activation, ctx.back[:0])
         batch, steps, size = inputs.shape
         units = len(weight_hh)
         width = padded(units)

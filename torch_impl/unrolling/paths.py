@@ -104,16 +104,16 @@ def wanted_path() -> str | None:
     return name
 
 
-def chosen_path(weight_hh: Tensor, *others: Tensor) -> str:
-    """The path, one of PATHS, for weights and the other tensors of the call; the first of those has the batch first."""
+def chosen_path(units: int, batch: int, *tensors: Tensor) -> str:
+    """The path, one of PATHS, for so many units and rows; tensors: the weights, inputs and state of the call."""
     if torch.compiler.is_compiling():  # first: what follows cannot be traced
         return "native"
-    if not all(map(_plain, (weight_hh, *others))) or _transformed():
+    if not all(map(_plain, tensors)) or _transformed():
         return "native"
     wanted = wanted_path()
     if wanted is not None:
         return wanted
-    if len(weight_hh) > 512 and len(others[0]) < 8:
+    if units > 512 and batch < 8:
         return "bptt"
     return "compiled" if _compiler_or_warning() else "bptt"
 
@@ -152,24 +152,3 @@ def _transformed() -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._len_torch_function_stack() > 0
     )
-
-
-def run_path(
-    name: str,
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None,
-    lengths: Tensor | None,
-    activation: str,
-    outputs: bool = True,
-) -> tuple[Tensor | None, Tensor]:
-    """Run "compiled" or "bptt": see `torch_impl.unrolling.bptt` for the arguments. outputs: whether they are wanted."""
-    if name == "compiled":
-        from torch_impl.unrolling.compiled import compiled_rnn
-
-        return compiled_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation, outputs)
-    from torch_impl.unrolling.bptt import bptt_rnn
-
-    return bptt_rnn(inputs, weight_ih, weight_hh, bias, initial_state, lengths, activation)

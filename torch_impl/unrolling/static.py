@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from torch_impl.checks import check_lengths, check_tensor, shown
+from torch_impl.states import State, mapped
 
 
 def static_rnn(
-    cell: nn.Module, inputs: Sequence[Tensor], lengths: Any = None, initial_state: Tensor | None = None
-) -> tuple[list[Tensor], Tensor]:
+    cell: nn.Module, inputs: Sequence[Tensor], lengths: Any = None, initial_state: State | None = None
+) -> tuple[list[Tensor], State]:
     """The cell repeated once per element of inputs, in a Python loop: TF1's static_rnn.
 
-    cell: a BasicRNNCell, or any module (inputs, state) -> state with `zero_state(batch)`.
+    cell: one of this library, or any module with `zero_state(batch)` that gives (output, new state) for (inputs,
+    state), or one tensor that is both. A state is a tensor, or a tuple of states.
     inputs: a list of `steps` tensors [batch, inputs]. lengths: integers [batch] from 0 to steps, or None for all steps.
-    initial_state: [batch, units], or None for zeros.
-    Returns (outputs, state): a list of `steps` tensors [batch, units], and [batch, units], under the length law.
+    initial_state: parts [batch, width], or None for zeros.
+    Returns (outputs, state): a list of `steps` tensors [batch, width], and the final state, under the length law.
     Raises TypeError or ValueError that names the argument.
     """
     if not isinstance(inputs, (list, tuple)):
@@ -32,33 +35,45 @@ def static_rnn(
     batch, _ = check_tensor("inputs[0]", first, ("batch", "inputs"), first).shape
     for step, x in enumerate(inputs):
         check_tensor(f"inputs[{step}]", x, tuple(first.shape), first)
-    state = _first_state(cell, batch, initial_state)
-    if lengths is None:
-        outputs = []
-        for x in inputs:
-            state = cell(x, state)
-            outputs.append(state)
-        return outputs, state
-    return masked_steps(cell, inputs, check_lengths(lengths, batch, len(inputs)), state)
+    state = cell.zero_state(batch)  # type: ignore[operator]
+    if initial_state is not None:
+        state = _checked_like(state, initial_state, "initial_state")
+    if lengths is not None:
+        lengths = check_lengths(lengths, batch, len(inputs))
+    return loop(cell, inputs, lengths, state)
 
 
-def masked_steps(
-    cell: nn.Module, inputs: Sequence[Tensor], lengths: Tensor, state: Tensor
-) -> tuple[list[Tensor], Tensor]:
-    limits = lengths.to(state.device, non_blocking=True)[:, None]
+def loop(
+    step: Callable[[Tensor, State], Any], inputs: Sequence[Tensor], lengths: Tensor | None, state: State
+) -> tuple[list[Tensor], State]:
+    """`static_rnn` of arguments that are checked; step: the cell, or what it does at one step."""
+    limits = None if lengths is None else lengths.to(inputs[0].device, non_blocking=True)[:, None]
     outputs = []
-    for step, x in enumerate(inputs):
-        valid = limits > step
+    for number, x in enumerate(inputs):
+        if limits is None:
+            output, state = _output_and_state(step(x, state))
+            outputs.append(output)
+            continue
+        valid = limits > number
         # The padding is masked before the cell sees it: the gradient of a branch not taken is zero *times* what the
         # cell computed, and zero times NaN is NaN.
-        new = cell(x.masked_fill(~valid, 0.0), state)
-        outputs.append(new.masked_fill(~valid, 0.0))
-        state = torch.where(valid, new, state)
+        output, new = _output_and_state(step(x.masked_fill(~valid, 0.0), state))
+        outputs.append(output.masked_fill(~valid, 0.0))
+        state = mapped(partial(torch.where, valid), new, state)
     return outputs, state
 
 
-def _first_state(cell: Any, batch: int, initial_state: Tensor | None) -> Tensor:
-    zeros = cell.zero_state(batch)
-    if initial_state is None:
-        return zeros
-    return check_tensor("initial_state", initial_state, tuple(zeros.shape), zeros)
+def _output_and_state(result: Any) -> tuple[Tensor, Any]:
+    return (result, result) if isinstance(result, Tensor) else result
+
+
+def _checked_like(zeros: State, state: Any, name: str) -> State:
+    """The state, if it has the parts of `zeros`, each of its shape, dtype and device."""
+    if isinstance(zeros, Tensor):
+        return check_tensor(name, state, tuple(zeros.shape), zeros)
+    if not isinstance(state, tuple) or len(state) != len(zeros):
+        raise TypeError(f"{name} must be a tuple of {len(zeros)} parts, got {shown(state)}")
+    names = getattr(zeros, "_fields", range(len(zeros)))
+    for part, zero, given in zip(names, zeros, state, strict=True):
+        _checked_like(zero, given, f"{name}/{part}")
+    return state

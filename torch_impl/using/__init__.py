@@ -1,4 +1,4 @@
-"""Using what was trained, at the command line's side: this folder imports `data`, for files of the user's own.
+"""Using what was trained, at the command line's side: it imports all of `unrolled`, for files of the user's own.
 
     from torch_impl.using.predict import predict_file
     predictions = predict_file(torch_impl.load_run("my-run"), "series.csv", steps=10)

@@ -1,4 +1,4 @@
-"""python -m torch_impl predict, evaluate and export: the doors of a trained run. PyTorch is imported when one runs."""
+"""python -m torch_impl predict, evaluate and export: what a trained run is for. PyTorch is imported when one runs."""
 
 from __future__ import annotations
 
@@ -33,16 +33,11 @@ def _opened(options: dict[str, Any]) -> Any:
     """The run that the options name."""
     from torch_impl.runs import load_run
 
-    device = options["device"]
-    if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     folder, name = options["run"], options["checkpoint"]
     if folder.suffix == ".json" and folder.is_file():  # a checkpoint's own file, as --resume takes it
         folder, name = folder.parent, folder.stem
     try:
-        return load_run(folder, name, device)
+        return load_run(folder, name, options["device"])
     except ValueError as error:  # a device that is not there
         raise click.ClickException(str(error)) from error
 

@@ -149,8 +149,7 @@ def _forecasts(run: Run, path: Path | None) -> Evaluation:
     found, source = test_windows(run, path)
     columns = found.inputs.shape[2]
     names = run.data.get("columns") or [str(column) for column in range(columns)]
-    starts = range(0, len(found.inputs), _AT_ONCE)
-    predicted = np.concatenate([run.predict(found.inputs[first : first + _AT_ONCE])[:, -1] for first in starts])
+    predicted = run.predict(found.inputs, rows=_AT_ONCE)[:, -1]
     shape = (len(predicted), -1, columns)
     forecasts = Forecasts(names, found.targets[:, -1].reshape(shape), predicted.astype(np.float64).reshape(shape))
     return Evaluation(source, _errors(run, forecasts, found.inputs[:, -1][:, None]), forecasts=forecasts)
@@ -164,7 +163,7 @@ def _chapter_series(run: Run, path: Path | None) -> Evaluation:
             "its outputs for a file come from predict" % run.folder
         )
     inputs, truth = series.prediction_pair()
-    if (run.model.input_cell.inputs, run.model.dense.out_features) != (1, 1):  # type: ignore[union-attr]
+    if (run.model.inputs, run.model.dense.out_features) != (1, 1):
         raise DataError("%s: does not take the chapter's series, one value in and one out" % run.folder)
     predicted = run.predict(inputs)[0].astype(np.float64)
     forecasts = Forecasts(["f(x)"], truth[0].astype(np.float64)[:, None], predicted[:, None], "output")

@@ -108,7 +108,7 @@ def _torch(run: Run, lengths: bool, check: bool) -> tuple[bytes, Any]:
     if not check:
         return content, None
     program = torch.export.load(io.BytesIO(content)).module()
-    dtype = run.model.input_cell.bias.dtype
+    dtype = next(run.model.parameters()).dtype
 
     def call(inputs: np.ndarray, limits: np.ndarray | None) -> np.ndarray:
         given = (torch.from_numpy(inputs).to(dtype),) + (() if limits is None else (torch.from_numpy(limits),))

@@ -12,7 +12,8 @@ from torch_impl.runs import Run
 from unrolled.datasets import mnist, spelling, vowels
 from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
-from unrolled.own_data.prepare import MOST_SIZE, classifier_data, renumbered
+from unrolled.networks import MOST
+from unrolled.own_data.prepare import classifier_data, renumbered
 from unrolled.own_data.sequences import Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, windows
@@ -37,7 +38,7 @@ class Rows(NamedTuple):
 
 def class_names(run: Run) -> list[str]:
     """The classifier's classes by number."""
-    count = int(run.model.dense.out_features)  # type: ignore[union-attr,arg-type]
+    count = int(run.model.dense.out_features)
     names = run.data.get("classes")
     if names is None or type(names) is int:
         return [str(label) for label in range(count)]
@@ -58,7 +59,7 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
     invert: of images, black for white. Raises DataError for what cannot be read, or has another width than the model.
     """
     found = _idx(path) if _is_idx(path) else read_sequences(path, labelled)
-    width = run.model.input_cell.inputs
+    width = run.model.inputs
     if found.inputs.shape[2] != width:
         hint = "; give images %d pixels wide" % width if found.images else ""
         raise DataError("%s: has %d values per step, the run takes %d%s" % (path, found.inputs.shape[2], width, hint))
@@ -76,7 +77,7 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
 def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
     """(names of the columns, the series float64 [rows, columns]) for a regressor."""
     columns = run.data.get("columns")
-    width = run.model.input_cell.inputs
+    width = run.model.inputs
     if columns is not None and not _names(columns, width):
         raise DataError("%s: its data do not name %d columns; use another checkpoint" % (run.folder, width))
     if path.suffix.lower() in (".npz", ".npy"):
@@ -105,8 +106,8 @@ def labelled_rows(run: Run, path: Path | None) -> Rows:
         source = "MNIST, test" if folder is None else "%s, test" % folder
         labels = test_images.labels.astype(np.int64)
         rows = Rows(test_images.images, None, _numbered(labels), True, labels, source)
-    if rows.inputs.shape[2] != run.model.input_cell.inputs:
-        widths = (rows.source, rows.inputs.shape[2], run.model.input_cell.inputs)
+    if rows.inputs.shape[2] != run.model.inputs:
+        widths = (rows.source, rows.inputs.shape[2], run.model.inputs)
         raise DataError("%s: has %d values per step, the run takes %d; name its data with --data" % widths)
     return rows
 
@@ -127,7 +128,7 @@ def test_windows(run: Run, path: Path | None) -> tuple[Windows, str]:
 
 def _integer(run: Run, name: str) -> int:
     value = run.data.get(name)
-    if type(value) is not int or not 1 <= value <= MOST_SIZE:
+    if type(value) is not int or not 1 <= value <= MOST:
         raise DataError("%s: its %s is %.40r, expected an integer; use another checkpoint" % (run.folder, name, value))
     return value
 

@@ -114,7 +114,7 @@ def continued(run: Run, known: np.ndarray, steps: int | None) -> np.ndarray:
     The model reads the last window of rows and gives the next `horizon` of them; these are appended, and so on.
     """
     columns = known.shape[1]
-    horizon, rest = divmod(int(run.model.dense.out_features), columns)  # type: ignore[union-attr,arg-type]
+    horizon, rest = divmod(int(run.model.dense.out_features), columns)
     window = run.data.get("window")
     if rest or not horizon or type(window) is not int or window < 1:
         raise DataError("%s: its data do not fit its model; use another checkpoint" % run.folder)

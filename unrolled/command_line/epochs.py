@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from unrolled.command_line.plots import learning_curve
 from unrolled.writing import write_atomically
 
-__all__ = [
-    "WEIGHTS_FILE",
-    "curve_plot",
-    "epoch_line",
-    "forward",
-    "save_weights",
-]
+__all__ = ["WEIGHTS_FILE", "by_rows", "curve_plot", "epoch_line", "save_weights"]
 
 WEIGHTS_FILE = "weights.npz"
 _ROWS_AT_ONCE = 10_000  # rows per forward pass: MNIST's test set in one piece, a larger set in bounded memory
@@ -32,12 +26,12 @@ def epoch_line(figures: dict[str, Any], epochs: int) -> str:
     return "   ".join(parts + ["loss %.4f" % figures["loss"], "%.1f s" % figures["seconds"]])
 
 
-def forward(trainer: Any, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """The trainer's logits of any number of rows, in bounded memory."""
+def by_rows(function: Callable[..., np.ndarray], inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
+    """function(inputs, lengths), such as a trainer's forward, of any number of rows, in bounded memory."""
     parts = []
     for first in range(0, len(inputs), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
-        parts.append(trainer.forward(inputs[part], None if lengths is None else lengths[part]))
+        parts.append(function(inputs[part], None if lengths is None else lengths[part]))
     return np.concatenate(parts)
 
 

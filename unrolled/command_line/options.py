@@ -10,15 +10,17 @@ from typing import Any, Callable, Iterator
 import click
 
 from unrolled.errors import DataError
+from unrolled.networks import MOST
 
 __all__ = [
     "backend_options",
     "count_option",
     "learning_rate_option",
     "open_backend",
-    "output_option",
+    "output_options",
     "plain_failures",
     "seed_option",
+    "units_option",
 ]
 
 INTERRUPTED = 130  # what shells report for SIGINT: 128 + 2
@@ -43,6 +45,11 @@ def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def seed_option(text: str) -> Callable[..., Any]:
     """--seed, 0 to 2**32 - 1, default 1; text says what it decides."""
     return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help=text)
+
+
+def units_option(network: Any, text: str) -> Callable[..., Any]:
+    """--units, as many as a network may have; by default those of this one."""
+    return click.option("--units", type=click.IntRange(1, MOST), default=network.units, show_default=True, help=text)
 
 
 def count_option(flag: str, default: int, text: str) -> Callable[..., Any]:
@@ -71,9 +78,9 @@ def learning_rate_option(default: float) -> Callable[..., Any]:
     )
 
 
-def output_option(default: str) -> Callable[..., Any]:
-    """--output, a folder, made when missing."""
-    return click.option(
+def output_options(default: str) -> Callable[..., Any]:
+    """--output, a folder, made when missing; --device and --threads."""
+    option = click.option(
         "--output",
         type=click.Path(file_okay=False),
         default=default,
@@ -81,10 +88,11 @@ def output_option(default: str) -> Callable[..., Any]:
         callback=lambda context, parameter, value: Path(value),
         help="Folder for the results, made when missing.",
     )
+    return lambda command: option(backend_options(command))
 
 
 def open_backend(backend: Callable[[str, int | None], Any], device: str, threads: int | None) -> Any:
-    """The adapter. A missing framework or device ends the command with its own sentence."""
+    """The backend. A missing framework or device ends the command with its own sentence."""
     try:
         return backend(device, threads)
     except (ImportError, ValueError) as error:

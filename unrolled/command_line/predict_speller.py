@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
 import click
 import numpy as np
 
-from unrolled.command_line.epochs import WEIGHTS_FILE
+from unrolled.command_line.epochs import WEIGHTS_FILE, by_rows
 from unrolled.command_line.options import backend_options, count_option, open_backend, plain_failures
 from unrolled.command_line.plots import spelled_images
 from unrolled.command_line.results import prepare_folder
+from unrolled.command_line.tasks import resized
 from unrolled.command_line.train_speller import exact_matches, names_of
 from unrolled.datasets import mnist, spelling
 from unrolled.errors import DataError
-from unrolled.programs import SPELLER, Model
+from unrolled.models import Model
+from unrolled.networks import MOST, shapes
+from unrolled.programs import SPELLER
 from unrolled.writing import write_atomically
 
 __all__ = ["predict_speller_command", "read_weights"]
 
-_ROWS_AT_ONCE = 10_000  # images per forward pass
 PICTURE = "spelled.png"
 
 
@@ -75,18 +79,25 @@ def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
         raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path) from None
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError("%s: is no readable .npz file of weights (%s); train again" % (path, error)) from None
-    model = SPELLER.model
-    encoder, bias = weights.get("encoder/kernel"), weights.get("decoder/bias")
-    if encoder is not None and encoder.ndim == 2 and bias is not None and 0 < bias.size < len(encoder):
-        cell = model.cell._replace(units=bias.size)
-        model = model._replace(cell=cell, inputs=len(encoder) - bias.size)
-    found = {name: array.shape for name, array in weights.items()}
-    if found != model.weight_shapes() or any(array.dtype != np.float32 for array in weights.values()):
+    model = _sized(weights)
+    found, expected = {name: array.shape for name, array in weights.items()}, shapes(model.weights())
+    if found != expected or any(array.dtype != np.float32 for array in weights.values()):
         raise DataError(
             "%s: holds %s, expected the float32 weights %s; name a file that `train speller` wrote"
-            % (path, _listed(found) or "nothing", _listed(model.weight_shapes()))
+            % (path, _listed(found) or "nothing", _listed(expected))
         )
     return model, weights
+
+
+def _sized(weights: dict[str, np.ndarray]) -> Model:
+    """The program's model in the sizes of these weights, as far as they tell any."""
+    dense = weights.get("dense/kernel")
+    if dense is None or dense.ndim != 2 or not 1 <= len(dense) <= MOST:
+        return SPELLER.model
+    model = resized(SPELLER.model, len(dense))
+    name, weight = next(iter(model.weights().items()))
+    inputs = len(np.atleast_1d(weights.get(name, ()))) - weight.shape[0] + model.inputs
+    return replace(model, inputs=inputs) if 1 <= inputs <= MOST else model
 
 
 def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
@@ -102,11 +113,8 @@ def _predict(backend: Callable[[str, int | None], Any], options: dict[str, Any])
     if images.images.shape[2] != model.inputs:
         sizes = (options["weights"], model.inputs, images.images.shape[2])
         raise DataError("%s: reads rows of %d pixels, the images have %d; use the data set trained on" % sizes)
-    adapter = open_backend(backend, options["device"], options["threads"])
-    parts = range(0, len(names), _ROWS_AT_ONCE)
-    tokens = np.concatenate(
-        [adapter.predict(model, weights, images.images[first : first + _ROWS_AT_ONCE]) for first in parts]
-    )
+    opened = open_backend(backend, options["device"], options["threads"])
+    tokens = by_rows(functools.partial(opened.predict, model, weights), images.images)
     right = exact_matches(tokens, names)
     click.echo("%d of %d test images spelled right: %.4f" % (right.sum(), len(right), right.mean()))
     first, wrong = np.arange(len(right))[: options["images"]], np.flatnonzero(~right)[: options["images"]]

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import click
-import numpy as np
 
 from unrolled.writing import write_atomically
 
-__all__ = ["SCHEMA", "NotFiniteError", "Run", "check_losses", "prepare_folder"]
+__all__ = ["SCHEMA", "NotFiniteError", "Results", "prepare_folder"]
 
 SCHEMA = "unrolled.train/1"
 
@@ -31,13 +30,6 @@ class NotFiniteError(Exception):
         self.iteration, self.loss = iteration, loss
 
 
-def check_losses(losses: np.ndarray, done: int) -> None:
-    """Raise NotFiniteError for the first loss that is not finite; done: iterations before these."""
-    wrong = np.flatnonzero(~np.isfinite(losses))
-    if len(wrong):
-        raise NotFiniteError(done + int(wrong[0]) + 1, float(losses[wrong[0]]))
-
-
 def prepare_folder(folder: Path) -> None:
     """Make the output folder and try to write into it, so that a bad one is found before the work, not after it."""
     try:
@@ -51,10 +43,10 @@ def prepare_folder(folder: Path) -> None:
         ) from error
 
 
-class Run:
-    """One training run: its results as they grow, and the folder they go to.
+class Results:
+    """What is reported of a training, as it grows, and the folder it goes to.
 
-    results: plain values; `status` is "running", "finished", "interrupted" or "not finite". plot: results -> PNG
+    values: plain values; `status` is "running", "finished", "interrupted" or "not finite". plot: results -> PNG
     bytes, or None where there is nothing to draw yet.
     """
 
@@ -62,14 +54,14 @@ class Run:
         self, folder: Path, plot_name: str, plot: Callable[[dict[str, Any]], bytes | None], facts: dict[str, Any]
     ) -> None:
         self.folder = folder
-        self.results: dict[str, Any] = dict({"schema": SCHEMA, "status": "running"}, **facts)
+        self.values: dict[str, Any] = dict({"schema": SCHEMA, "status": "running"}, **facts)
         self._plot_name, self._plot = plot_name, plot
         self._start = time.perf_counter()
 
     def save(self) -> None:
         """Write results.json as it is now."""
-        self.results["seconds"] = round(time.perf_counter() - self._start, 3)
-        text = json.dumps(self.results, indent=1, allow_nan=False)
+        self.values["seconds"] = round(time.perf_counter() - self._start, 3)
+        text = json.dumps(self.values, indent=1, allow_nan=False)
         write_atomically(self.folder / "results.json", (text + "\n").encode("utf-8"))
 
     @contextlib.contextmanager
@@ -86,11 +78,11 @@ class Run:
         self._finish("finished")
 
     def _finish(self, status: str) -> None:
-        self.results["status"] = status
+        self.values["status"] = status
         self.save()
         written = [str(self.folder / "results.json")]
         try:
-            image = self._plot(self.results)
+            image = self._plot(self.values)
         except ImportError as error:
             click.echo("No plot: matplotlib cannot be imported (%s)." % error, err=True)
             image = None

@@ -12,11 +12,11 @@ import click
 import numpy as np
 
 from unrolled.command_line.options import backend_options, open_backend, plain_failures, seed_option
-from unrolled.programs import Cell
+from unrolled.networks import BasicRNN
 
 __all__ = ["show_command"]
 
-CELL = Cell("basic_rnn", 5, "tanh")
+NETWORK = BasicRNN(5)
 X0 = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 0, 1]], dtype=np.float64)
 X1 = np.array([[9, 8, 7], [0, 0, 0], [6, 5, 4], [3, 2, 1]], dtype=np.float64)
 LENGTHS = np.array([2, 1, 2, 2], dtype=np.int64)
@@ -42,17 +42,17 @@ def show_command(name: str, backend: Callable[[str, int | None], Any]) -> click.
         lengths   the second sequence ends after one step
         """
         with plain_failures():
-            adapter = open_backend(backend, device, threads)
-            kernel = np.random.RandomState(seed).standard_normal((X0.shape[1] + CELL.units, CELL.units))
-            weights = {"kernel": kernel, "bias": np.zeros(CELL.units)}
-            for block in programs[program](adapter, weights):
+            opened = open_backend(backend, device, threads)
+            kernel = np.random.RandomState(seed).standard_normal((X0.shape[1] + NETWORK.units, NETWORK.units))
+            weights = {"kernel": kernel, "bias": np.zeros(NETWORK.units)}
+            for block in programs[program](opened, weights):
                 click.echo(block)
 
     return show
 
 
-def _two_step(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
-    y0, y1 = adapter.two_step(CELL, weights, X0, X1)
+def _two_step(opened: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    y0, y1 = opened.two_step(NETWORK, weights, X0, X1)
     return [
         _heading("Two steps by hand: y0 = tanh(x0 Wx + b), y1 = tanh(y0 Wy + x1 Wx + b)"),
         _table("Wx", weights["kernel"][: X0.shape[1]]),
@@ -67,44 +67,44 @@ def _two_step(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
     ]
 
 
-def _static(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
-    outputs, state = adapter.static_rnn(CELL, weights, [X0, X1])
+def _static(opened: Any, weights: dict[str, np.ndarray]) -> list[str]:
+    outputs, state = opened.static_rnn(NETWORK, weights, [X0, X1])
     return [
         _heading("Unrolled statically: a list of one input per step in, a list of one output per step out"),
         *_tables("inputs", [X0, X1]),
         *_tables("outputs", outputs),
-        _table("state", state),
+        _table("state", state["h"]),
         "The numbers are those of the two steps by hand. A basic cell's state is its output, so the\n"
         "final state is the last element of outputs. The program holds the cell once per step.\n",
     ]
 
 
-def _dynamic(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+def _dynamic(opened: Any, weights: dict[str, np.ndarray]) -> list[str]:
     inputs = np.stack([X0, X1], axis=1)
-    outputs, state = adapter.dynamic_rnn(CELL, weights, inputs)
+    outputs, state = opened.dynamic_rnn(NETWORK, weights, inputs)
     return [
         _heading("Unrolled dynamically: inputs %s in, outputs %s out" % (_shape(inputs), _shape(outputs))),
         *_tables("inputs[:, %d]", list(np.moveaxis(inputs, 1, 0))),
         *_tables("outputs[:, %d]", list(np.moveaxis(outputs, 1, 0))),
-        _table("state", state),
+        _table("state", state["h"]),
         "The numbers are those of the static unrolling, in one array [batch, steps, units] instead of\n"
         "a list: one loop runs the cell, whatever the number of steps. The final state is\n"
         "outputs[:, 1], the last step of every sequence.\n",
     ]
 
 
-def _lengths(adapter: Any, weights: dict[str, np.ndarray]) -> list[str]:
+def _lengths(opened: Any, weights: dict[str, np.ndarray]) -> list[str]:
     inputs = np.stack([X0, X1], axis=1)
-    outputs, state = adapter.dynamic_rnn(CELL, weights, inputs, lengths=LENGTHS)
+    outputs, state = opened.dynamic_rnn(NETWORK, weights, inputs, lengths=LENGTHS)
     padding = [["padding" if step >= length else "" for length in LENGTHS] for step in range(2)]
     zeros = [["zero" if not row.any() else "" for row in outputs[:, step]] for step in range(2)]
     where = ["outputs[%d, %d]" % (row, step) for row in range(len(inputs)) for step in range(2) if zeros[step][row]]
-    sources = [_source(row, outputs, state) for row in range(len(inputs))]
+    sources = [_source(row, outputs, state["h"]) for row in range(len(inputs))]
     return [
         _heading("Sequences of different lengths: lengths %s" % LENGTHS.tolist()),
         *(_table("inputs[:, %d]" % step, inputs[:, step], padding[step]) for step in range(2)),
         *(_table("outputs[:, %d]" % step, outputs[:, step], zeros[step]) for step in range(2)),
-        _table("state", state, sources),
+        _table("state", state["h"], sources),
         "Exactly zero: %s. An output past the end of its sequence is zero, and the\n"
         "state of a sequence is the one at its own last step: sequence 1, of length 1, has it from\n"
         "step 0, the others from step 1. The padding takes no part in it.\n" % (", ".join(where) or "no output"),

@@ -1,18 +1,30 @@
-"""A training program made ready: its data, its model, and what is reported of it. `plain_loop` trains it."""
+"""A training program made ready: its data, its model, and what is reported of it. `loop` trains it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unrolled.command_line.epochs import curve_plot, epoch_line, forward, save_weights
+from unrolled import networks
+from unrolled.command_line.epochs import by_rows, curve_plot, epoch_line, save_weights
 from unrolled.datasets.batches import BatchStream
 from unrolled.datasets.parts import Part
-from unrolled.programs import Adam, Model
+from unrolled.errors import DataError
+from unrolled.models import Model
+from unrolled.programs import Adam
 
-__all__ = ["EpochTask", "Task"]
+__all__ = ["EpochTask", "Task", "resized"]
+
+
+def resized(model: Model, units: int, **fields: Any) -> Model:
+    """The model with another number of units and other fields; DataError for one that is too large."""
+    try:
+        return replace(model, network=replace(model.network, units=units), **fields)  # type: ignore[type-var]
+    except ValueError as error:
+        raise DataError("the data ask for a model that cannot be had: %s" % error) from error
 
 
 class Task:
@@ -41,6 +53,11 @@ class Task:
     facts: dict[str, Any]
     header: list[str]
 
+    def hyperparameters(self, **own: Any) -> dict[str, Any]:
+        """A program's own and what every one has, as plain values."""
+        optimizer = dict(self.optimizer._asdict(), kind="adam")
+        return dict(own, network=networks.to_plain(self.model.network), optimizer=optimizer)
+
     def start(self) -> dict[str, Any]:
         """The results before anything is trained: the keys that the other methods fill."""
         return {}
@@ -56,14 +73,14 @@ class Task:
     def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
         """Take note of some iterations' losses [iterations], each before its step."""
 
-    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+    def validated(self, backend: Any, trainer: Any) -> tuple[float, dict[str, float]]:
         """How good the model is on the validation set: a score, higher is better, and the figures to report."""
         assert self.validation is not None
-        predictions = forward(trainer, self.validation.inputs, self.validation.lengths).astype(np.float64)
+        predictions = by_rows(trainer.forward, self.validation.inputs, self.validation.lengths).astype(np.float64)
         error = float(np.mean(np.square(predictions - self.validation.targets)))
         return -error, {"validation_mse": error}
 
-    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
         raise NotImplementedError
 
@@ -104,23 +121,23 @@ class EpochTask(Task):
     def start(self) -> dict[str, Any]:
         return {"epochs": []}
 
-    def accuracy(self, adapter: Any, trainer: Any, part: Part) -> float:
+    def accuracy(self, backend: Any, trainer: Any, part: Part) -> float:
         """The share of rows whose class has the largest logit, ties included."""
-        logits = forward(trainer, part.inputs, part.lengths)
-        return float(adapter.in_top_k(logits, part.targets, 1).mean())
+        logits = by_rows(trainer.forward, part.inputs, part.lengths)
+        return float(backend.in_top_k(logits, part.targets, 1).mean())
 
-    def validated(self, adapter: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+    def validated(self, backend: Any, trainer: Any) -> tuple[float, dict[str, float]]:
         assert self.validation is not None
-        score = self.accuracy(adapter, trainer, self.validation)
+        score = self.accuracy(backend, trainer, self.validation)
         return score, {"validation_accuracy": score}
 
-    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         figures = {
             "epoch": done // self.per_round,
-            "train_accuracy": self.accuracy(adapter, trainer, self.train.rows(rows)),
+            "train_accuracy": self.accuracy(backend, trainer, self.train.rows(rows)),
         }
         if self.test is not None:
-            figures["test_accuracy"] = self.accuracy(adapter, trainer, self.test)
+            figures["test_accuracy"] = self.accuracy(backend, trainer, self.test)
         figures["loss"] = float(losses.mean())
         return figures
 

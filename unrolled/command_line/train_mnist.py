@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
 import click
 import numpy as np
 
-from unrolled.command_line.options import (
-    backend_options,
-    count_option,
-    learning_rate_option,
-    output_option,
-    plain_failures,
-    seed_option,
-)
-from unrolled.command_line.plain_loop import Train, train_task
-from unrolled.command_line.tasks import EpochTask
+from unrolled.command_line.loop import Train
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
+from unrolled.command_line.tasks import EpochTask, resized
 from unrolled.datasets import mnist
 from unrolled.datasets.parts import Part
-from unrolled.programs import MNIST, MNIST_EPOCHS, Adam, Model, Program
+from unrolled.models import Model
+from unrolled.programs import MNIST, MNIST_EPOCHS, Program
 
 __all__ = ["ImageTask", "image_options", "load_images", "mnist_command"]
 
@@ -43,18 +38,17 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def mnist_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+def mnist_command(name: str, trained: Train) -> click.Command:
     """The command `train mnist` of the implementation `name`; see `unrolled.command_line` for the arguments."""
 
     @click.command("mnist", short_help="Classify images, reading each as a sequence of rows.")
     @count_option("--epochs", MNIST_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", MNIST.batch, "Images per batch.")
-    @count_option("--units", MNIST.model.cell.units, "Recurrent neurons.")
+    @units_option(MNIST.model.network, "Recurrent neurons.")
     @learning_rate_option(MNIST.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches.")
     @image_options
-    @output_option("runs/%s-mnist" % name)
-    @backend_options
+    @output_options("runs/%s-mnist" % name)
     def train(**options: Any) -> None:
         """Classify images, reading each as a sequence of rows.
 
@@ -63,8 +57,7 @@ def mnist_command(name: str, backend: Callable[[str, int | None], Any], trained:
         training images; after each, a line gives the accuracy on its last batch and on all test images, the mean
         loss and the seconds. The folder --output gets results.json and learning_curve.png.
         """
-        with plain_failures():
-            trained(name, backend, options, prepare)
+        trained(options, prepare)
 
     return train
 
@@ -82,8 +75,7 @@ class ImageTask(EpochTask):
                 "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
             )
         self.program, self.implementation = program.name, name
-        cell = model.cell._replace(units=options["units"])
-        self.model = model._replace(cell=cell, inputs=inputs)
+        self.model = resized(model, options["units"], inputs=inputs)
         self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (self.part(part) for part in (images.train, images.test))
         self.validation = self.part(images.validation) if len(images.validation.labels) else None
@@ -93,7 +85,13 @@ class ImageTask(EpochTask):
         self.source = "MNIST" if options["folder"] is None else str(Path(options["folder"]).resolve())
         sizes = {part: len(getattr(images, part).labels) for part in images._fields}
         self.facts = {
-            "hyperparameters": _hyperparameters(options, self.model, self.optimizer, self.per_round),
+            "hyperparameters": self.hyperparameters(
+                epochs=options["epochs"],
+                iterations_per_epoch=self.per_round,
+                batch_size=self.batch,
+                seed=options["seed"],
+                validation_size=options["validation_size"],
+            ),
             "data": dict(sizes, source=self.source, steps=steps, inputs=inputs),
         }
         self.header = [
@@ -114,7 +112,7 @@ def prepare(name: str, options: dict[str, Any]) -> ImageTask:
     """The task for the options of the command line."""
     images = load_images(options["folder"], options["validation_size"])
     classes = 1 + int(max(part.labels.max() for part in images if len(part.labels)))
-    task = ImageTask(MNIST, name, options, images, MNIST.model._replace(outputs=max(classes, 2)))
+    task = ImageTask(MNIST, name, options, images, replace(MNIST.model, outputs=max(classes, 2)))
     unseen = np.setdiff1d(np.arange(classes), images.train.labels)
     if len(unseen):
         click.echo(
@@ -131,15 +129,3 @@ def load_images(folder: str | None, validation_size: int) -> mnist.Mnist:
         return mnist.load(None if folder is None else Path(folder), validation_size)
     except ValueError as error:
         raise click.BadParameter("%s." % error, param_hint="'--validation-size'") from error
-
-
-def _hyperparameters(options: dict[str, Any], model: Model, optimizer: Adam, iterations: int) -> dict[str, Any]:
-    return {
-        "epochs": options["epochs"],
-        "iterations_per_epoch": iterations,
-        "batch_size": options["batch_size"],
-        "seed": options["seed"],
-        "validation_size": options["validation_size"],
-        "cell": dict(model.cell._asdict()),
-        "optimizer": dict(optimizer._asdict(), kind="adam"),
-    }

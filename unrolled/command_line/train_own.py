@@ -8,21 +8,15 @@ from typing import Any, Callable
 import click
 import numpy as np
 
-from unrolled.command_line.epochs import forward
-from unrolled.command_line.options import (
-    backend_options,
-    count_option,
-    learning_rate_option,
-    output_option,
-    plain_failures,
-    seed_option,
-)
-from unrolled.command_line.plain_loop import Train, train_task
+from unrolled.command_line.epochs import by_rows
+from unrolled.command_line.loop import Train
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
 from unrolled.command_line.plots import forecasts
 from unrolled.command_line.tasks import EpochTask, Task
 from unrolled.errors import DataError
+from unrolled.networks import BasicRNN
 from unrolled.own_data.prepare import BATCH, EPOCHS, UNITS, Prepared, classifier_data, regressor_data
-from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.scaling import ColumnScaling
 
 __all__ = ["classifier_command", "regressor_command"]
 
@@ -35,7 +29,7 @@ def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--activation", type=click.Choice(["tanh", "relu"]), default="tanh", show_default=True, help="The cell's."
         ),
-        count_option("--units", UNITS, "Recurrent neurons."),
+        units_option(BasicRNN(UNITS), "Recurrent neurons."),
         count_option("--batch-size", BATCH, "Rows per batch; all rows where there are fewer."),
         count_option("--epochs", EPOCHS, "Epochs to train."),
         click.option(
@@ -53,9 +47,7 @@ def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def classifier_command(
-    name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task
-) -> click.Command:
+def classifier_command(name: str, trained: Train) -> click.Command:
     """The command `train classifier` of the implementation `name`; see `unrolled.command_line` for the arguments."""
 
     @click.command("classifier", short_help="Classify sequences of your own.")
@@ -65,8 +57,7 @@ def classifier_command(
     @click.option("--test-data", type=click.Path(), help="Another one to test on, instead of --test-share.")
     @_common_options
     @seed_option("Of the split, the initial weights and the order of the batches.")
-    @output_option("runs/%s-classifier" % name)
-    @backend_options
+    @output_options("runs/%s-classifier" % name)
     def train(**options: Any) -> None:
         """Classify sequences of your own, of equal or different lengths.
 
@@ -77,15 +68,12 @@ def classifier_command(
         state at a row's last step gives the logits. Adam minimises the mean softmax cross-entropy. Of each class the
         same shares are drawn for validation and test.
         """
-        with plain_failures():
-            trained(name, backend, options, prepare_classifier)
+        trained(options, prepare_classifier)
 
     return train
 
 
-def regressor_command(
-    name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task
-) -> click.Command:
+def regressor_command(name: str, trained: Train) -> click.Command:
     """The command `train regressor` of the implementation `name`; see `unrolled.command_line` for the arguments."""
 
     @click.command("regressor", short_help="Predict a series of your own.")
@@ -104,8 +92,7 @@ def regressor_command(
     )
     @_common_options
     @seed_option("Of the initial weights and the order of the batches.")
-    @output_option("runs/%s-regressor" % name)
-    @backend_options
+    @output_options("runs/%s-regressor" % name)
     def train(**options: Any) -> None:
         """Predict a series of your own, of one column or several.
 
@@ -114,8 +101,7 @@ def regressor_command(
         window row by row; a dense layer on each of its outputs gives the next --horizon rows of all columns. Adam
         minimises the mean square error of the scaled values. All of the file is checked before training starts.
         """
-        with plain_failures():
-            trained(name, backend, options, prepare_regressor)
+        trained(options, prepare_regressor)
 
     return train
 
@@ -133,13 +119,13 @@ class ClassifierTask(EpochTask):
         self.header = [
             "%s: %s rows of up to %d steps of %d values, %d classes"
             % (options["data"], _counts(facts["rows"]), train.shape[1], train.shape[2], len(facts["classes"])),
-            _how(self),
+            _plan(self, options),
         ]
 
-    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-        figures = super().figures(adapter, trainer, done, losses, rows)
+    def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        figures = super().figures(backend, trainer, done, losses, rows)
         if self.validation is not None:
-            figures.update(self.validated(adapter, trainer)[1])
+            figures.update(self.validated(backend, trainer)[1])
         return figures
 
 
@@ -153,7 +139,7 @@ class RegressorTask(Task):
         self.implementation = name
         _enter(self, options, made)
         self.columns = made.facts["columns"]
-        self.scaling = Scaling.from_json(made.facts["scaling"], len(self.columns))
+        self.scaling = ColumnScaling.from_json(made.facts["scaling"], len(self.columns))
         self.header = [
             "%s: %s windows of %d rows of %s, predicting %d ahead"
             % (
@@ -163,17 +149,17 @@ class RegressorTask(Task):
                 ", ".join(self.columns[:10]),
                 made.facts["horizon"],
             ),
-            _how(self),
+            _plan(self, options),
         ]
 
     def start(self) -> dict[str, Any]:
         return {"epochs": [], "forecast": None}
 
-    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         figures = {"epoch": done // self.per_round, "loss": float(losses.mean())}
         for name, part in (("validation_mse", self.validation), ("test_mse", self.test)):
             if part is not None:
-                errors = forward(trainer, part.inputs).astype(np.float64) - part.targets
+                errors = by_rows(trainer.forward, part.inputs).astype(np.float64) - part.targets
                 figures[name] = float(np.square(errors).mean())
         return figures
 
@@ -192,7 +178,7 @@ class RegressorTask(Task):
         if self.test is None:
             return []
         truth, forecast = (
-            self._own_units(values) for values in (self.test.targets, forward(trainer, self.test.inputs))
+            self._own_units(values) for values in (self.test.targets, by_rows(trainer.forward, self.test.inputs))
         )
         last = self.scaling.undo(self.test.inputs[:, -1])
         found = {"columns": self.columns, "rmse": _rms(forecast - truth), "rmse_of_the_last_value": _rms(last - truth)}
@@ -247,14 +233,12 @@ def _enter(task: Task, options: dict[str, Any], made: Prepared) -> None:
     task.batch, task.seeds, task.iterations = program.batch, [options["seed"]], program.iterations
     task.per_round = program.iterations // options["epochs"]
     task.facts = {
-        "hyperparameters": {
-            "epochs": options["epochs"],
-            "iterations_per_epoch": task.per_round,
-            "batch_size": task.batch,
-            "seed": options["seed"],
-            "cell": dict(task.model.cell._asdict()),
-            "optimizer": dict(task.optimizer._asdict(), kind="adam"),
-        },
+        "hyperparameters": task.hyperparameters(
+            epochs=options["epochs"],
+            iterations_per_epoch=task.per_round,
+            batch_size=task.batch,
+            seed=options["seed"],
+        ),
         "data": made.facts,
     }
 
@@ -263,14 +247,9 @@ def _counts(rows: dict[str, int]) -> str:
     return "%d training, %d validation and %d test" % (rows["train"], rows["validation"], rows["test"])
 
 
-def _how(task: Task) -> str:
-    cell = task.model.cell
-    return "%d units, %s; %d iterations of %d rows per epoch" % (
-        cell.units,
-        cell.activation,
-        task.per_round,
-        task.batch,
-    )
+def _plan(task: Task, options: dict[str, Any]) -> str:
+    figures = (options["units"], options["activation"], task.per_round, task.batch)
+    return "%d units, %s; %d iterations of %d rows per epoch" % figures
 
 
 def _rms(errors: np.ndarray) -> list[float]:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 import click
 import numpy as np
 
-from unrolled.command_line.options import (
-    backend_options,
-    count_option,
-    learning_rate_option,
-    output_option,
-    plain_failures,
-    seed_option,
-)
-from unrolled.command_line.plain_loop import Train, train_task
+from unrolled.command_line.loop import Train
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
 from unrolled.command_line.plots import truth_against_prediction
-from unrolled.command_line.tasks import Task
+from unrolled.command_line.tasks import Task, resized
 from unrolled.datasets import series
 from unrolled.datasets.parts import Part
 from unrolled.programs import SERIES
@@ -27,13 +20,13 @@ __all__ = ["series_command"]
 _REPORT_EVERY = 100  # iterations, as in the chapter
 
 
-def series_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+def series_command(name: str, trained: Train) -> click.Command:
     """The command `train series` of the implementation `name`; see `unrolled.command_line` for the arguments."""
     model = SERIES.model
 
     @click.command("series", short_help="Fit a time series, one output per step.")
     @count_option("--iterations", SERIES.iterations, "Optimizer steps.")
-    @count_option("--units", model.cell.units, "Recurrent neurons.")
+    @units_option(model.network, "Recurrent neurons.")
     @learning_rate_option(SERIES.optimizer.learning_rate)
     @click.option(
         "--projection",
@@ -43,8 +36,7 @@ def series_command(name: str, backend: Callable[[str, int | None], Any], trained
         help="The dense layer over all outputs at once, or inside the loop: the same numbers, another speed.",
     )
     @seed_option("Of the initial weights.")
-    @output_option("runs/%s-series" % name)
-    @backend_options
+    @output_options("runs/%s-series" % name)
     def train(**options: Any) -> None:
         """Fit a time series, one output per step.
 
@@ -53,8 +45,7 @@ def series_command(name: str, backend: Callable[[str, int | None], Any], trained
         iterations as each found it before its step. Then the last 100 points are predicted. The folder --output gets
         results.json and prediction.png.
         """
-        with plain_failures():
-            trained(name, backend, options, prepare)
+        trained(options, prepare)
 
     return train
 
@@ -69,24 +60,21 @@ class SeriesTask(Task):
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.implementation = name
-        cell = SERIES.model.cell._replace(units=options["units"])
-        self.model = SERIES.model._replace(cell=cell, projection=options["projection"])
+        self.model = resized(SERIES.model, options["units"], projection=options["projection"])
         self.optimizer = SERIES.optimizer._replace(learning_rate=options["learning_rate"])
         self.train = Part(*series.training_pair())
         self.batch, self.seeds = SERIES.batch, [options["seed"]]
         self.iterations, self.per_round = options["iterations"], _REPORT_EVERY
         self.facts = {
-            "hyperparameters": {
-                "iterations": options["iterations"],
-                "projection": self.model.projection,
-                "seed": options["seed"],
-                "cell": dict(cell._asdict()),
-                "optimizer": dict(self.optimizer._asdict(), kind="adam"),
-            },
+            "hyperparameters": self.hyperparameters(
+                iterations=options["iterations"],
+                projection=self.model.projection,
+                seed=options["seed"],
+            ),
         }
         self.header = [
             "The series: 1 sequence of %d steps; %d units, %s projection"
-            % (SERIES.steps, cell.units, self.model.projection)
+            % (SERIES.steps, options["units"], self.model.projection)
         ]
 
     def start(self) -> dict[str, Any]:
@@ -95,7 +83,7 @@ class SeriesTask(Task):
     def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
         results["mse"].extend(float("%.9g" % loss) for loss in losses)
 
-    def figures(self, adapter: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         return {"iteration": done, "mse": float("%.9g" % losses[-1])}
 
     def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 import click
 import numpy as np
 
-from unrolled.command_line.epochs import forward
-from unrolled.command_line.options import (
-    backend_options,
-    count_option,
-    learning_rate_option,
-    output_option,
-    plain_failures,
-    seed_option,
-)
-from unrolled.command_line.plain_loop import Train, train_task
+from unrolled.command_line.epochs import by_rows
+from unrolled.command_line.loop import Train
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
 from unrolled.command_line.train_mnist import ImageTask, image_options, load_images
 from unrolled.datasets import mnist, spelling
 from unrolled.datasets.parts import Part
@@ -26,18 +19,17 @@ from unrolled.programs import SPELLER, SPELLER_EPOCHS
 __all__ = ["exact_matches", "names_of", "speller_command"]
 
 
-def speller_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+def speller_command(name: str, trained: Train) -> click.Command:
     """The command `train speller` of the implementation `name`; see `unrolled.command_line` for the arguments."""
 
     @click.command("speller", short_help="Spell the digit on an image, letter by letter.")
     @count_option("--epochs", SPELLER_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", SPELLER.batch, "Images per batch.")
-    @count_option("--units", SPELLER.model.cell.units, "Recurrent neurons of the encoder, and of the decoder.")
+    @units_option(SPELLER.model.network, "Recurrent neurons of the encoder, and of the decoder.")
     @learning_rate_option(SPELLER.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches.")
     @image_options
-    @output_option("runs/%s-speller" % name)
-    @backend_options
+    @output_options("runs/%s-speller" % name)
     def train(**options: Any) -> None:
         """Spell the digit on an image, letter by letter.
 
@@ -47,8 +39,7 @@ def speller_command(name: str, backend: Callable[[str, int | None], Any], traine
         when it is right as a whole. The folder --output gets results.json, learning_curve.png and weights.npz, which
         `predict speller` reads.
         """
-        with plain_failures():
-            trained(name, backend, options, prepare)
+        trained(options, prepare)
 
     return train
 
@@ -78,9 +69,9 @@ class SpellerTask(ImageTask):
         self.facts["data"]["letters"] = spelling.LETTERS
         return "spelled with %d letters" % len(spelling.LETTERS)
 
-    def accuracy(self, adapter: Any, trainer: Any, part: Part) -> float:
+    def accuracy(self, backend: Any, trainer: Any, part: Part) -> float:
         """The share of images whose name is spelled right; a logit of zeros is END, the lowest token."""
-        return float(exact_matches(forward(trainer, part.inputs).argmax(axis=2), part.targets).mean())
+        return float(exact_matches(by_rows(trainer.forward, part.inputs).argmax(axis=2), part.targets).mean())
 
 
 def prepare(name: str, options: dict[str, Any]) -> SpellerTask:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import click
 import numpy as np
 
 from unrolled.command_line.epochs import curve_plot, epoch_line, save_weights
-from unrolled.command_line.options import (
-    backend_options,
-    count_option,
-    learning_rate_option,
-    output_option,
-    plain_failures,
-    seed_option,
-)
-from unrolled.command_line.plain_loop import Train, train_task
-from unrolled.command_line.tasks import EpochTask
+from unrolled.command_line.loop import Train
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
+from unrolled.command_line.tasks import EpochTask, resized
 from unrolled.datasets import vowels
 from unrolled.datasets.batches import BatchStream, bucketed, padding_share
 from unrolled.datasets.parts import Part
@@ -29,13 +22,13 @@ __all__ = ["vowels_command"]
 _SEEDS = 5
 
 
-def vowels_command(name: str, backend: Callable[[str, int | None], Any], trained: Train = train_task) -> click.Command:
+def vowels_command(name: str, trained: Train) -> click.Command:
     """The command `train vowels` of the implementation `name`; see `unrolled.command_line` for the arguments."""
 
     @click.command("vowels", short_help="Tell nine speakers apart by utterances of different lengths.")
     @count_option("--epochs", VOWELS_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", VOWELS.batch, "Utterances per batch.")
-    @count_option("--units", VOWELS.model.cell.units, "Recurrent neurons.")
+    @units_option(VOWELS.model.network, "Recurrent neurons.")
     @learning_rate_option(VOWELS.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches; further trainings take the next seeds.")
     @count_option("--seeds", _SEEDS, "How many trainings, whose mean accuracy is reported.")
@@ -45,8 +38,7 @@ def vowels_command(name: str, backend: Callable[[str, int | None], Any], trained
         show_default=True,
         help="Put utterances of like lengths into one batch, which saves padding.",
     )
-    @output_option("runs/%s-vowels" % name)
-    @backend_options
+    @output_options("runs/%s-vowels" % name)
     def train(**options: Any) -> None:
         """Tell nine speakers apart by utterances of different lengths.
 
@@ -56,8 +48,7 @@ def vowels_command(name: str, backend: Callable[[str, int | None], Any], trained
         cross-entropy. The folder --output gets results.json, learning_curve.png (the mean of all trainings) and
         weights.npz (of the last one).
         """
-        with plain_failures():
-            trained(name, backend, options, prepare)
+        trained(options, prepare)
 
     return train
 
@@ -77,7 +68,7 @@ class VowelsTask(EpochTask):
                 "%d is more than the %d training utterances." % (options["batch_size"], rows),
                 param_hint="'--batch-size'",
             )
-        self.model = VOWELS.model._replace(cell=VOWELS.model.cell._replace(units=options["units"]))
+        self.model = resized(VOWELS.model, options["units"])
         self.optimizer = VOWELS.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (Part(part.inputs, part.speaker, part.lengths) for part in speakers)
         self.batch, self.bucketed = options["batch_size"], options["bucketed"]
@@ -85,15 +76,13 @@ class VowelsTask(EpochTask):
         self.per_round = rows // self.batch
         self.iterations = options["epochs"] * self.per_round
         self.facts = {
-            "hyperparameters": {
-                "epochs": options["epochs"],
-                "iterations_per_epoch": self.per_round,
-                "batch_size": self.batch,
-                "bucketed": self.bucketed,
-                "seeds": self.seeds,
-                "cell": dict(self.model.cell._asdict()),
-                "optimizer": dict(self.optimizer._asdict(), kind="adam"),
-            },
+            "hyperparameters": self.hyperparameters(
+                epochs=options["epochs"],
+                iterations_per_epoch=self.per_round,
+                batch_size=self.batch,
+                bucketed=self.bucketed,
+                seeds=self.seeds,
+            ),
             "data": {
                 "train": rows,
                 "test": len(speakers.test.lengths),

@@ -1,7 +1,7 @@
 """Results recorded from genuine TensorFlow 1.15.5, and their reader.
 
 `spec_tests/record.py` makes the files. Each holds several cases: a question as plain values (which behaviour, which
-cell or model, which dtype, ...) and its arrays, those that went in and those that came out, by name.
+network or program, which dtype, ...) and its arrays, those that went in and those that came out, by name.
 """
 
 from __future__ import annotations

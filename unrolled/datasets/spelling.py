@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from unrolled.programs import END, SPELLER
+from unrolled.models import END
+from unrolled.programs import SPELLER
 
 __all__ = ["LETTERS", "NAMES", "names_of", "tokens_of", "words"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from unrolled.datasets.reading import BUNDLED, check_sha256, find, opened
 from unrolled.errors import DataError
-from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.scaling import ColumnScaling
 
 __all__ = ["CHANNELS", "FILES", "SPEAKERS", "Utterances", "Vowels", "load", "read_ts", "scaling", "standardized"]
 
@@ -66,9 +66,9 @@ def standardized(vowels: Vowels) -> Vowels:
     return Vowels(*(scaled(part) for part in vowels))
 
 
-def scaling(vowels: Vowels) -> Scaling:
+def scaling(vowels: Vowels) -> ColumnScaling:
     """The shift and scale by channel that `standardized` applies."""
-    return Scaling.fitted(vowels.train.inputs[_valid(vowels.train)])
+    return ColumnScaling.fitted(vowels.train.inputs[_valid(vowels.train)])
 
 
 def _valid(part: Utterances) -> np.ndarray:

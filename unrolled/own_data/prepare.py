@@ -12,18 +12,19 @@ import numpy as np
 
 from unrolled.datasets.parts import Part
 from unrolled.errors import DataError
-from unrolled.own_data.scaling import Scaling
+from unrolled.models import Model
+from unrolled.networks import MOST, BasicRNN
+from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.sequences import Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
-from unrolled.programs import Adam, Cell, Model, Program
+from unrolled.programs import Adam, Program
 
 __all__ = ["EPOCHS", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
 
 EPOCHS = 50
 BATCH = 32
 UNITS = 100
-MOST_SIZE = 1 << 20
 
 
 class Prepared(NamedTuple):
@@ -70,7 +71,7 @@ def classifier_data(
     if test_path is not None:
         test = _same_classes(test_path, read_sequences(test_path), found)
     plain = found.images or not scale
-    scaling = Scaling.none(found.inputs.shape[2]) if plain else Scaling.fitted(_frames(train))
+    scaling = ColumnScaling.none(found.inputs.shape[2]) if plain else ColumnScaling.fitted(_frames(train))
     shares = {"validation": validation_share, "test": test_share}
     facts = {
         "kind": "sequences",
@@ -83,7 +84,9 @@ def classifier_data(
         "split": dict(shares, seed=seed),
         "rows": {"train": len(parts[0]), "validation": len(parts[1]), "test": len(test.lengths)},
     }
-    model = Model("classifier", Cell("basic_rnn", units, activation), found.inputs.shape[2], len(found.classes))
+    if found.inputs.shape[2] > MOST:
+        raise DataError("%s: has %d values per step, expected at most %d" % (path, found.inputs.shape[2], MOST))
+    model = Model("classifier", BasicRNN(units, activation), found.inputs.shape[2], len(found.classes))
     program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
     made = [_part(some, scaling) for some in (train, validation, test)]
     assert made[0] is not None
@@ -113,16 +116,16 @@ def regressor_data(
     DataError.
     """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
-        if not 1 <= value <= MOST_SIZE:
-            raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST_SIZE))
+        if not 1 <= value <= MOST:
+            raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST))
     table = read_table(path, columns)
     count = len(table.columns)
-    if count * horizon > MOST_SIZE:
+    if count * horizon > MOST:
         raise DataError("%d columns and a horizon of %d are more than 2**20 values per step" % (count, horizon))
     split = split_by_time(len(table.values), validation_share, test_share)
     if split.train[1] < window + horizon:  # before anything is measured on it
         windows(table.values, split.train, "training", window, horizon, stride)
-    scaling = fitted(table.values, split) if scale else Scaling.none(count)
+    scaling = fitted(table.values, split) if scale else ColumnScaling.none(count)
     with np.errstate(over="ignore"):
         series = scaling.apply(table.values)
     for row, column in np.argwhere(~np.isfinite(series))[:1]:
@@ -145,7 +148,7 @@ def regressor_data(
         "split": {name: list(part) for name, part in split._asdict().items()},
         "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
     }
-    model = Model("regressor", Cell("basic_rnn", units, activation), count, count * horizon)
+    model = Model("regressor", BasicRNN(units, activation), count, count * horizon)
     program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
     train, validation, test = (_of_windows(part) for part in parts)
     assert train is not None
@@ -159,7 +162,7 @@ def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: flo
     return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
 
 
-def scaled_sequences(sequences: Sequences, scaling: Scaling) -> np.ndarray:
+def scaled_sequences(sequences: Sequences, scaling: ColumnScaling) -> np.ndarray:
     """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
     return np.where(sequences.valid()[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
 
@@ -205,7 +208,7 @@ def _frames(sequences: Sequences) -> np.ndarray:
     return sequences.inputs[sequences.valid()]
 
 
-def _part(sequences: Sequences, scaling: Scaling) -> Part | None:
+def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
     if not len(sequences.lengths):
         return None
     assert sequences.labels is not None

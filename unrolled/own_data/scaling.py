@@ -8,22 +8,22 @@ import numpy as np
 
 from unrolled.errors import DataError
 
-__all__ = ["Scaling"]
+__all__ = ["ColumnScaling"]
 
 
-class Scaling(NamedTuple):
+class ColumnScaling(NamedTuple):
     """scaled = (values - shift) / scale; both float64 [inputs], scale nowhere 0."""
 
     shift: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def none(cls, inputs: int) -> Scaling:
+    def none(cls, inputs: int) -> ColumnScaling:
         """The one that changes nothing."""
         return cls(np.zeros(inputs), np.ones(inputs))
 
     @classmethod
-    def fitted(cls, values: np.ndarray) -> Scaling:
+    def fitted(cls, values: np.ndarray) -> ColumnScaling:
         """To mean 0 and standard deviation 1 of values [rows, inputs]; an input that never changes is only shifted."""
         values = np.asarray(values, np.float64)
         deviation = values.std(axis=0)
@@ -45,7 +45,7 @@ class Scaling(NamedTuple):
         return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
-    def from_json(cls, values: Any, inputs: int) -> Scaling:
+    def from_json(cls, values: Any, inputs: int) -> ColumnScaling:
         """The reverse; DataError for anything but `inputs` finite shifts and scales, no scale 0."""
         arrays = []
         for name in ("shift", "scale"):

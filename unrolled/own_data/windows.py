@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.scaling import ColumnScaling
 
 __all__ = ["Split", "Windows", "check_shares", "fitted", "split_by_time", "windows"]
 
@@ -72,6 +72,6 @@ def windows(series: np.ndarray, part: tuple[int, int], name: str, window: int, h
     return Windows(series[steps], targets)
 
 
-def fitted(values: np.ndarray, split: Split) -> Scaling:
+def fitted(values: np.ndarray, split: Split) -> ColumnScaling:
     """The scaling of the training part alone: nothing of what comes later may be known."""
-    return Scaling.fitted(values[slice(*split.train)])
+    return ColumnScaling.fitted(values[slice(*split.train)])

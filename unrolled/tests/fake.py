@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.initial_values import draw
+
 
 class FakeTrainer:
     """Plain gradient descent on the dense layer over the mean of the inputs. Diverges or is interrupted on request."""
@@ -16,7 +18,7 @@ class FakeTrainer:
         self.seed_mark = float(weights["kernel"].ravel()[0])
         shape = (self._features(inputs).shape[-1], model.outputs)
         self.matrix = np.zeros(shape) if model.kind == "regressor" else np.random.RandomState(0).standard_normal(shape)
-        self.done = 0
+        self.done, self.lengths = 0, None
         self.batches: list = []
 
     def _features(self, inputs: np.ndarray) -> np.ndarray:
@@ -68,7 +70,7 @@ class FakeBackend:
     def describe(self) -> dict:
         return {"framework": "NumPy", "version": np.__version__}
 
-    def _steps(self, weights: dict, inputs: np.ndarray, lengths: Any) -> tuple:
+    def _steps(self, weights: dict, inputs: np.ndarray, lengths: Any = None) -> tuple:
         state = np.zeros((len(inputs), len(weights["bias"])))
         outputs = []
         for step in range(inputs.shape[1]):
@@ -76,27 +78,27 @@ class FakeBackend:
             valid = np.ones((len(inputs), 1), bool) if lengths is None else (step < lengths)[:, None]
             state = np.where(valid, new, state)
             outputs.append(np.where(valid, new, 0.0))
-        return outputs, state
+        return outputs, {"h": state}
 
-    def two_step(self, cell: Any, weights: dict, x0: np.ndarray, x1: np.ndarray) -> tuple:
-        return tuple(self._steps(weights, np.stack([x0, x1], axis=1), None)[0])
+    def two_step(self, network: Any, weights: dict, x0: np.ndarray, x1: np.ndarray) -> tuple:
+        return tuple(self._steps(weights, np.stack([x0, x1], axis=1))[0])
 
-    def static_rnn(self, cell: Any, weights: dict, inputs: list, lengths: Any = None) -> tuple:
+    def static_rnn(self, network: Any, weights: dict, inputs: list, lengths: Any = None) -> tuple:
         return self._steps(weights, np.stack(inputs, axis=1), lengths)
 
-    def dynamic_rnn(self, cell: Any, weights: dict, inputs: np.ndarray, lengths: Any = None) -> tuple:
+    def dynamic_rnn(self, network: Any, weights: dict, inputs: np.ndarray, lengths: Any = None) -> tuple:
         outputs, state = self._steps(weights, inputs, lengths)
         return np.stack(outputs, axis=1), state
 
     def initial_weights(self, model: Any, seed: int) -> dict:
-        random = np.random.RandomState(seed)
-        return {name: random.rand(*shape).astype(np.float32) for name, shape in model.weight_shapes().items()}
+        return draw(model.weights(), np.random.RandomState(seed))
 
     def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
         return (logits > logits[np.arange(len(targets)), targets][:, None]).sum(axis=1) < k
 
     def trainer(
-        self, model: Any, weights: dict, optimizer: Any, inputs: np.ndarray, targets: np.ndarray
+        self, model: Any, weights: dict, optimizer: Any, inputs: np.ndarray, targets: np.ndarray, lengths: Any = None
     ) -> FakeTrainer:
         self.trainers.append(FakeTrainer(model, weights, inputs, targets, self.trouble))
+        self.trainers[-1].lengths = lengths
         return self.trainers[-1]

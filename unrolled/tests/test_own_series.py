@@ -9,7 +9,7 @@ import pytest
 
 from unrolled.errors import DataError
 from unrolled.own_data.prepare import regressor_data
-from unrolled.own_data.scaling import Scaling
+from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.texts import numbers, read_cells
 
@@ -86,7 +86,7 @@ def test_no_window_straddles_the_split_and_the_targets_are_the_next_rows(tmp_pat
 def test_the_scaling_knows_only_the_training_part(tmp_path: Path) -> None:
     made = regressor_data(csv(tmp_path / "own.csv"), ["a"], 7, 2, 3, 0.2, 0.1)
     train = np.arange(140)
-    scaling = Scaling.from_json(made.facts["scaling"], 1)
+    scaling = ColumnScaling.from_json(made.facts["scaling"], 1)
     np.testing.assert_allclose([scaling.shift[0], scaling.scale[0]], [train.mean(), train.std()])
     assert made.test is not None
     np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(180, 192), rtol=1e-6)
@@ -115,7 +115,7 @@ def test_numbers_and_text_are_told_apart(tmp_path: Path, text: str, words: str) 
 
 
 def test_a_constant_column_is_only_shifted() -> None:
-    scaling = Scaling.fitted(np.full((5, 1), 0.1))
+    scaling = ColumnScaling.fitted(np.full((5, 1), 0.1))
     assert scaling.scale.tolist() == [1.0] and np.abs(scaling.apply(np.full((2, 1), 0.1))).max() < 1e-7
 
 
@@ -138,4 +138,4 @@ def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict, words: str
 @pytest.mark.parametrize("values", [None, {}, {"shift": [0.0], "scale": [0.0]}, {"shift": [0.0], "scale": [1.0, 1.0]}])
 def test_a_scaling_that_was_altered_is_refused(values: object) -> None:
     with pytest.raises(DataError, match="numbers that can scale"):
-        Scaling.from_json(values, 1)
+        ColumnScaling.from_json(values, 1)

@@ -5,7 +5,8 @@ import pytest
 
 from unrolled.datasets import spelling, vowels
 from unrolled.datasets.batches import BatchStream, bucketed, padding_share
-from unrolled.programs import END, SPELLER
+from unrolled.models import END
+from unrolled.programs import SPELLER
 
 
 def test_the_vocabulary_is_the_end_and_the_fifteen_letters_in_order():

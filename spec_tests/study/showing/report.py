@@ -66,7 +66,7 @@ def sections(results: Mapping[str, Any]) -> list[Section]:
             [report_tables.cost(results), report_tables.ratios(results)],
             ["cost"],
         ),
-        Section("Backends, machine and cells", "", [report_tables.backends(results), report_tables.machine(results)]),
+        Section("Backends, machine and pieces", "", [report_tables.backends(results), report_tables.machine(results)]),
     ]
 
 
@@ -114,10 +114,10 @@ def write_side_by_side(read: Mapping[str, Mapping[str, Any]], folder: Path) -> N
 
 
 def _footer(results: Mapping[str, Any]) -> str:
-    cells = results["cells"]
-    failed = sum(cell["status"] == "failed" for cell in cells)
-    return "%d cells, %s failed; profile %s; %.0f seconds for the last run." % (
-        len(cells),
+    pieces = results["cells"]
+    failed = sum(piece["status"] == "failed" for piece in pieces)
+    return "%d pieces, %s failed; profile %s; %.0f seconds for the last run." % (
+        len(pieces),
         failed or "none",
         results["profile"]["name"],
         results["seconds"],

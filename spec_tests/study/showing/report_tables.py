@@ -180,9 +180,9 @@ def backends(results: Results) -> Table:
     for label, facts in results["backends"].items():
         rows.append(([label, ", ".join("%s %s" % (name, value) for name, value in facts.items())], True))
     rows += [([label, "left out: %s" % reason], True) for label, reason in results["left_out"].items()]
-    for cell in results["cells"]:
-        if cell["status"] == "failed":
-            rows.append((["failed cell: %s" % cell["cell"], cell["reason"]], False))
+    for piece in results["cells"]:
+        if piece["status"] == "failed":
+            rows.append((["failed piece: %s" % piece["cell"], piece["reason"]], False))
     return _table("Backends", ["backend", "facts"], rows)
 
 

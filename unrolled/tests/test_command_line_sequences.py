@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from unrolled.command_line import command_line
 from unrolled.datasets import spelling, vowels
 from unrolled.datasets.batches import BatchStream, bucketed
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
 from unrolled.tests.fake import FakeBackend
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -93,7 +95,7 @@ def test_train_speller_trains_names_on_the_one_batch_stream(backend, digits, tmp
     assert result.exit_code == 0, result.output
     (trainer,) = backend.trainers
     np.testing.assert_array_equal(trainer.batches, BatchStream(40, 15, 5).take(6))
-    assert trainer.model == ("speller", ("basic_rnn", 7, "tanh"), COLUMNS, 16, "stacked", 6)
+    assert trainer.model == Model("speller", BasicRNN(7), COLUMNS, 16, max_steps=6)
     assert spelling.words(trainer.targets) == [spelling.NAMES[label % 10] for label in range(6, 46)]
     results = results_of(tmp_path)
     assert (results["program"], results["status"]) == ("speller", "finished")

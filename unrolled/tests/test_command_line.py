@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from unrolled import writing
-from unrolled.command_line import command_line, results
+from unrolled.command_line import command_line
 from unrolled.datasets import mnist, series
 from unrolled.datasets.batches import BatchStream
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
 from unrolled.tests.fake import FakeBackend
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -118,7 +120,7 @@ def test_show_lengths_looks_instead_of_assuming(backend, monkeypatch):
     monkeypatch.setattr(
         FakeBackend,
         "dynamic_rnn",
-        lambda self, cell, weights, inputs, lengths: whole(self, cell, weights, inputs + 0.1),
+        lambda self, network, weights, inputs, lengths: whole(self, network, weights, inputs + 0.1),
     )
     text = call(backend, "show", "lengths").output
     assert "Exactly zero: no output." in text and "is outputs[1, 1]" in text
@@ -129,7 +131,7 @@ def test_train_mnist_trains_on_the_one_batch_stream(backend, images, tmp_path):
     assert result.exit_code == 0, result.output
     (trainer,) = backend.trainers
     np.testing.assert_array_equal(trainer.batches, BatchStream(40, 15, 5).take(6))
-    assert trainer.model == ("classifier", ("basic_rnn", 7, "tanh"), 3, 3, "stacked", 0)
+    assert trainer.model == Model("classifier", BasicRNN(7), 3, 3)
     assert trainer.seed_mark == pytest.approx(backend.initial_weights(trainer.model, 5)["kernel"][0, 0])
     results = read(tmp_path / "out")
     assert (results["schema"], results["status"], results["program"]) == ("unrolled.train/1", "finished", "mnist")
@@ -144,6 +146,7 @@ def test_train_mnist_trains_on_the_one_batch_stream(backend, images, tmp_path):
     }
     assert results["hyperparameters"]["optimizer"]["learning_rate"] == 0.01
     assert results["hyperparameters"]["iterations_per_epoch"] == 2
+    assert results["hyperparameters"]["network"] == {"kind": "basic_rnn", "units": 7, "activation": "tanh"}
     assert results["backend"] == backend.describe()
     assert [epoch["epoch"] for epoch in results["epochs"]] == [1, 2, 3]
     assert (tmp_path / "out" / "learning_curve.png").read_bytes().startswith(PNG)
@@ -188,7 +191,7 @@ def test_train_series(backend, tmp_path):
     assert result.exit_code == 0, result.output
     assert backend.opened == [("auto", 2)]
     (trainer,) = backend.trainers
-    assert trainer.model == ("regressor", ("basic_rnn", 9, "relu"), 1, 1, "wrapped", 0)
+    assert trainer.model == Model("regressor", BasicRNN(9, "relu"), 1, 1, "wrapped")
     results = read(tmp_path / "out")
     assert len(results["mse"]) == 250 == len(trainer.batches)
     lines = [line for line in result.output.splitlines() if line.startswith("iteration")]
@@ -335,7 +338,7 @@ def test_results_survive_a_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(click.ClickException, match=r"results.json cannot be written .No space left"):
-        results.write_atomically(path, b"later")
+        writing.write_atomically(path, b"later")
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 

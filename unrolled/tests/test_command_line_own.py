@@ -12,22 +12,14 @@ from click.testing import CliRunner, Result
 
 from unrolled.command_line import command_line
 from unrolled.datasets.batches import BatchStream
-from unrolled.tests.fake import FakeBackend, FakeTrainer
+from unrolled.models import Model
+from unrolled.networks import BasicRNN
+from unrolled.tests.fake import FakeBackend
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class Backend(FakeBackend):
-    """The fake one, with lengths."""
-
-    def trainer(self, model: Any, weights: Any, optimizer: Any, inputs: Any, targets: Any, *lengths: Any) -> Any:
-        trainer = FakeTrainer(model, weights, inputs, targets, self.trouble)
-        trainer.lengths = lengths[0] if lengths else None  # type: ignore[attr-defined]
-        self.trainers.append(trainer)
-        return trainer
-
-
-def call(backend: Backend, *arguments: Any) -> Result:
+def call(backend: FakeBackend, *arguments: Any) -> Result:
     group = command_line("fake", "A fake.", backend)
     result = CliRunner().invoke(group, ["train", *(str(argument) for argument in arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
@@ -46,12 +38,12 @@ def write_rows(path: Path, count: int = 40) -> None:
 
 def test_a_classifier_on_sequences_of_different_lengths(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.npz")
-    backend = Backend()
+    backend = FakeBackend()
     small = ("--epochs", 3, "--batch-size", 8, "--units", 7, "--activation", "relu", "--seed", 4)
     result = call(backend, "classifier", "--data", tmp_path / "rows.npz", *small, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     (trainer,) = backend.trainers
-    assert trainer.model == ("classifier", ("basic_rnn", 7, "relu"), 3, 2, "stacked", 0)
+    assert trainer.model == Model("classifier", BasicRNN(7, "relu"), 3, 2)
     np.testing.assert_array_equal(trainer.batches, BatchStream(32, 8, 4).take(12))
     assert set(trainer.lengths.tolist()) == {2, 3, 4, 5}
     results = results_of(tmp_path / "out")
@@ -70,7 +62,7 @@ def test_a_classifier_on_sequences_of_different_lengths(tmp_path: Path) -> None:
 def test_few_rows_without_a_test_part(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.npz", 10)
     shares = ("--validation-share", 0, "--test-share", 0, "--epochs", 2)
-    result = call(Backend(), "classifier", "--data", tmp_path / "rows.npz", *shares, "--output", tmp_path / "out")
+    result = call(FakeBackend(), "classifier", "--data", tmp_path / "rows.npz", *shares, "--output", tmp_path / "out")
     assert result.exit_code == 0 and "1 iterations of 10 rows per epoch" in result.output
     assert (tmp_path / "out" / "learning_curve.png").exists()
     assert "test_accuracy" not in results_of(tmp_path / "out")["epochs"][0]
@@ -86,12 +78,12 @@ def write_table(path: Path, rows: int = 200) -> None:
 
 def test_a_regressor_on_two_columns(tmp_path: Path) -> None:
     write_table(tmp_path / "t.csv")
-    backend = Backend()
+    backend = FakeBackend()
     chosen = ("--column", "b", "--column", "a", "--window", 8, "--horizon", 2, "--stride", 3, "--epochs", 4)
     result = call(backend, "regressor", "--data", tmp_path / "t.csv", *chosen, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     (trainer,) = backend.trainers
-    assert trainer.model == ("regressor", ("basic_rnn", 100, "tanh"), 2, 4, "stacked", 0)
+    assert trainer.model == Model("regressor", BasicRNN(100), 2, 4)
     assert trainer.inputs.shape == (51, 8, 2) and trainer.targets.shape == (51, 8, 4)
     results = results_of(tmp_path / "out")
     assert results["data"]["columns"] == ["b", "a"] and results["data"]["window"] == 8
@@ -126,14 +118,21 @@ def test_what_is_wrong_is_said_before_the_framework_is_loaded(
     inputs = np.ones((4, 2, 1))
     inputs[1, 0] = np.nan
     np.savez(tmp_path / "bad.npz", inputs=inputs, labels=[0, 1, 0, 1])
-    backend = Backend()
+    backend = FakeBackend()
     result = call(backend, *arguments)
     assert result.exit_code in (1, 2) and words in result.stderr.strip().splitlines()[-1]
     assert backend.opened == []
 
 
-@pytest.mark.parametrize("option", ["--units", "--epochs", "--batch-size"])
-def test_a_number_that_no_framework_holds_is_refused(option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--units", "is not in the range 1<=x<=1048576"),
+        ("--epochs", "is not below 2**31"),
+        ("--batch-size", "is not below 2**31"),
+    ],
+)
+def test_a_number_that_no_framework_holds_is_refused(option: str, words: str, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.npz")
-    result = call(Backend(), "classifier", "--data", tmp_path / "rows.npz", option, 2**64)
-    assert result.exit_code == 2 and "is not below 2**31" in result.stderr
+    result = call(FakeBackend(), "classifier", "--data", tmp_path / "rows.npz", option, 2**64)
+    assert result.exit_code == 2 and words in result.stderr

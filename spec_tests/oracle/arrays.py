@@ -1,0 +1,13 @@
+"""Arrays by name: weights, states, gradients."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+
+Arrays = Dict[str, np.ndarray]
+
+
+def float64(arrays: Arrays) -> Arrays:
+    return {name: np.asarray(array, np.float64) for name, array in arrays.items()}

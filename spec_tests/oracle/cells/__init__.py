@@ -1,0 +1,19 @@
+"""One step of each kind of network, forward and back: a page for each kind, and here the table of them.
+
+Each page has these two functions, in float64:
+
+    step(network, weights, x, state) -> (output, new state, kept)
+    step_back(network, weights, kept, doutput, dstate) -> (dweights, dx, dstate before the step)
+
+x [batch, inputs]; output [batch, output_size]; a state has its parts by name, each [batch, width]; kept is what the way
+back needs of the way there. doutput and dstate are a cost's derivatives by the output and by each part of the new
+state; dweights, dx and dstate before the step those by what `step` was given, the weights by name, summed over rows.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from spec_tests.oracle.cells import basic_rnn
+
+CELLS: dict[str, ModuleType] = {"basic_rnn": basic_rnn}

@@ -1,0 +1,27 @@
+"""A state as TensorFlow's cells have it, a tensor or tuples of tensors, and as everybody else does: parts by name."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from tf_reference.tf1 import tf
+from unrolled.networks import Network
+
+__all__ = ["from_parts", "parts", "read_out"]
+
+
+def parts(network: Network, state: Any) -> dict[str, Any]:
+    """The parts of a cell's state under the names that the network gives them, each [batch, width]."""
+    return dict(zip(network.state, tf.nest.flatten(state)))
+
+
+def from_parts(cell: Any, parts: Mapping[str, Any]) -> Any:
+    """The state as the cell has it. parts: in the order of the network's state."""
+    return tf.nest.pack_sequence_as(cell.state_size, list(parts.values()))
+
+
+def read_out(network: Network, state: Any) -> Any:
+    """What a classifier's dense layer reads: the parts of the final state that are the last output, side by side."""
+    named = parts(network, state)
+    found = [named[name] for name in network.read_out]
+    return found[0] if len(found) == 1 else tf.concat(found, axis=1)

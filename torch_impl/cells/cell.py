@@ -1,0 +1,61 @@
+"""What every kind of cell is to the rest of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from torch_impl.conversion import Canonical, draw
+from torch_impl.states import from_parts
+from unrolled.networks import Network
+
+
+class Cell(Canonical):
+    """A recurrent cell. A subclass for each kind has its parameters with their `table`, and says what one `step` is.
+
+    Its constructor takes `inputs`, the fields of its network by name, `device` and `dtype`. For states see
+    torch_impl.states.
+
+    A cell that runs over a sequence is called once: `dynamic_rnn` and `RNN` hand the whole of it to the cell's call. So
+    what hangs on the call (hooks, pruning, weight_norm, spectral_norm) happens once for a sequence; hooks find there
+    (inputs, initial state) and (outputs, state). `static_rnn` calls the cell at every step.
+    """
+
+    kind: ClassVar[str]
+    inputs: int
+
+    @property
+    def network(self) -> Network:
+        """The network as a value: see unrolled.networks."""
+        raise NotImplementedError
+
+    @property
+    def reference(self) -> Tensor:
+        """One of the parameters, for the dtype and the device that they share."""
+        for parameter in self._parameters.values():  # a tenth of the time that parameters() takes
+            if parameter is not None:
+                return parameter
+        return next(self.parameters())
+
+    def zero_state(self, batch: int) -> Any:
+        """Zeros of `batch` rows, in the dtype and on the device of the weights."""
+        network, like = self.network, self.reference
+        return from_parts(network, {name: like.new_zeros(batch, width) for name, width in network.state.items()})
+
+    def step(self, inputs: Any, state: Any) -> Any:
+        """One step: inputs [batch, inputs] and state -> (output [batch, width], new state), or one tensor that is both.
+
+        Raises TypeError for another dtype than the weights', ValueError for another shape or device.
+        """
+        raise NotImplementedError
+
+    def forward(self, inputs: Any, state: Any, unroll: Callable[[Any, Any, Any], Any] | None = None) -> Any:
+        """One step: see `step`. unroll(cell, inputs, state): what is done in its place, given by `dynamic_rnn`."""
+        return self.step(inputs, state) if unroll is None else unroll(self, inputs, state)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """TF1's initial values for every parameter: those of the network's value."""
+        draw(self, self.network.weights(self.inputs), generator)

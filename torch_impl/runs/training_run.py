@@ -1,0 +1,237 @@
+"""What a training of the command line has beside its steps: it is kept in a run folder, can be stopped and resumed, and
+more; see `unrolled.command_line.loop.Extras`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+import time
+from typing import Any
+
+import numpy as np
+
+from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.runs.backend import RunTrainer, Snapshot
+from torch_impl.runs.folder import BEST, LAST, RunFolder
+from torch_impl.runs.processes import Processes
+from torch_impl.runs.progress import Progress, data_digest, restored_progress, saved_run, saved_tensors
+from torch_impl.runs.saved import kept_steps, optimizer_state, parameters_of, slots_of, weights_of
+from torch_impl.runs.settings import RunSettings
+from torch_impl.runs.signals import Stopped, StopSignals
+from torch_impl.runs.sources import Resumed, plain_options
+from unrolled.command_line.loop import Extras, Loop, say
+from unrolled.command_line.results import NotFiniteError
+from unrolled.command_line.tasks import Task
+from unrolled.models import to_plain
+
+__all__ = ["TrainingRun"]
+
+
+class TrainingRun(Extras):
+    """One run of a task. Of several processes only the first writes."""
+
+    def __init__(self, name: str, task: Task, options: dict[str, Any], processes: Processes) -> None:
+        """Raises CheckpointError where the run that is resumed does not fit the task."""
+        self.task, self.options, self.processes = task, options, processes
+        self.settings = RunSettings.of(options, task)
+        self.reports = processes.rank == 0
+        self.folder = RunFolder(options["output"], options["tensorboard"])
+        self.signals = StopSignals(processes.alone)
+        self.digest = data_digest(task.train)
+        self.resumed: Resumed | None = options["resume"]
+        self.progress = Progress() if self.resumed is None else self._restored(self.resumed)
+        self.resuming = f"python -m {name} train {task.program} --resume {shlex.quote(str(self.folder.path))}"
+        # Kept only where the task asks to be told each loss: for the others they are of no further use.
+        self.notes_losses = type(task).seen is not Task.seen
+        self.started = time.perf_counter()
+
+    def train(self, loop: Loop) -> None:
+        """Train to the end, or until a signal or a failure."""
+        try:
+            with self.signals:
+                loop.run()
+        except Stopped:
+            say([f"Stopped after step {self.progress.step}; to go on: {self.resuming}"])
+            raise
+        finally:
+            self.folder.close()
+
+    def begin(self, loop: Loop) -> RunTrainer:
+        self._replay(loop)
+        try:
+            if self.resumed is None:
+                trainer = self.trainer(loop, loop.initial_weights())
+            else:
+                saved = self.resumed.checkpoint
+                trainer = self.trainer(loop, weights_of(saved), slots_of(saved))
+                trainer.set_steps(kept_steps(saved.state) or 0)
+        except ValueError as error:
+            where = "" if self.resumed is None else f"{self.resumed.where}: does not fit its own model: "
+            raise CheckpointError(f"{where}{error}") from error
+        if self.reports:
+            self._open_folder(loop, trainer)
+        return trainer
+
+    def trainer(self, loop: Loop, weights: Any, slots: Any = None) -> RunTrainer:
+        task, settings = self.task, self.settings
+        given = (task.model, weights, task.optimizer, *task.train, slots)
+        return loop.backend.trainer(*given, settings.precision, settings.steps, self.processes)
+
+    def before_round(self, loop: Loop, first: int) -> None:
+        self.rate = self.settings.rate(self.task, first)
+        loop.trainer.set_learning_rate(self.rate)
+        self.before = Snapshot(loop.trainer.inner)
+
+    def after_chunk(self, loop: Loop, losses: np.ndarray, last: bool) -> None:
+        progress, trainer = self.progress, loop.trainer
+        if self.notes_losses:
+            progress.seen[-1] = np.append(progress.seen[-1], losses)
+        if last:
+            if not trainer.finite():
+                raise NotFiniteError(progress.step + 1, math.nan, ("", self._remedy()))
+            return
+        self._stop_where_asked(trainer)
+        if self.reports and self.folder.overdue() and trainer.finite():
+            self.save(trainer)
+
+    def diverged(self, loop: Loop, batches: np.ndarray) -> tuple[str, str]:
+        """The gradient norm there and a step earlier. The steps are taken again to measure them, which costs nothing
+        where all is well."""
+        norms = []
+        for step in range(max(len(batches) - 2, 0), len(batches)):
+            self.before.restore(loop.trainer.inner)
+            loop.trainer.run(batches[:step])
+            norms.append(loop.trainer.gradient_norm(batches[step]))
+        earlier = f", one step earlier {norms[0]:.3g}" if len(norms) > 1 else ""
+        return f" (gradient norm {norms[-1]:.3g}{earlier})", self._remedy()
+
+    def measure(self, loop: Loop, figures: dict[str, Any]) -> None:
+        """The figures of the validation set, where they are asked for, and the learning rate, where it changes."""
+        self.better = False  # whether no round before was as good
+        if self.settings.validates:
+            score, found = self.task.validated(loop.backend, loop.trainer)
+            figures.update(found)
+            self.better = self.progress.validated(score)
+        if self.settings.schedule.kind != "constant":
+            figures["learning_rate"] = self.rate
+
+    def after_round(self, loop: Loop, figures: dict[str, Any]) -> None:
+        """Log the round, and save where that is due."""
+        progress = self.progress
+        progress.rounds[-1].append(figures)
+        self.folder.log(self._log_row(progress.training, figures), loop.total_steps)
+        every, number = self.options["checkpoint_every"], len(progress.rounds[-1])
+        ended = progress.step >= self.task.iterations or self._no_longer_better()
+        if ended or self.folder.due():
+            with self.folder.saving():
+                loop.keep(ended)
+                self.save(loop.trainer)
+        if self.better:
+            self.save(loop.trainer, BEST)
+        if every and number % every == 0:
+            self.save(loop.trainer, self._round_name(figures))
+
+    def over(self, loop: Loop) -> bool:
+        """Whether early stopping has seen enough rounds; and here a signal is obeyed, if this is not the end anyway."""
+        progress, task = self.progress, self.task
+        over = bool(self.processes.largest(int(self._no_longer_better())))
+        if progress.training + 1 < len(task.seeds) or not (over or progress.step == task.iterations):
+            self._stop_where_asked(loop.trainer)
+        if over and self.reports and progress.best is not None:
+            say([f"Stopped early: nothing better since round {progress.best[1]}, which is checkpoint {BEST!r}"])
+        return over
+
+    def end(self, loop: Loop) -> None:
+        self.save(loop.trainer, finished=True)
+
+    def save(self, trainer: RunTrainer, name: str = LAST, finished: bool = False) -> None:
+        """Save a checkpoint of now."""
+        task, progress = self.task, self.progress
+        now = time.perf_counter()
+        progress.seconds, self.started = progress.seconds + now - self.started, now
+        state = {
+            "program": task.program,
+            "model": to_plain(task.model),
+            **optimizer_state(trainer.inner),
+            "optimizer": task.optimizer._asdict(),
+            "data": task.facts.get("data", {}),
+            "options": plain_options(self.options),
+            "run": saved_run(progress, task, self.digest, finished),
+        }
+        self.folder.save({**parameters_of(trainer.inner), **saved_tensors(progress)}, state, name)
+
+    def _restored(self, resumed: Resumed) -> Progress:
+        checkpoint, where = resumed.checkpoint, resumed.where
+        progress = restored_progress(checkpoint, self.task, self.digest, where)
+        if kept_steps(checkpoint.state) is None:
+            raise CheckpointError(f"{where}: does not tell adam_steps, a number of steps; use another checkpoint")
+        if self.settings.schedule.kind == "cosine" and checkpoint.state["run"]["iterations"] != self.task.iterations:
+            raise CheckpointError(f"{where}: its cosine schedule hangs on the training's length; leave that as it was")
+        return progress
+
+    def _replay(self, loop: Loop) -> None:
+        """Bring results and task to where the progress is, by the steps that brought them there first.
+
+        Raises CheckpointError for figures that are not the task's: better now than when the picture is drawn.
+        """
+        if self.resumed is None:
+            return
+        progress, task, values = self.progress, self.task, loop.results.values
+        try:
+            for training, (figures, losses) in enumerate(zip(progress.rounds, progress.seen, strict=True)):
+                if len(losses):
+                    task.seen(values, losses)
+                for one in figures:
+                    task.record(values, one)
+                if training < progress.training:
+                    task.trained(values, task.seeds[training])
+            with contextlib.suppress(ImportError):
+                task.plot(values)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.resumed.where}: its figures are not those of train {task.program} ({error!r:.120}); use "
+                "another checkpoint"
+            ) from None
+
+    def _open_folder(self, loop: Loop, trainer: RunTrainer) -> None:
+        config = {
+            "program": self.task.program,
+            "options": plain_options(self.options),
+            "seeds": self.task.seeds,
+            "model": to_plain(self.task.model),
+            "optimizer": self.task.optimizer._asdict(),
+            "backend": loop.backend.describe(),
+            "processes": self.processes.world,
+        }
+        self.folder.write_config(config)  # the first write of every start
+        self.save(trainer)
+        if self.resumed is None:
+            self.folder.forget_others()
+        rows = [self._log_row(training, one) for training, part in enumerate(self.progress.rounds) for one in part]
+        self.folder.open_log(rows, loop.total_steps)
+
+    def _log_row(self, training: int, figures: dict[str, Any]) -> dict[str, Any]:
+        return {"seed": self.task.seeds[training], **figures}
+
+    def _no_longer_better(self) -> bool:
+        best, patience = self.progress.best, self.options["early_stopping"]
+        return patience is not None and best is not None and len(self.progress.rounds[-1]) - best[1] >= patience
+
+    def _remedy(self) -> str:
+        last = "; the last checkpoint is good, go on from it with either: " + self.resuming
+        return ("" if self.options["clip_norm"] else " or --clip-norm 1") + last
+
+    def _round_name(self, figures: dict[str, Any]) -> str:
+        """What the checkpoint of a round is called."""
+        name = f"epoch-{figures['epoch']:04d}" if "epoch" in figures else f"iteration-{self.progress.step:06d}"
+        return name if len(self.task.seeds) == 1 else f"seed-{self.task.seeds[self.progress.training]}-{name}"
+
+    def _stop_where_asked(self, trainer: RunTrainer) -> None:
+        """Save and end the training where a signal has come to any of the processes."""
+        number = self.processes.largest(self.signals.number or 0)
+        if not number:
+            return
+        if self.reports and trainer.finite():  # else the checkpoint before is the last good one
+            self.save(trainer)
+        raise Stopped(number)

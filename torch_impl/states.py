@@ -1,0 +1,103 @@
+"""The state of a recurrent network as PyTorch code holds it, and as named parts.
+
+A state is a tensor [batch, width] where it has one part, a named tuple of such tensors where a cell has more (its
+fields are the parts' names), and a tuple of states for layers and directions. `network.state` names the same parts in
+the same order: "h"; "c", "h"; "cell_0/h", "cell_1/h".
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from torch_impl.checks import check_tensor, shown
+from unrolled.networks import Network
+
+__all__ = ["State", "checked", "from_parts", "mapped", "output_and_state", "parts", "read_out", "rows", "where"]
+
+State: TypeAlias = "Tensor | tuple[State, ...]"
+
+
+def parts(network: Network, state: State) -> dict[str, Tensor]:
+    """The parts of a state, by name."""
+    return dict(zip(network.state, _leaves(state), strict=True))
+
+
+def from_parts(network: Network, parts: Mapping[str, Tensor]) -> State:
+    """The state of these parts, all of them."""
+    return _nested({name: parts[name] for name in network.state})
+
+
+def read_out(network: Network, state: State) -> Tensor:
+    """What is the network's output where this is its state: some parts side by side, [batch, width]."""
+    found = parts(network, state)
+    first, *others = (found[name] for name in network.read_out)
+    return torch.cat([first, *others], 1) if others else first
+
+
+def mapped(function: Callable[..., Tensor], *states: State) -> State:
+    """function(part of the first state, the same part of the second, ...) for each part: a state of the same form."""
+    first = states[0]
+    if isinstance(first, Tensor):
+        return function(*states)
+    found = (mapped(function, *each) for each in zip(*states, strict=True))
+    return first._make(found) if hasattr(first, "_make") else tuple(found)
+
+
+def where(valid: Tensor, new: State, old: State) -> State:
+    """The new state in the rows that are valid, bool [batch, 1], and the old one in the others."""
+    return mapped(lambda one, other: torch.where(valid, one, other), new, old)
+
+
+def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = "initial_state") -> State:
+    """The state, if it is one of this network, its parts [batch, width] in dtype and device of `like`.
+
+    batch: its rows, or "batch" for any number of at least 1. Raises TypeError or ValueError that names the part.
+    """
+    found, names = list(_leaves(state)), list(network.state)
+    if len(found) != len(names):
+        raise TypeError(f"{name} must have the parts {', '.join(names)}, got {shown(state)}")
+    for part, leaf in zip(names, found, strict=True):
+        check_tensor(name if len(names) == 1 else f"{name}/{part}", leaf, (batch, network.state[part]), like)
+        batch = leaf.shape[0] if batch == "batch" else batch
+    return state
+
+
+def rows(state: State) -> int:
+    """How many sequences the state is of."""
+    return next(_leaves(state)).shape[0]
+
+
+def output_and_state(result: Any) -> tuple[Tensor, State]:
+    """What a cell's step gives, (output, new state), or one tensor that is both: as a pair."""
+    return (result, result) if isinstance(result, Tensor) else result
+
+
+def _leaves(state: Any) -> Iterator[Any]:
+    if isinstance(state, tuple):
+        for part in state:
+            yield from _leaves(part)
+    else:
+        yield state
+
+
+def _nested(parts: Mapping[str, Tensor]) -> State:
+    if any("/" in name for name in parts):
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, part in parts.items():
+            first, _, rest = name.partition("/")
+            groups.setdefault(first, {})[rest] = part
+        return tuple(map(_nested, groups.values()))
+    tensor, *others = parts.values()
+    return _kind(tuple(parts))(tensor, *others) if others else tensor
+
+
+@lru_cache
+def _kind(names: tuple[str, ...]) -> Any:
+    """The named tuple for a cell whose state has these parts."""
+    return namedtuple("CellState", names)

@@ -1,0 +1,160 @@
+"""The plain RNN over whole sequences by PyTorch's own kernel: cuDNN on a GPU, a C++ loop over the steps on the CPU.
+
+Shapes, results and the length law are those of `torch_impl.unrolling.bptt`. What runs here is differentiable any number
+of times, and can be traced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from torch_impl.checks import autocast_enabled, tracing
+
+__all__ = ["last_valid_state", "native_rnn", "padding_mask", "run_native"]
+
+_KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+_CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
+
+
+def run_native(
+    cell: Any,
+    weights: tuple[Tensor, Tensor, Tensor],
+    inputs: Tensor,
+    lengths: Tensor | None,
+    state: Tensor,
+    batch_sizes: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(outputs, state) of a BasicRNNCell with these weights: weight_ih, weight_hh and bias.
+
+    inputs: [batch, steps, inputs], with lengths [batch] or None; or packed values with their batch_sizes. Different
+    lengths go through packed sequences, but not while the call is traced, since what is packed depends on their values.
+    """
+    activation, four = cell.activation, _kernel_weights(cell, weights)
+    if lengths is None:
+        return _run_kernel(inputs, state, four, activation, batch_sizes)
+    rows = None if tracing() else lengths.nonzero()[:, 0]
+    if rows is None or len(rows) == 0:
+        return _run_masked(inputs, state, four, activation, lengths.to(inputs.device))
+    if len(rows) == len(inputs):
+        return _run_packed(inputs, state, four, activation, lengths)
+    # Packing refuses rows of length zero, so they are taken out before it and put back after it.
+    lengths, rows = lengths[rows], rows.to(inputs.device, non_blocking=True)
+    some, last = _run_packed(inputs.index_select(0, rows), state.index_select(0, rows), four, activation, lengths)
+    outputs = some.new_zeros(*inputs.shape[:2], cell.units).index_copy(0, rows, some)
+    return outputs, state.to(last.dtype).index_copy(0, rows, last)
+
+
+def native_rnn(
+    inputs: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    initial_state: Tensor | None = None,
+    lengths: Tensor | None = None,
+    activation: str = "tanh",
+) -> tuple[Tensor, Tensor]:
+    """The same for weights that no cell has. lengths are on the device of the inputs."""
+    if initial_state is None:
+        initial_state = inputs.new_zeros(inputs.shape[0], weight_hh.shape[0])
+    four = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
+    if lengths is None:
+        return _run_kernel(inputs, initial_state, four, activation)
+    return _run_masked(inputs, initial_state, four, activation, lengths)
+
+
+def padding_mask(lengths: Tensor, steps: int) -> Tensor:
+    """Whether a step lies past its row's length: bool [batch, steps]."""
+    return torch.arange(steps, device=lengths.device) >= lengths[:, None]
+
+
+def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's output [batch, units] at its last valid step, or its initial state where the length is 0."""
+    rows = torch.arange(lengths.shape[0], device=lengths.device)
+    last = outputs[rows, (lengths - 1).clamp(min=0)]
+    return torch.where((lengths > 0)[:, None], last, initial_state)
+
+
+def _run_masked(
+    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Not packed: in one direction the padding cannot reach the valid steps."""
+    padding = padding_mask(lengths, inputs.shape[1])
+    inputs = inputs.masked_fill(padding[:, :, None], 0)
+    first = state.masked_fill((lengths == 0)[:, None], 0)
+    outputs, _ = _run_kernel(inputs, first, weights, activation)
+    outputs = outputs.masked_fill(padding[:, :, None], 0)
+    return outputs, last_valid_state(outputs, state.to(outputs.dtype), lengths)
+
+
+def _run_packed(
+    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """lengths: at least 1 each, on the CPU."""
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    state = state.index_select(0, packed.sorted_indices)
+    values, last = _run_kernel(packed.data, state, weights, activation, packed.batch_sizes)
+    # total_length: without it the padding would end at the longest row.
+    packed = packed._replace(data=values)
+    outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
+    return outputs, last.index_select(0, packed.unsorted_indices)
+
+
+def _run_kernel(
+    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, batch_sizes: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """PyTorch's kernel on inputs [batch, steps, inputs], or on packed values with their batch_sizes.
+
+    Under autocast the cast is made here: PyTorch's own, for cuDNN, goes to float16 whatever dtype was asked for
+    (aten/src/ATen/cudnn/AutocastRNN.cpp).
+    """
+    kernel = _KERNELS[activation]
+    # Of the kernel alone: cuDNN has no backward pass in evaluation mode. What is traced may be trained later.
+    train = torch.is_grad_enabled() or torch.jit.is_tracing()
+    device = inputs.device.type
+    with contextlib.ExitStack() as stack:
+        if autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            stack.enter_context(torch.autocast(device, enabled=False))
+            inputs, state, weights = inputs.to(dtype), state.to(dtype), _in_one_piece(weights, dtype)
+        settings = (weights, True, 1, 0.0, train, False)
+        if batch_sizes is None:
+            outputs, last = kernel(inputs, state[None], *settings, True)
+        else:
+            outputs, last = kernel(inputs, batch_sizes, state[None], *settings)
+    return outputs, last[0]
+
+
+def _in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The weights in that dtype, copied to one piece of memory, as cuDNN wants them."""
+    whole = torch.cat([weight.flatten() for weight in weights]).to(dtype)
+    parts = whole.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
+
+
+def _kernel_weights(cell: Any, weights: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
+    """weight_ih, weight_hh, and the kernel's two biases: the cell's own, and a zero that is not trained.
+
+    cuDNN wants them in one piece of memory (it warns, and copies them at every call, otherwise). As nn.RNN does in
+    flatten_parameters, their storage is moved there, here on first use, so that a copied or moved cell is served too.
+    Weights that are made anew for every call, by pruning say, are copied.
+    """
+    *_, bias = weights
+    if not bias.is_cuda or tracing() or not torch.backends.cudnn.is_acceptable(bias):
+        return [*weights, torch.zeros_like(bias, requires_grad=False)]
+    zero = getattr(cell, "_cudnn_zero", None)
+    pieces = {weight.untyped_storage().data_ptr() for weight in weights}
+    if zero is None or zero.dtype != bias.dtype or pieces != {zero.untyped_storage().data_ptr()}:
+        zero = torch.zeros_like(bias, requires_grad=False)
+        if not all(weight.is_leaf for weight in weights):
+            return _in_one_piece([*weights, zero], bias.dtype)
+        with torch.no_grad(), torch.cuda.device_of(zero):
+            torch._cudnn_rnn_flatten_weight(
+                [*weights, zero], 4, cell.inputs, _CUDNN_MODES[cell.activation], cell.units, 0, 1, True, False
+            )
+        cell._cudnn_zero = zero  # not a buffer: no state_dict or device move need know of it
+    return [*weights, zero]

@@ -1,0 +1,86 @@
+"""Recurrent networks as plain values: what is computed, whatever computes it. A file for each kind.
+
+A network answers the same few questions whatever its kind (`values.Network`): the size of its outputs, its weights with
+shapes and first values, the parts of its state with widths. It is the same in the contract, over a worker's pipe, in a
+run's config.json and in a converted checkpoint: there as `to_plain` writes it.
+
+Weights, inputs and states are always given beside it, as arrays by name. Standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Mapping
+
+from unrolled.networks.basic_rnn import BasicRNN
+from unrolled.networks.bidirectional import Bidirectional
+from unrolled.networks.layers import Layers
+from unrolled.networks.values import MOST, Network, Weight, Weights, check_choice, check_size, glorot, prefixed
+
+__all__ = [
+    "KINDS",
+    "MOST",
+    "BasicRNN",
+    "Bidirectional",
+    "Layers",
+    "Network",
+    "Weight",
+    "Weights",
+    "check_choice",
+    "check_size",
+    "from_plain",
+    "glorot",
+    "is_network",
+    "prefixed",
+    "shapes",
+    "to_plain",
+]
+
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (BasicRNN, Layers, Bidirectional)}
+_DEPTH = 8  # networks within networks
+
+
+def is_network(value: Any) -> bool:
+    """Whether a value is a network of one of KINDS."""
+    return type(value) in KINDS.values()
+
+
+def shapes(weights: Weights) -> dict[str, Any]:
+    """The shape of each weight, by name."""
+    return {name: weight.shape for name, weight in weights.items()}
+
+
+def to_plain(network: Network) -> dict[str, Any]:
+    """The network as JSON can hold it: its "kind" and its fields; `from_plain` is the way back."""
+    found: dict[str, Any] = {"kind": network.kind}
+    for field in fields(network):  # type: ignore[arg-type]  # every kind is a dataclass
+        value = getattr(network, field.name)
+        if isinstance(value, tuple):
+            found[field.name] = [to_plain(each) for each in value]
+        else:
+            found[field.name] = to_plain(value) if is_network(value) else value
+    return found
+
+
+def from_plain(plain: Any, depth: int = _DEPTH) -> Network:
+    """The network that `to_plain` wrote. Raises ValueError that names the field for anything else."""
+    if not isinstance(plain, Mapping) or depth == 0:
+        raise ValueError("a network must be an object with a kind, at most %d deep, got %.60r" % (_DEPTH, plain))
+    check_choice("network kind", plain.get("kind"), list(KINDS))
+    kind = KINDS[plain["kind"]]
+    known = {field.name: field for field in fields(kind)}
+    for name in plain:
+        if name != "kind" and name not in known:
+            raise ValueError("a %s has no %.60r; it has %s" % (plain["kind"], name, ", ".join(known)))
+    given = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            value = from_plain(value, depth - 1)
+        elif isinstance(value, (list, tuple)):
+            value = tuple(from_plain(each, depth - 1) for each in value)
+        if name != "kind":
+            given[name] = value
+    try:
+        return kind(**given)
+    except TypeError:  # a field without a default is missing
+        raise ValueError("a %s needs %s, got %s" % (plain["kind"], ", ".join(known), ", ".join(given))) from None

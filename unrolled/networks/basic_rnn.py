@@ -1,0 +1,43 @@
+"""The plain cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unrolled.networks.values import Weight, Weights, check_choice, check_size, glorot
+
+ACTIVATIONS = ("tanh", "relu")
+
+
+@dataclass(frozen=True)
+class BasicRNN:
+    """TF1's BasicRNNCell: h' = activation(concat(x, h) @ kernel + bias), which is both output and state.
+
+    kernel [inputs + units, units], Glorot uniform over the whole of it; bias [units], zeros.
+    activation: "tanh" or "relu". Raises ValueError for anything else.
+    """
+
+    units: int
+    activation: str = "tanh"
+
+    kind: ClassVar[str] = "basic_rnn"
+
+    def __post_init__(self) -> None:
+        check_size("units", self.units)
+        check_choice("activation", self.activation, ACTIVATIONS)
+
+    @property
+    def output_size(self) -> int:
+        return self.units
+
+    @property
+    def state(self) -> dict[str, int]:
+        return {"h": self.units}
+
+    @property
+    def read_out(self) -> tuple[str, ...]:
+        return ("h",)
+
+    def weights(self, inputs: int) -> Weights:
+        return {"kernel": glorot(inputs + self.units, self.units), "bias": Weight((self.units,))}
