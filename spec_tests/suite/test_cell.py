@@ -11,10 +11,10 @@ from spec_tests.questions import makers
 from spec_tests.questions.makers import BATCH, INPUTS, UNITS, run
 from spec_tests.suite.marks import each_activation, each_dtype, each_unrolling, each_way, needs, refused
 from spec_tests.tolerances import exact
-from unrolled.networks import BasicRNN, Bidirectional, Layers
+from unrolled.networks import BasicRNN, Bidirectional, Layers, Network
 
 RELU = BasicRNN(UNITS, "relu")
-NOT_OFFERED = [Layers((RELU, RELU)), Bidirectional(RELU, RELU)]
+NOT_OFFERED: list[Network] = [Layers((RELU, RELU)), Bidirectional(RELU, RELU)]
 # input-to-unit rows, then unit-to-unit rows: all different, all positive.
 KERNEL = np.arange(1.0, 1.0 + (INPUTS + UNITS) * UNITS).reshape(INPUTS + UNITS, UNITS)
 INPUT_KERNEL, RECURRENT_KERNEL = KERNEL[:INPUTS], KERNEL[INPUTS:]

@@ -1,6 +1,7 @@
 """What a backend returns is checked for it: a wrong form is one sentence, whatever it is."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ MODELS = {
     "speller": Model("speller", NETWORK, 3, 2, max_steps=4),
 }
 TARGETS = {"classifier": np.arange(6) % 2, "regressor": X[:, :, :2], "speller": np.ones((6, 3), np.int64)}
-CALLS = [
+CALLS: list[tuple[str, Any]] = [
     ("two_step", (NETWORK, WEIGHTS, X[:, 0], X[:, 1])),
     ("static_rnn", (NETWORK, WEIGHTS, list(X.swapaxes(0, 1)), LENGTHS, STATE)),
     ("dynamic_rnn", (NETWORK, WEIGHTS, X, LENGTHS)),
@@ -62,7 +63,7 @@ class Mine:
 
 
 class Raising:
-    @property
+    @property  # type: ignore[misc]
     def __class__(self):
         raise RuntimeError
 

@@ -42,7 +42,7 @@ class Older(OracleBackend):
 class OfVersion1(OracleBackend):
     """One that does not know of versions."""
 
-    contract = property()  # type: ignore[assignment]  # raises AttributeError
+    contract = property()  # raises AttributeError
 
 
 def nameless():

@@ -125,7 +125,7 @@ def test_whole_steps_are_the_steps_of_autograd(
     batches = np.random.RandomState(0).randint(0, 23, (30, 7))
     trainers = []
     for _ in range(2):
-        model = make(3, 21, 5, activation, dtype=dtype)
+        model = make(RNN(3, 21, activation, dtype=dtype), 5)
         model.reset_parameters(torch.Generator().manual_seed(2))
         trainers.append(Trainer(model, Adam(), x, labels if kind == "classifier" else values))
     with forced_path("native"):
@@ -146,7 +146,7 @@ def test_whole_steps_are_the_steps_of_autograd(
 
 def test_what_needs_autograd_gets_it() -> None:
     def runs_compiled(change: object) -> bool:
-        model = Regressor(1, 4, 1)
+        model = Regressor(RNN(1, 4, "relu"), 1)
         trainer = Trainer(model, Adam(), torch.ones(2, 3, 1), torch.ones(2, 3, 1))
         change(trainer)  # type: ignore[operator]
         return trainer._whole_steps(2) is not None
@@ -167,21 +167,21 @@ def test_what_needs_autograd_gets_it() -> None:
 
 def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, few, many = torch.ones(4, 4), torch.ones(1, 2, 3), torch.ones(8, 2, 3)
-    assert chosen_path(weight, few) == "compiled"
-    assert chosen_path(torch.ones(513, 1), few) == "bptt"
-    assert chosen_path(torch.ones(513, 1), many) == "compiled"
+    assert chosen_path(len(weight), len(few), weight, few) == "compiled"
+    assert chosen_path(513, len(few), torch.ones(513, 1), few) == "bptt"
+    assert chosen_path(513, len(many), torch.ones(513, 1), many) == "compiled"
     for name in paths.PATHS:
         with forced_path(name):
-            assert chosen_path(weight, few) == name
+            assert chosen_path(len(weight), len(few), weight, few) == name
         monkeypatch.setenv(paths.VARIABLE, name)
-        assert chosen_path(weight, few) == name
+        assert chosen_path(len(weight), len(few), weight, few) == name
     with forced_path("bptt"):
-        assert chosen_path(weight.half(), few) == "native"
+        assert chosen_path(len(weight), len(few), weight.half(), few) == "native"
         with torch.autocast("cpu"):
-            assert chosen_path(weight, few) == "native"
+            assert chosen_path(len(weight), len(few), weight, few) == "native"
     monkeypatch.setenv(paths.VARIABLE, "fast")
     with pytest.raises(ValueError, match="UNROLLED_PATH must be one of compiled, bptt, native, got 'fast'"):
-        chosen_path(weight, few)
+        chosen_path(len(weight), len(few), weight, few)
     with pytest.raises(ValueError, match="the path must be one of"), forced_path("fast"):
         pass
 
@@ -192,8 +192,8 @@ def test_transforms_run_natively() -> None:
     x.requires_grad_()
     torch.testing.assert_close(by_transform, torch.autograd.grad(rnn(x)[1].sum(), x)[0])
     with torch.autograd.forward_ad.dual_level():
-        assert chosen_path(torch.ones(4, 4), torch.ones(1, 2, 3)) == "native"
-    assert chosen_path(torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
+        assert chosen_path(4, 1, torch.ones(4, 4), torch.ones(1, 2, 3)) == "native"
+    assert chosen_path(4, 1, torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
 
 
 def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.
         cache.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="for lack of Numba .*pip install numba") as record:
-            assert chosen_path(weight, inputs) == chosen_path(weight, inputs) == "bptt"
+            assert chosen_path(len(weight), len(inputs), weight, inputs) == chosen_path(len(weight), len(inputs), weight, inputs) == "bptt"
         assert len(record) == 1
         with pytest.raises(ModuleNotFoundError, match="the path is 'compiled', which needs Numba"):
             forced_path("compiled").__enter__()

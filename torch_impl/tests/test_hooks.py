@@ -96,7 +96,8 @@ def test_training_is_that_of_nn_rnn(name: str, path: str) -> None:
 
 @each_change
 def test_a_state_dict_carries_what_a_weight_is_made_of(name: str) -> None:
-    rnn, other = made(name), made(name)
+    rnn, other = made(name), RNN(3, 5)
+    changed(name, other.cell, "weight_hh")
     for module in (rnn, other):
         module(X)  # what was made for an earlier call must not stay
     with torch.no_grad():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from torch_impl import Regressor, Trainer
+from torch_impl import RNN, Regressor, Trainer
 from torch_impl.unrolling.paths import forced_path
 from unrolled.programs import Adam
 
@@ -27,7 +27,7 @@ from torch_impl.unrolling import activations, compiled_loops, jit, layout, tiles
 
 def cached_functions() -> list[Any]:
     for dtype in (torch.float32, torch.float64):
-        model, inputs = Regressor(1, 4, 1, dtype=dtype), torch.ones(2, 3, 1, dtype=dtype)
+        model, inputs = Regressor(RNN(1, 4, "relu", dtype=dtype), 1), torch.ones(2, 3, 1, dtype=dtype)
         with forced_path("compiled"):
             model(inputs).sum().backward()
             Trainer(model, Adam(), inputs, inputs).run(np.zeros((1, 1), int))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
-from torch_impl import RNN, Classifier, Regressor, Speller, dynamic_rnn, mean_square
+from torch_impl import RNN, Classifier, Decoder, Regressor, Speller, dynamic_rnn, mean_square
 from torch_impl.loading import split
 from torch_impl.unrolling.paths import forced_path
 
@@ -72,7 +72,7 @@ def test_the_result_is_packed_as_the_input_was(path: str) -> None:
 @each_path
 def test_sorting_is_invisible(path: str) -> None:
     """Rows of equal lengths too: the order of packing is not the order of the rows."""
-    model = Classifier(INPUTS, UNITS, 4, dtype=torch.float64)
+    model = Classifier(RNN(INPUTS, UNITS, dtype=torch.float64), 4)
     order = torch.tensor([4, 0, 6, 2, 5, 1, 3])
     with forced_path(path):
         logits = model(packed(inputs(), LENGTHS))
@@ -82,7 +82,7 @@ def test_sorting_is_invisible(path: str) -> None:
 
 @each_path
 def test_a_classifier_takes_either(path: str) -> None:
-    model, labels = Classifier(INPUTS, UNITS, 4, dtype=torch.float64), torch.tensor([0, 3, 1, 2, 2, 0, 1])
+    model, labels = Classifier(RNN(INPUTS, UNITS, dtype=torch.float64), 4), torch.tensor([0, 3, 1, 2, 2, 0, 1])
     with forced_path(path):
         logits, found = model(inputs(), LENGTHS), model(packed(inputs(), LENGTHS))
         close(found, logits)
@@ -93,7 +93,7 @@ def test_a_classifier_takes_either(path: str) -> None:
 @pytest.mark.parametrize("projection", ["stacked", "wrapped"])
 def test_a_regressor_takes_either(projection: str) -> None:
     """Its packed loss is over the values that are there: the padded one over the valid steps."""
-    model = Regressor(INPUTS, UNITS, 2, projection=projection, dtype=torch.float64)
+    model = Regressor(RNN(INPUTS, UNITS, "relu", dtype=torch.float64), 2, projection)
     targets = torch.randn(BATCH, STEPS, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     predictions, found = model(inputs(), LENGTHS), model(packed(inputs(), LENGTHS))
     valid = torch.arange(STEPS) < LENGTHS[:, None]
@@ -107,14 +107,14 @@ def test_a_regressor_takes_either(projection: str) -> None:
 
 
 def test_full_lengths_give_the_padded_loss() -> None:
-    model, full = Regressor(INPUTS, UNITS, INPUTS, dtype=torch.float64), torch.full((BATCH,), STEPS)
+    model, full = Regressor(RNN(INPUTS, UNITS, "relu", dtype=torch.float64), INPUTS), torch.full((BATCH,), STEPS)
     loss = model.loss(model(packed(inputs(), full)), packed(inputs(3), full))
     close(loss, model.loss(model(inputs()), inputs(3)))
 
 
 def test_a_speller_takes_either() -> None:
     torch.manual_seed(0)
-    model = Speller(INPUTS, UNITS, 8, 4, dtype=torch.float64)
+    model = Speller(RNN(INPUTS, UNITS, dtype=torch.float64), Decoder(RNN(8, UNITS, dtype=torch.float64), 8), 4)
     tokens = torch.randint(0, 8, (BATCH, 4), generator=torch.Generator().manual_seed(2))
     close(model(packed(inputs(), LENGTHS)), model(inputs(), LENGTHS))
     assert torch.equal(model.predict(packed(inputs(), LENGTHS)), model.predict(inputs(), LENGTHS))
@@ -135,7 +135,7 @@ def test_dynamic_rnn_takes_packed_sequences_too() -> None:
 
 
 def test_what_does_not_fit_a_packed_sequence_is_an_error() -> None:
-    model = Regressor(INPUTS, UNITS, 2, dtype=torch.float64)
+    model = Regressor(RNN(INPUTS, UNITS, "relu", dtype=torch.float64), 2)
     given = packed(inputs(), LENGTHS)
     predictions = model(given)
     with pytest.raises(ValueError, match="lengths must be None with a PackedSequence"):

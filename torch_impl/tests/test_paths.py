@@ -26,7 +26,7 @@ def test_shapes_as_small_as_the_specs_are_compiled() -> None:
     if missing_compiler() is not None or os.environ.get("UNROLLED_PATH"):
         pytest.skip("Numba is not installed, or a path is forced")
     for dtype in (torch.float32, torch.float64):
-        assert chosen_path(torch.empty(5, 5, dtype=dtype), torch.empty(4, 7, 3, dtype=dtype)) == "compiled"
+        assert chosen_path(5, 4, torch.empty(5, 5, dtype=dtype), torch.empty(4, 7, 3, dtype=dtype)) == "compiled"
 
 
 @pytest.fixture(scope="module")

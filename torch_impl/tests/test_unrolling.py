@@ -39,9 +39,9 @@ def test_packed_sequences_give_what_padded_ones_give(activation: str, enforce_so
     torch.testing.assert_close(last, expected)
     assert got_lengths.tolist() == lengths
     assert [len(row) for row in unpack_sequence(got)] == lengths
-    classifier = Classifier(3, 5, 2, dtype=torch.float64)
+    classifier = Classifier(RNN(3, 5, dtype=torch.float64), 2)
     torch.testing.assert_close(classifier(packed), classifier(x, lengths))
-    regressor = Regressor(3, 5, 2, projection="wrapped", dtype=torch.float64)
+    regressor = Regressor(RNN(3, 5, "relu", dtype=torch.float64), 2, "wrapped")
     predictions, _ = pad_packed_sequence(regressor(packed), batch_first=True, total_length=6)
     torch.testing.assert_close(predictions, regressor(x, lengths))
 
@@ -92,7 +92,7 @@ def test_gradients_by_finite_differences(activation: str, lengths: list[int] | N
 
 
 @pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e6])
-@pytest.mark.parametrize("model", [Classifier(3, 5, 2), Regressor(3, 5, 2), Regressor(3, 5, 2, projection="wrapped")])
+@pytest.mark.parametrize("model", [Classifier(RNN(3, 5), 2), Regressor(RNN(3, 5, "relu"), 2), Regressor(RNN(3, 5, "relu"), 2, "wrapped")])
 def test_garbage_in_the_padding_reaches_no_gradient(garbage: float, model: Classifier | Regressor) -> None:
     lengths = torch.tensor([3, 0, 6, 2])
     x = torch.ones(4, 6, 3)

@@ -96,7 +96,7 @@ def test_sizes_and_choices() -> None:
     with pytest.raises(ValueError, match=r"activation must be 'tanh' or 'relu', got \['tanh'\]"):
         torch_impl.RNN(3, 5, ["tanh"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="projection must be 'stacked' or 'wrapped', got 'none'"):
-        torch_impl.Regressor(3, 5, 2, projection="none")
+        torch_impl.Regressor(torch_impl.RNN(3, 5), 2, projection="none")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_sizes_and_choices() -> None:
     ],
 )
 def test_cross_entropy_takes_only_labels_of_its_classes(targets: Any, error: type[Exception], words: list[str]) -> None:
-    model = torch_impl.Classifier(3, 5, 3)
+    model = torch_impl.Classifier(torch_impl.RNN(3, 5), 3)
     for loss in (torch_impl.cross_entropy, model.loss):
         with pytest.raises(error) as raised:
             loss(torch.zeros(4, 3), torch.tensor(targets))

@@ -36,7 +36,7 @@ def step_back(
     return {"kernel": xh.T @ dz, "bias": dz.sum(axis=0)}, dx, {"h": dh}
 
 
-def two_step(network: BasicRNN, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def two_step(network: Any, weights: Arrays, x0: np.ndarray, x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y0 = f(x0 Wx + b); y1 = f(y0 Wy + x1 Wx + b), from a zero state. x0, x1: [batch, inputs]."""
     f, w = ACTIVATIONS[network.activation], float64(weights)
     wx, wy = w["kernel"][: x0.shape[1]], w["kernel"][x0.shape[1] :]
