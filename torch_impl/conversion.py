@@ -157,7 +157,7 @@ def effective_weight(module: nn.Module, name: str) -> Tensor:
     """The tensor that the module computes with under a parameter's name."""
     owner, own = _owner(module, name)
     if parametrize.is_parametrized(owner, own):
-        made = owner.parametrizations[own]  # type: ignore[index, union-attr]
+        made = owner.parametrizations[own]
         training = made.training
         made.eval()  # in training a spectral norm would move its estimate at every look
         try:
@@ -194,15 +194,15 @@ def set_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             torch.testing.assert_close(effective_weight(module, name), tensors[name])
         except (AssertionError, RuntimeError, ValueError):
             module.load_state_dict(before)
-            makers = ", ".join(type(made).__name__ for made in owner.parametrizations[own])  # type: ignore[index, union-attr]
+            makers = ", ".join(type(made).__name__ for made in owner.parametrizations[own])
             raise ValueError(
                 f"{name} cannot be set to the weights given, which its parametrization ({makers}) cannot give"
             ) from None
     for name, parameter in plain.items():
-        parameter.copy_(tensors[name])  # type: ignore[union-attr]
+        parameter.copy_(tensors[name])
 
 
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+def _owner(module: nn.Module, name: str) -> tuple[Any, str]:
     """The module that has the parameter, and the parameter's name there."""
     path, _, own = name.rpartition(".")
     return module.get_submodule(path), own

@@ -68,7 +68,7 @@ class OracleBackend:
         self, network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         dtype = check_two_step(network, weights, x0, x1)
-        y0, y1 = oracle.two_step(network, weights, x0, x1)  # type: ignore[arg-type]  # checked to be a basic_rnn
+        y0, y1 = oracle.two_step(network, weights, x0, x1)
         return y0.astype(dtype), y1.astype(dtype)
 
     def static_rnn(

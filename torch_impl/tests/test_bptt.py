@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from torch_impl import RNN
-from torch_impl.unrolling.bptt import bptt_rnn, native_rnn
+from torch_impl.unrolling.bptt import bptt_rnn
+from torch_impl.unrolling.native import native_rnn
 from torch_impl.unrolling.paths import PATHS, forced_path
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
@@ -179,12 +180,16 @@ def test_no_argument_is_modified_and_no_initial_state_is_zeros(rnn: Rnn) -> None
 
 
 @FAST
-def test_a_result_changed_in_place_is_refused_by_backward(rnn: Rnn) -> None:
-    outputs, _ = rnn(*arguments())
+@ACTIVATIONS
+@LENGTHS
+def test_outputs_changed_in_place_change_no_gradient(rnn: Rnn, activation: str, lengths: list[int] | None) -> None:
+    args, limits = arguments(), limits_of(lengths)
+    outputs, state = rnn(*args, limits, activation)
+    expected = torch.autograd.grad(outputs.sum() + state.sum(), args, retain_graph=True)
     with torch.no_grad():
         outputs.zero_()
-    with pytest.raises(RuntimeError, match="modified inplace"):
-        outputs.sum().backward()
+    for found, e in zip(torch.autograd.grad(outputs.sum() + state.sum(), args), expected, strict=True):
+        assert torch.equal(found, e)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -217,13 +218,19 @@ def test_hooks_change_what_goes_in_and_comes_out(path: str, on_cell: bool) -> No
 def test_hooks_on_the_way_back(path: str, on_cell: bool) -> None:
     rnn, plain = pair()
     grads: dict[str, list[Any]] = {"ours": [], "nn": []}
-    for name, module in (("ours", rnn.cell if on_cell else rnn), ("nn", plain)):
-        module.register_full_backward_pre_hook(lambda m, out: tuple(None if g is None else g * 2 for g in out))
-        module.register_full_backward_hook(lambda m, into, out, name=name: grads[name].extend((into[0], out[0])))
+
+    def double(module: nn.Module, out: Any) -> Any:
+        return tuple(None if grad is None else grad * 2 for grad in out)
+
+    for name, hooked in (("ours", rnn.cell if on_cell else rnn), ("nn", plain)):
+        hooked.register_full_backward_pre_hook(double)
+        hooked.register_full_backward_hook(
+            partial(lambda kept, m, into, out: kept.extend((into[0], out[0])), grads[name])
+        )
     inputs = [X.clone().requires_grad_() for _ in range(2)]
-    for module, x in zip((rnn, plain), inputs, strict=True):
+    for each, x in zip((rnn, plain), inputs, strict=True):
         with forced_path(path):
-            outputs, _ = module(x)
+            outputs, _ = each(x)
         outputs.square().sum().backward()
     assert len(grads["ours"]) == 2
     close(grads["ours"], grads["nn"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -44,7 +45,8 @@ def test_a_module_of_ones_own_is_saved_and_goes_on_in_another_process_to_the_sam
     run = save_run(tmp_path / "run", trainer, "mine", {"note": "x"})
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     command = [sys.executable, "-m", "torch_impl.tests.own_module", str(tmp_path / "copy"), str(tmp_path / "out.npz")]
-    subprocess.run(command, check=True, timeout=120)
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # on another number, sums have another order
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, **threads})
     expected = go_on(run)
     whole = trainer_of(net())
     np.testing.assert_array_equal(whole.run(BATCHES)[3:], expected["losses"])

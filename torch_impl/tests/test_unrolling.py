@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -10,6 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, unpack_sequence
 
 from torch_impl import RNN, Classifier, Regressor, dynamic_rnn, static_rnn
+from torch_impl.cells import Cell
+from torch_impl.conversion import Entry
+from torch_impl.states import mapped
+from torch_impl.unrolling.module import Recurrent
 
 LENGTHS = [3, 6, 1, 4]
 
@@ -92,7 +98,9 @@ def test_gradients_by_finite_differences(activation: str, lengths: list[int] | N
 
 
 @pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e6])
-@pytest.mark.parametrize("model", [Classifier(RNN(3, 5), 2), Regressor(RNN(3, 5, "relu"), 2), Regressor(RNN(3, 5, "relu"), 2, "wrapped")])
+@pytest.mark.parametrize(
+    "model", [Classifier(RNN(3, 5), 2), Regressor(RNN(3, 5, "relu"), 2), Regressor(RNN(3, 5, "relu"), 2, "wrapped")]
+)
 def test_garbage_in_the_padding_reaches_no_gradient(garbage: float, model: Classifier | Regressor) -> None:
     lengths = torch.tensor([3, 0, 6, 2])
     x = torch.ones(4, 6, 3)
@@ -129,6 +137,76 @@ def test_static_rnn_takes_any_cell() -> None:
     outputs, state = static_rnn(Counter(), [torch.ones(3, 2)] * 4, [4, 0, 2])
     assert torch.cat(outputs, 1).tolist() == [[1, 2, 3, 4], [0, 0, 0, 0], [1, 2, 0, 0]]
     assert state.tolist() == [[4], [0], [2]]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A network whose state has two parts: the sum of the inputs, and the number of steps."""
+
+    width: int
+
+    kind: ClassVar[str] = "counting"
+
+    @property
+    def state(self) -> dict[str, int]:
+        return {"total": self.width, "steps": 1}
+
+
+class CountingCell(Cell):
+    kind = Counting.kind
+    table = (Entry("scale", ("scale",), False),)
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.inputs, self.scale = inputs, nn.Parameter(torch.ones(inputs))
+
+    @property
+    def network(self) -> Any:
+        return Counting(self.inputs)
+
+    def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        new = state._replace(total=state.total + inputs * self.scale, steps=state.steps + 1)
+        return torch.cat([new.total, -new.steps], 1), new
+
+
+def test_a_state_of_two_parts_keeps_the_length_law() -> None:
+    """Output and state are two things, and no path is made for this cell."""
+    cell, x = CountingCell(3), torch.ones(4, 6, 3)
+    x[1, 1:] = x[2] = float("nan")
+    lengths = [6, 1, 0, 4]
+    first = cell.zero_state(4)._replace(steps=torch.full((4, 1), 10.0))
+    outputs, state = static_rnn(cell, list(x.unbind(1)), lengths, first)
+    assert state.total[:, 0].tolist() == [6, 1, 0, 4] and state.steps[:, 0].tolist() == [16, 11, 10, 14]
+    assert torch.stack(outputs, 1)[:, :, 3].tolist() == [
+        [-11, -12, -13, -14, -15, -16],
+        [-11, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+        [-11, -12, -13, -14, 0, 0],
+    ]
+    rnn = Recurrent(cell, batch_first=False)
+    for found, last in (dynamic_rnn(cell, x, lengths, first), rnn(x.transpose(0, 1), lengths, first)):
+        assert torch.equal(found if found.shape[0] == 4 else found.transpose(0, 1), torch.stack(outputs, 1))
+        assert torch.equal(last.total, state.total) and torch.equal(last.steps, state.steps)
+    none, last = dynamic_rnn(cell, x, lengths, first, outputs=False)
+    assert none is None and torch.equal(last.steps, state.steps)
+    some = torch.tensor([0, 1, 3])
+    packed = pack_padded_sequence(x[some], torch.tensor([6, 1, 4]), batch_first=True, enforce_sorted=False)
+    found, last = dynamic_rnn(cell, packed, None, mapped(lambda part: part[some], first))
+    whole, _ = pad_packed_sequence(found, batch_first=True)
+    assert torch.equal(whole, torch.stack(outputs, 1)[some]) and torch.equal(last.total, state.total[some])
+    assert list(rnn.canonical_weights()) == ["scale"] and rnn.network == Counting(3)
+
+
+@pytest.mark.parametrize("run", [dynamic_rnn, lambda cell, x, *rest: static_rnn(cell, list(x.unbind(1)), *rest)])
+def test_each_part_of_a_state_is_checked_by_name(run: Any) -> None:
+    cell, x = CountingCell(3), torch.ones(4, 6, 3)
+    zeros = cell.zero_state(4)
+    with pytest.raises(ValueError, match=r"initial_state/total must be float32 \[4, 3\], got float32 \[4, 2\]"):
+        run(cell, x, None, zeros._replace(total=torch.zeros(4, 2)))
+    with pytest.raises(TypeError, match="initial_state/steps must be float32"):
+        run(cell, x, None, zeros._replace(steps=torch.zeros(4, 1).double()))
+    with pytest.raises(TypeError, match="initial_state must"):
+        run(cell, x, None, torch.zeros(4, 4))
 
 
 def test_evaluation_mode_and_no_grad_change_nothing() -> None:

@@ -1,10 +1,12 @@
 """A cell over time.
 
 static      step by step, in a Python loop
-dynamic     whole sequences, padded or packed
+dynamic     whole sequences, padded or packed: any cell step by step, or what is faster for its kind
 module      the same as a module
-paths       which code runs a whole sequence: PyTorch's kernel, `bptt` in torch alone, or `compiled`
-bptt        back-propagation through time as one node of autograd
+
+plain       the plain RNN, by the path that `paths` chooses:
+native      PyTorch's own kernel
+bptt        back-propagation through time as one node of autograd, in torch alone
 compiled, compiled_loops, activations, layout, tiles, jit     the same in machine code
 
 The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final state is

@@ -8,7 +8,7 @@ those of `torch_impl.unrolling.bptt`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -168,17 +168,9 @@ def _final_state(history: np.ndarray, initial_state: np.ndarray, lengths: np.nda
     return torch.from_numpy(state)
 
 
-def _with_history(
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None,
-    lengths: Tensor | None,
-    activation: str,
-    back: Tensor,
-) -> tuple[Tensor, Tensor]:
+def _with_history(arguments: Sequence[Any], activation: str, back: Tensor) -> tuple[Tensor, Tensor]:
     """All steps, as `compiled_loops` has them, and the state. back: where the weights for the way back go, or empty."""
+    inputs, weight_ih, weight_hh, bias, initial_state, lengths = arguments
     batch, steps, size = inputs.shape
     units = len(weight_hh)
     row = padded(units) + padded(1 + size)
@@ -213,7 +205,7 @@ class Compiled(torch.autograd.Function):
         units = len(weight_hh)
         back = inputs.new_empty(units * padded(units) if any(ctx.needs_input_grad) else 0)
         arguments = inputs, weight_ih, weight_hh, bias, initial_state, lengths
-        history, state = _with_history(*arguments, activation, back)
+        history, state = _with_history(arguments, activation, back)
         outputs, ctx.changed = hand_out(history[1:, :, :units].transpose(0, 1))
         ctx.save_for_backward(*arguments, history)
         ctx.back, ctx.activation = back, activation
@@ -228,7 +220,7 @@ class Compiled(torch.autograd.Function):
             return differentiable_gradients(arguments, ctx.activation, grad_outputs, grad_state, needed)
         inputs, weight_ih, weight_hh, bias, _, lengths = arguments
         if ctx.changed():
-            history, _ = _with_history(*arguments, ctx.activation, ctx.back[:0])
+            history, _ = _with_history(arguments, ctx.activation, ctx.back[:0])
         batch, steps, size = inputs.shape
         units = len(weight_hh)
         width = padded(units)

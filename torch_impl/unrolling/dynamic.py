@@ -46,7 +46,7 @@ def dynamic_rnn(
 def by_steps(
     cell: Cell,
     inputs: Tensor,
-    lengths: Tensor | None,
+    lengths: Any,
     state: State | None,
     outputs: bool = True,
     batch_sizes: Tensor | None = None,

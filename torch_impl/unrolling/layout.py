@@ -63,7 +63,7 @@ def pack(weight_ih, weight_hh, bias, forward, backward):
 
 @cached
 def unpack_gradients(sums, weight_ih, weight_hh, bias):
-    """Copy sums, as `kernels.weight_gradients` leaves them, into gradients of the weights' own shapes."""
+    """Copy sums, as `compiled_loops.weight_gradients` leaves them, into gradients of the weights' own shapes."""
     units, size = weight_ih.shape
     width = padded(units)
     row = width + padded(1 + size)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from torch_impl.checks import autocast_enabled, tracing
 
@@ -74,9 +74,8 @@ def padding_mask(lengths: Tensor, steps: int) -> Tensor:
 
 def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:
     """Each row's output [batch, units] at its last valid step, or its initial state where the length is 0."""
-    rows = torch.arange(lengths.shape[0], device=lengths.device)
-    last = outputs[rows, (lengths - 1).clamp(min=0)]
-    return torch.where((lengths > 0)[:, None], last, initial_state)
+    last = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, outputs.shape[2])
+    return torch.where((lengths > 0)[:, None], outputs.gather(1, last)[:, 0], initial_state)
 
 
 def _run_masked(
@@ -95,13 +94,13 @@ def _run_packed(
     inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
     """lengths: at least 1 each, on the CPU."""
-    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    state = state.index_select(0, packed.sorted_indices)
-    values, last = _run_kernel(packed.data, state, weights, activation, packed.batch_sizes)
+    data, batch_sizes, order, inverse = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    assert order is not None and inverse is not None  # since it sorts
+    values, last = _run_kernel(data, state.index_select(0, order), weights, activation, batch_sizes)
+    packed = PackedSequence(values, batch_sizes, order, inverse)
     # total_length: without it the padding would end at the longest row.
-    packed = packed._replace(data=values)
     outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
-    return outputs, last.index_select(0, packed.unsorted_indices)
+    return outputs, last.index_select(0, inverse)
 
 
 def _run_kernel(

@@ -135,7 +135,7 @@ def _plain(tensor: Tensor) -> bool:
     """Whether a tensor is ordinary memory on the CPU that Python code may read."""
     return (
         type(tensor) in (Tensor, nn.Parameter)
-        and tensor.device.type == "cpu"
+        and tensor.is_cpu
         and tensor.dtype in (torch.float32, torch.float64)
         and tensor.layout is torch.strided
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)

@@ -16,7 +16,7 @@ from torch_impl.unrolling.paths import chosen_path
 def plain_rnn(
     cell: BasicRNNCell,
     inputs: Tensor,
-    lengths: Tensor | None,
+    lengths: Any,
     state: Tensor | None,
     outputs: bool = True,
     batch_sizes: Tensor | None = None,
@@ -35,6 +35,7 @@ def plain_rnn(
         )
     if batch_sizes is not None:  # the other paths skip the padding by the lengths: to pad costs them two copies
         inputs, lengths = padded(inputs, batch_sizes)
+    found: Any
     if path == "compiled":
         from torch_impl.unrolling.compiled import compiled_rnn
 

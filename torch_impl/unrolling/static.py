@@ -15,7 +15,7 @@ from torch_impl.states import State, mapped
 
 def static_rnn(
     cell: nn.Module, inputs: Sequence[Tensor], lengths: Any = None, initial_state: State | None = None
-) -> tuple[list[Tensor], State]:
+) -> tuple[list[Tensor], Any]:
     """The cell repeated once per element of inputs, in a Python loop: TF1's static_rnn.
 
     cell: one of this library, or any module with `zero_state(batch)` that gives (output, new state) for (inputs,
@@ -59,8 +59,12 @@ def loop(
         # cell computed, and zero times NaN is NaN.
         output, new = _output_and_state(step(x.masked_fill(~valid, 0.0), state))
         outputs.append(output.masked_fill(~valid, 0.0))
-        state = mapped(partial(torch.where, valid), new, state)
+        state = mapped(partial(_where, valid), new, state)
     return outputs, state
+
+
+def _where(valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(valid, new, old)
 
 
 def _output_and_state(result: Any) -> tuple[Tensor, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Dict, NamedTuple, Sequence
 
 try:
@@ -52,7 +53,7 @@ class Network(Protocol):
 def glorot(*shape: int) -> Weight:
     """Uniform within sqrt(6 / (fan_in + fan_out)), the sizes of a matrix: Glorot & Bengio 2010, TF1's default."""
     fan_in, fan_out = shape
-    return Weight(shape, (6.0 / (fan_in + fan_out)) ** 0.5)
+    return Weight(shape, math.sqrt(6.0 / (fan_in + fan_out)))
 
 
 def prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
