@@ -10,7 +10,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from spec_tests.contract import CAPABILITIES, Slots, State, Weights
+from spec_tests.capabilities import CAPABILITIES
+from spec_tests.contract import Slots, State, Weights
 from unrolled import networks
 from unrolled.models import Model
 from unrolled.networks import BasicRNN, Network
@@ -55,11 +56,12 @@ def check_weights(weights: Weights, shapes: dict[str, tuple[int, ...]]) -> np.dt
 
 
 def check_network(network: Network, kinds: Sequence[str] = KINDS) -> None:
-    """One of `unrolled.networks`, which checks its own fields, and of one of these kinds: by default those that the
-    contract has a capability for."""
+    """One of `unrolled.networks`, which checks its own fields, and of one of these kinds, also within: by default those
+    that the contract has a capability for."""
     need(networks.is_network(network), "network", repr(network), "one of unrolled.networks")
-    if network.kind not in kinds:
-        raise ValueError("network kind must be %s here, got %r" % (" or ".join(map(repr, kinds)), network.kind))
+    for each in networks.within(network):
+        if each.kind not in kinds:
+            raise ValueError("network kind must be %s here, got %r" % (" or ".join(map(repr, kinds)), each.kind))
 
 
 def check_model(model: Model) -> None:
@@ -174,6 +176,9 @@ def check_tokens(argument: str, tokens: np.ndarray, batch: int, vocabulary: int)
 def check_decoding(network: Network, weights: Weights, initial_state: State, start: int, end: int) -> np.dtype:
     """What `decode` and `decode_gradients` are given. Returns the dtype of the weights."""
     check_network(network)
+    need(
+        network.stepwise, "network", "kind %r" % network.kind, "one that reads in one direction, to write step by step"
+    )
     vocabulary = np.size(weights.get("dense/bias", ()))
     embedding = np.shape(weights["embedding"]) if "embedding" in weights else (vocabulary, vocabulary)
     need(len(embedding) == 2, "weight embedding", "shape %s" % list(embedding), "[vocabulary, inputs]")

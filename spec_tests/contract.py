@@ -8,21 +8,24 @@ dicts, and the values of `unrolled.networks`, `unrolled.models` and `unrolled.pr
 live in another process, under another Python.
 
 A network says what is computed: its `kind`, its fields, and what follows from them, `output_size`, `weights(inputs)`
-and `state`. Weights, states and gradients are dicts of arrays by name, in one canonical form, TensorFlow 1's names and
-layouts. Of a basic_rnn the weights are
+and `state`; the law of each kind, with its weights, stands at its value in `unrolled.networks`. Weights, states and
+gradients are dicts of arrays by name, in one canonical form, TensorFlow 1's names and layouts. Of a basic_rnn the
+weights are
 
     kernel        [inputs + units, units]   input rows first: concat(x, h) @ kernel
     bias          [units]
 
-and with a model around it, or a decoder,
+and of layers "cell_0/kernel" and so on, of two directions "fw/kernel" and "bw/kernel". With a model around it, or a
+decoder, there are also
 
     dense/kernel  [what it reads, outputs]
     dense/bias    [outputs]
     embedding     [vocabulary, inputs]      decoding only, where tokens are not one-hot
 
 A speller has two networks: "encoder/" and "decoder/" stand before the names of their weights. A state has a part for
-each name in the network's `state`, [batch, width]: {"h": ...} of a basic_rnn. Output and state are two things, also
-where they are equal. A gradient has the name of what it is by: "kernel", "inputs", "initial_state/h".
+each name in the network's `state`, [batch, width]: {"h": ...} of a basic_rnn, {"c": ..., "h": ...} of an lstm. Output
+and state are two things, also where they are equal. A gradient has the name of what it is by: "kernel", "inputs",
+"initial_state/h".
 
 A backend maps weights by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an
 error that names it. It never reshapes. A state that is given is given whole; one that is not, None, is zeros.
@@ -53,7 +56,7 @@ try:
 except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
     Protocol = object  # type: ignore[assignment]
 
-__all__ = ["CAPABILITIES", "VERSION", "Adam", "Backend", "Model", "Network", "Slots", "State", "Weights"]
+__all__ = ["VERSION", "Adam", "Backend", "Model", "Network", "Slots", "State", "Weights", "check_version"]
 
 VERSION = 2
 CHANGED = (
@@ -65,28 +68,6 @@ Weights = Dict[str, np.ndarray]
 State = Dict[str, np.ndarray]
 Slots = Dict[str, np.ndarray]
 
-# What a backend can declare. A test that needs an undeclared one is skipped, by name, and counted.
-CAPABILITIES: dict[str, str] = {
-    "basic_rnn": "networks of kind basic_rnn",
-    "two_step": "two steps of a basic_rnn by hand",
-    "static_rnn": "unrolling step by step over a list of inputs",
-    "dynamic_rnn": "unrolling over a batch of sequences",
-    "lengths": "sequences of different lengths in one batch",
-    "initial_state": "a given initial state",
-    "gradients": "gradients of any cost on outputs and final state",
-    "in_top_k": "whether the target is among the k largest logits",
-    "initial_weights": "freshly drawn weights for a model",
-    "classifier": "a dense layer on the final state: forward, loss, prediction",
-    "regressor": "a dense layer on every output, stacked or wrapped: forward, loss, prediction",
-    "speller": "an encoder and a decoder that writes tokens until the end of sequence: forward, loss, prediction",
-    "decoding": "greedy decoding to the end-of-sequence token, and the teacher-forced loss with its gradients",
-    "training": "optimizer steps on given batches",
-    "tanh": "the tanh activation",
-    "relu": "the ReLU activation",
-    "float32": "single precision",
-    "float64": "double precision",
-}
-
 
 class Backend(Protocol):
     """One implementation of the chapter, as the suite sees it."""
@@ -94,7 +75,7 @@ class Backend(Protocol):
     name: str
     # The version of the contract that it keeps: 2.
     contract: int
-    # Names from CAPABILITIES.
+    # Names from spec_tests.capabilities.CAPABILITIES.
     capabilities: frozenset[str]
     # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure, and
     # so is failing it by anything but an assertion of the test, such as an exception of the backend's own.
@@ -168,11 +149,11 @@ class Backend(Protocol):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, State]:
         """Greedy decoding: each row's own token goes back in, from `start`, until the row has emitted `end`.
 
-        weights: of the network, "dense/kernel" [output_size, vocabulary], "dense/bias" [vocabulary], and "embedding"
-        [vocabulary, inputs], whose row is what a token puts in; without it tokens are one-hot, and inputs is the
-        vocabulary. initial_state: whole. start, end: tokens, from 0 to vocabulary - 1, which may be the same one.
-        max_steps: at least 1. A step: output, state = network(embedding[token], state); token = argmax(output @
-        dense/kernel + dense/bias), the lowest token on a tie.
+        network: one that reads in one direction. weights: of the network, "dense/kernel" [output_size, vocabulary],
+        "dense/bias" [vocabulary], and "embedding" [vocabulary, inputs], whose row is what a token puts in; without it
+        tokens are one-hot, and inputs is the vocabulary. initial_state: whole. start, end: tokens, from 0 to
+        vocabulary - 1, which may be the same one. max_steps: at least 1. A step: output, state =
+        network(embedding[token], state); token = argmax(output @ dense/kernel + dense/bias), the lowest token on a tie.
 
         Returns (tokens, lengths, finished, outputs, state):
         tokens    int64 [batch, steps]: as many steps as it took until every row had ended, at most max_steps; `end`
@@ -282,14 +263,4 @@ def check_version(backend: Any) -> None:
         )
         raise ValueError(
             "backend %r %s; expected the attribute contract = %d: %s" % (backend.name, said, VERSION, CHANGED)
-        )
-
-
-def check_capabilities(backend: Any) -> None:
-    """Raise ValueError when a backend declares a capability that the contract does not know."""
-    unknown = sorted(set(backend.capabilities) - set(CAPABILITIES))
-    if unknown:
-        raise ValueError(
-            "backend %r declares unknown capabilities %s; the contract knows %s"
-            % (backend.name, ", ".join(unknown), ", ".join(CAPABILITIES))
         )

@@ -50,7 +50,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def description(backend: Any) -> list[str]:
     """What a run says of a backend: its versions, Python and device; what it offers, lacks, and is known to fail."""
-    from spec_tests.contract import CAPABILITIES
+    from spec_tests.capabilities import CAPABILITIES
 
     offered = [name for name in CAPABILITIES if name in backend.capabilities]
     lacking = [name for name in CAPABILITIES if name not in backend.capabilities]

@@ -4,9 +4,9 @@ One source for TensorFlow 1.15.5 on Python 3.7 and for TensorFlow 2.x, through `
 is laid out as torch_impl is, file for file:
 
     tf1.py         the one place that imports TensorFlow
-    cells/         a step: a page for each kind of network, and the table of them
+    cells/         a page for each kind of network, and the table of them
     states.py      a state's parts by name
-    unrolling.py   static_rnn, dynamic_rnn, and the gradients of both
+    unrolling.py   static_rnn, dynamic_rnn, a network of any kind, and the gradients
     decoding.py    a network that writes tokens until the end of sequence: greedily, and taught
     models.py      the classifier, the regressor and the speller
     losses.py      their losses, and in_top_k

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_reference import checks, training
 from tf_reference.adapter_decoding import DecodingMethods
-from tf_reference.cells import CELLS
+from tf_reference.cells import PAGES
 from tf_reference.graphs import in_top_k_graph, model_graph, rnn_graph, two_step_graph
 from tf_reference.sessions import Graph, GraphCache
 from tf_reference.tf1 import resolve_device, session_config, tf
@@ -27,9 +27,10 @@ Array = np.ndarray
 Arrays = Dict[str, Array]
 
 CAPABILITIES = frozenset(
-    ["basic_rnn", "two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k"]
+    [*PAGES, "tanh", "relu", "activations"]
+    + ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k"]
     + ["initial_weights", "classifier", "regressor", "speller", "decoding", "training"]
-    + ["tanh", "relu", "float32", "float64"]
+    + ["float32", "float64"]
 )
 # Where TF1's own semantics differ from the contract they are kept, for this is the reference.
 _CLIPPED = "TF1 takes a length above the number of steps as all of them, and a negative one as 0, without a word"
@@ -149,7 +150,7 @@ class TensorFlowBackend(DecodingMethods):
 
     def initial_weights(self, model: Model, seed: int) -> Arrays:
         """Freshly drawn float32 weights: TensorFlow's own initializers, in a fresh graph with this graph-level seed."""
-        checks.check_kind(model.network, CELLS)
+        checks.check_kind(model.network, PAGES)
         seed = checks.check_integer("seed", seed, 0)
         if seed >= 2**63:
             raise ValueError("seed must be an integer from 0 to 2**63 - 1, got %d" % seed)
@@ -271,10 +272,10 @@ def _last_size(name: str, array: Any, rank: int) -> int:
 
 
 def _check_weights(network: Network, weights: Any, inputs: int) -> np.dtype:
-    checks.check_kind(network, CELLS)
+    checks.check_kind(network, PAGES)
     return checks.check_weights(weights, networks.shapes(network.weights(inputs)))
 
 
 def _check_model_weights(model: Model, weights: Any) -> np.dtype:
-    checks.check_kind(model.network, CELLS)
+    checks.check_kind(model.network, PAGES)
     return checks.check_weights(weights, networks.shapes(model.weights()))

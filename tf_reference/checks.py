@@ -32,10 +32,15 @@ def check_integer(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
-def check_kind(network: Any, kinds: Iterable[str]) -> None:
-    if not networks.is_network(network) or network.kind not in kinds:
-        expected = " or ".join(map(repr, kinds))
-        raise ValueError("network kind must be %s here, got %.60r" % (expected, getattr(network, "kind", network)))
+def check_kind(network: Any, kinds: Iterable[str], stepwise: bool = False) -> None:
+    """A network of these kinds, also within; where asked, one that reads in one direction."""
+    if not networks.is_network(network):
+        raise ValueError("network must be one of unrolled.networks, got %s" % shown(network))
+    for each in networks.within(network):
+        if each.kind not in kinds:
+            raise ValueError("network kind must be %s here, got %r" % (" or ".join(map(repr, kinds)), each.kind))
+    if stepwise and not network.stepwise:
+        raise ValueError("a network that writes tokens must read in one direction, got kind %r" % network.kind)
 
 
 def decoding_sizes(weights: Any) -> tuple[int, int | None]:

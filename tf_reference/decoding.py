@@ -6,9 +6,9 @@ the loss to train with. A row's valid steps end with its first `end`; what stand
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
-from tf_reference import cells
+from tf_reference import cells, states
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
 from unrolled.networks import Network
@@ -21,7 +21,7 @@ class Decoded(NamedTuple):
 
     tokens: int64 [batch, steps], `end` after a row's end. lengths: int64 [batch], `end` counted. finished: bool
     [batch], False for a row stopped at the maximum. outputs [batch, steps, output_size] and logits [batch, steps,
-    vocabulary]: exactly zero past the length. state: as the cell has it, frozen at the row's end.
+    vocabulary]: exactly zero past the length. state: each part [batch, width], frozen at the row's end.
     """
 
     tokens: Any
@@ -50,6 +50,7 @@ class Decoder:
         dtype: Any = tf.float32,
     ) -> None:
         """start: the token that goes in first. end: the end-of-sequence token; the two may be the same."""
+        self.network = network
         self.vocabulary = vocabulary
         self.start = tf.cast(start, tf.int64)
         self.end = tf.cast(end, tf.int64)
@@ -66,15 +67,17 @@ class Decoder:
             return tf.gather(self.embedding, tokens)
         return tf.one_hot(tokens, self.vocabulary, dtype=self.dtype)
 
-    def teach(self, initial_state: Any, tokens: Any) -> Any:
+    def teach(self, initial_state: Mapping[str, Any], tokens: Any) -> Any:
         """Teacher forcing: the logits [batch, steps, vocabulary] when `start` and then tokens[:, :-1] go in.
 
-        initial_state: as the cell has it. tokens: int64 [batch, steps]. Logits past a row's first `end` mean nothing.
+        initial_state: each part [batch, width]. tokens: int64 [batch, steps]. Logits past a row's first `end`
+        mean nothing.
         """
         lengths = tf.reduce_sum(tf.cast(valid_steps(tokens, self.end), tf.int32), axis=1)
         fed = tf.concat([tf.fill([tf.shape(tokens)[0], 1], self.start), tokens[:, :-1]], axis=1)
-        outputs, _ = dynamic_rnn(self.cell, self.embed(fed), lengths, initial_state, scope="decoder")
-        stacked_logits = self.dense(tf.reshape(outputs, [-1, self.cell.output_size]))
+        state = states.from_parts(self.cell, initial_state)
+        outputs, _ = dynamic_rnn(self.cell, self.embed(fed), lengths, state, scope="decoder")
+        stacked_logits = self.dense(tf.reshape(outputs, [-1, self.network.output_size]))
         return tf.reshape(stacked_logits, [-1, tf.shape(tokens)[1], self.vocabulary])
 
     def loss(self, logits: Any, tokens: Any) -> Any:
@@ -84,12 +87,12 @@ class Decoder:
         kept = tf.where(valid, every, tf.zeros_like(every))
         return tf.reduce_sum(kept) / tf.cast(tf.math.count_nonzero(valid), self.dtype)
 
-    def decode(self, initial_state: Any, max_steps: Any) -> Decoded:
+    def decode(self, initial_state: Mapping[str, Any], max_steps: Any) -> Decoded:
         """Greedy decoding from `start`: each row's likeliest token, the lowest on a tie, goes back in, until its `end`.
 
-        initial_state: as the cell has it. max_steps: at least 1. Ends as soon as every row has.
+        initial_state: each part [batch, width]. max_steps: at least 1. Ends as soon as every row has.
         """
-        batch = tf.shape(tf.nest.flatten(initial_state)[0])[0]
+        batch = tf.shape(next(iter(initial_state.values())))[0]
         max_steps = tf.cast(max_steps, tf.int32)
         tokens = tf.TensorArray(tf.int64, size=0, dynamic_size=True)
         outputs = tf.TensorArray(self.dtype, size=0, dynamic_size=True)
@@ -117,7 +120,7 @@ class Decoder:
             tf.fill([batch], self.start),
             tf.fill([batch], False),
             tf.fill([batch], tf.constant(0, tf.int64)),
-            initial_state,
+            states.from_parts(self.cell, initial_state),
         )
         found = tf.while_loop(goes_on, next_step, first + (tokens, outputs, logits))
         _, _, finished, lengths, state, tokens, outputs, logits = found
@@ -127,7 +130,7 @@ class Decoder:
             lengths,
             finished,
             tf.transpose(outputs.stack(), by_row),
-            state,
+            states.parts(self.network, state),
             tf.transpose(logits.stack(), by_row),
         )
 

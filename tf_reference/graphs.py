@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from tf_reference import cells, decoding, losses, models, states, training, unrolling
+from tf_reference import decoding, losses, models, training, unrolling
 from tf_reference.cells import basic_rnn
 from tf_reference.sessions import Construction
 from tf_reference.tf1 import tf
@@ -26,11 +26,11 @@ WRAPPED_DENSE = {"dense/kernel": WRAPPER + "/kernel", "dense/bias": WRAPPER + "/
 
 def _model_table(model: Model) -> dict[str, str]:
     if model.kind == "speller":
-        encoder, decoder = (cells.variables(model.network, scope) for scope in ("encoder", "decoder"))
+        encoder, decoder = (unrolling.variables(model.network, scope) for scope in ("encoder", "decoder"))
         return dict(prefixed("encoder/", encoder), **prefixed("decoder/", decoder), **DENSE)
     if model.projection == "wrapped":
-        return dict(cells.variables(model.network, WRAPPER), **WRAPPED_DENSE)
-    return dict(cells.variables(model.network, "rnn"), **DENSE)
+        return dict(unrolling.variables(model.network, WRAPPER), **WRAPPED_DENSE)
+    return dict(unrolling.variables(model.network), **DENSE)
 
 
 def _variables(table: Mapping[str, str]) -> dict[str, Any]:
@@ -65,36 +65,32 @@ def rnn_graph(
     """Programs 2 (steps given: unrolled statically), 3 and 4 (steps None: dynamically), and with `backwards` 6."""
     x = tf.placeholder(dtype, [None, steps, inputs], name="inputs")
     lengths = tf.placeholder(tf.int32, [None], name="lengths") if with_lengths else None
-    cell = cells.cell(network, dtype)
-    initial = _state_placeholders("initial_state", network, cell.zero_state(tf.shape(x)[0], dtype))
-    initial_state = states.from_parts(cell, initial)
-    tensors = dict(initial, inputs=x, lengths=lengths)
-    if steps is None:
-        outputs, state = unrolling.dynamic_rnn(cell, x, lengths, initial_state)
-        tensors["outputs"] = outputs
-    else:
-        tensors["outputs"], state = unrolling.static_rnn(cell, tf.unstack(x, axis=1), lengths, initial_state)
-        outputs = tf.stack(tensors["outputs"], axis=1)
-    tensors["state"] = states.parts(network, state)
-    variables = _variables(cells.variables(network, "rnn"))
+    zeros = {name: tf.zeros([tf.shape(x)[0], width], dtype) for name, width in network.state.items()}
+    initial_state = _state_placeholders("initial_state", zeros)
+    static = steps is not None
+    sequence = tf.unstack(x, axis=1) if static else x
+    outputs, state = unrolling.unroll(network, sequence, lengths, initial_state, static)
+    initial = prefixed("initial_state/", initial_state)
+    tensors = dict(initial, inputs=x, lengths=lengths, outputs=outputs, state=state)
+    variables = _variables(unrolling.variables(network, static=static))
     if backwards:
+        outputs = tf.stack(outputs, axis=1) if static else outputs
         by_outputs = tf.placeholder_with_default(
             tf.zeros_like(outputs), [None, None, network.output_size], name="output_gradients"
         )
-        by_state = _state_placeholders("state_gradients", network, tf.nest.map_structure(tf.zeros_like, state))
-        tensors.update(by_state, output_gradients=by_outputs)
+        by_state = _state_placeholders("state_gradients", zeros)
+        tensors.update(prefixed("state_gradients/", by_state), output_gradients=by_outputs)
         sources = dict(variables, inputs=x, **initial)
-        costs = (by_outputs, states.from_parts(cell, by_state))
-        found = unrolling.gradients(outputs, state, *costs, sources=list(sources.values()))
+        found = unrolling.gradients(outputs, state, by_outputs, by_state, list(sources.values()))
         tensors["gradients"] = dict(zip(sources, found))
     return Construction(tensors, variables)
 
 
-def _state_placeholders(name: str, network: Network, defaults: Any) -> dict[str, Any]:
-    """A placeholder "name/part" for each part of a state; defaults: the state that holds where none is fed."""
+def _state_placeholders(name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A placeholder for each part of a state; defaults: the parts that hold where none are fed."""
     return {
-        name + "/" + part: tf.placeholder_with_default(default, [None, network.state[part]], name=name + "/" + part)
-        for part, default in states.parts(network, defaults).items()
+        part: tf.placeholder_with_default(default, default.shape, name=name + "/" + part)
+        for part, default in defaults.items()
     }
 
 
@@ -108,20 +104,19 @@ def in_top_k_graph(classes: int, dtype: str) -> Construction:
 
 def decoding_graph(network: Network, vocabulary: int, embedding: int | None, dtype: str) -> Construction:
     """Greedy decoding, and teacher forcing with its gradients. embedding: values per token; None is one-hot."""
-    initial = {
-        "initial_state/" + name: tf.placeholder(dtype, [None, width], name="initial_state/" + name)
+    initial_state = {
+        name: tf.placeholder(dtype, [None, width], name="initial_state/" + name)
         for name, width in network.state.items()
     }
     tokens = tf.placeholder(tf.int64, [None, None], name="tokens")
     given = {name: tf.placeholder(tf.int64, [], name=name) for name in ("start", "end", "max_steps")}
     decoder = decoding.Decoder(network, vocabulary, given["start"], given["end"], embedding, dtype)
-    initial_state = states.from_parts(decoder.cell, initial)
     loss = decoder.loss(decoder.teach(initial_state, tokens), tokens)
     decoded = decoder.decode(initial_state, given["max_steps"])
-    table = dict(cells.variables(network, "decoder"), **DENSE)
+    table = dict(unrolling.variables(network, "decoder"), **DENSE)
     variables = _variables(table if embedding is None else dict(table, embedding="embedding"))
+    initial = prefixed("initial_state/", initial_state)
     tensors = dict(given, loss=loss, taught=tokens, **initial, **decoded._asdict())
-    tensors["state"] = states.parts(network, decoded.state)
     tensors["gradients"] = _gradients(loss, dict(variables, **initial))
     return Construction(tensors, variables)
 

@@ -2,7 +2,7 @@
 
 The chapter's `fully_connected(..., activation_fn=None)` is `tf.layers.dense` here, since tf.contrib is gone from
 TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias. Each model
-makes its own cell, in the dtype of the inputs.
+makes its own network, in the dtype of the inputs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from tf_reference import cells, states
 from tf_reference.tf1 import tf
-from tf_reference.unrolling import dynamic_rnn
+from tf_reference.unrolling import dynamic_rnn, unroll
 from unrolled.networks import Network
 
 __all__ = ["OutputProjectionWrapper", "classifier", "regressor", "speller"]
@@ -22,7 +22,7 @@ def classifier(network: Network, inputs: Any, classes: int, lengths: Any | None 
 
     inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, classes].
     """
-    _, state = dynamic_rnn(cells.cell(network, inputs.dtype), inputs, lengths)
+    _, state = unroll(network, inputs, lengths)
     return tf.layers.dense(states.read_out(network, state), classes, name="dense")
 
 
@@ -66,12 +66,12 @@ def regressor(
     projection: "wrapped" has the layer inside the loop, and zeros on padded steps; "stacked", which is faster, applies
     it once to all outputs as [-1, output_size], and has the layer's bias on padded steps.
     """
-    cell = cells.cell(network, inputs.dtype)
     if projection == "wrapped":
-        predictions, _ = dynamic_rnn(OutputProjectionWrapper(cell, outputs), inputs, lengths)
+        cell = OutputProjectionWrapper(cells.cell(network, inputs.dtype), outputs)
+        predictions, _ = dynamic_rnn(cell, inputs, lengths)
         return predictions
-    rnn_outputs, _ = dynamic_rnn(cell, inputs, lengths)
-    stacked_outputs = tf.reshape(rnn_outputs, [-1, cell.output_size])
+    rnn_outputs, _ = unroll(network, inputs, lengths)
+    stacked_outputs = tf.reshape(rnn_outputs, [-1, network.output_size])
     stacked_predictions = tf.layers.dense(stacked_outputs, outputs, name="dense")
     return tf.reshape(stacked_predictions, [-1, tf.shape(inputs)[1], outputs])
 
@@ -85,7 +85,7 @@ def speller(
     Returns (loss, logits, predictions): the teacher-forced loss of the tokens; the logits [batch, max_steps,
     vocabulary] of greedy decoding, zero past a row's end, and its tokens [batch, max_steps], `end` past it.
     """
-    _, state = dynamic_rnn(cells.cell(network, inputs.dtype), inputs, lengths, scope="encoder")
+    _, state = unroll(network, inputs, lengths, scope="encoder")
     loss = decoder.loss(decoder.teach(state, tokens), tokens)
     decoded = decoder.decode(state, max_steps)
     rest = [0, max_steps - tf.shape(decoded.tokens)[1]]

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 from tf_reference.tf1 import tf
 from unrolled.networks import Network
 
-__all__ = ["from_parts", "parts", "read_out"]
+__all__ = ["below", "from_parts", "parts", "read_out"]
 
 
 def parts(network: Network, state: Any) -> dict[str, Any]:
@@ -15,13 +15,19 @@ def parts(network: Network, state: Any) -> dict[str, Any]:
     return dict(zip(network.state, tf.nest.flatten(state)))
 
 
-def from_parts(cell: Any, parts: Mapping[str, Any]) -> Any:
-    """The state as the cell has it. parts: in the order of the network's state."""
-    return tf.nest.pack_sequence_as(cell.state_size, list(parts.values()))
+def from_parts(cell: Any, parts: Mapping[str, Any] | None) -> Any:
+    """The state as the cell has it; of None it is None. parts: in the order of the network's state."""
+    return None if parts is None else tf.nest.pack_sequence_as(cell.state_size, list(parts.values()))
 
 
-def read_out(network: Network, state: Any) -> Any:
-    """What a classifier's dense layer reads: the parts of the final state that are the last output, side by side."""
-    named = parts(network, state)
-    found = [named[name] for name in network.read_out]
+def below(prefix: str, parts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The parts whose names begin with a prefix, without it; of None it is None."""
+    if parts is None:
+        return None
+    return {name[len(prefix) :]: part for name, part in parts.items() if name.startswith(prefix)}
+
+
+def read_out(network: Network, parts: Mapping[str, Any]) -> Any:
+    """What a classifier's dense layer reads: those parts of the final state, side by side."""
+    found = [parts[name] for name in network.read_out]
     return found[0] if len(found) == 1 else tf.concat(found, axis=1)

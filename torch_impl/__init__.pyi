@@ -1,6 +1,8 @@
 # The public names, listed here alone: type checkers read this file, and __init__.py finds in it where each name lives.
 from torch_impl.cells.basic_rnn import BasicRNNCell as BasicRNNCell
 from torch_impl.cells.basic_rnn import two_step as two_step
+from torch_impl.cells.gru import GRUCell as GRUCell
+from torch_impl.cells.lstm import LSTMCell as LSTMCell
 from torch_impl.decoding import Decoder as Decoder
 from torch_impl.loading import BucketSampler as BucketSampler
 from torch_impl.loading import collate_packed as collate_packed
@@ -13,10 +15,15 @@ from torch_impl.models import Speller as Speller
 from torch_impl.runs.load import Run as Run
 from torch_impl.runs.load import load_run as load_run
 from torch_impl.runs.load import save_run as save_run
+from torch_impl.structures.bidirectional import Bidirectional as Bidirectional
+from torch_impl.structures.layers import Layers as Layers
+from torch_impl.structures.residual import Residual as Residual
 from torch_impl.training.adam import Adam as Adam
 from torch_impl.training.protocol import Trainable as Trainable
 from torch_impl.training.trainer import Trainer as Trainer
 from torch_impl.unrolling.dynamic import dynamic_rnn as dynamic_rnn
+from torch_impl.unrolling.module import GRU as GRU
+from torch_impl.unrolling.module import LSTM as LSTM
 from torch_impl.unrolling.module import RNN as RNN
 from torch_impl.unrolling.module import Recurrent as Recurrent
 from torch_impl.unrolling.static import static_rnn as static_rnn

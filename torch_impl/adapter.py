@@ -30,9 +30,10 @@ from torch_impl.arrays import (
     to_numpy,
 )
 from torch_impl.cells import CELLS
-from torch_impl.cells.basic_rnn import two_step
+from torch_impl.cells.basic_rnn import BasicRNNCell, two_step
 from torch_impl.losses import in_top_k
 from torch_impl.models import AnyModel
+from torch_impl.structures import STRUCTURES
 from torch_impl.training.adam import Settings
 from torch_impl.training.numpy_trainer import NumpyTrainer
 from torch_impl.training.trainer import Trainer
@@ -45,6 +46,7 @@ from unrolled.networks import Network
 CAPABILITIES = frozenset(
     [
         *CELLS,
+        *STRUCTURES,
         "two_step",
         "static_rnn",
         "dynamic_rnn",
@@ -54,7 +56,18 @@ CAPABILITIES = frozenset(
         "in_top_k",
         "initial_weights",
     ]
-    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
+    + [
+        "classifier",
+        "regressor",
+        "speller",
+        "decoding",
+        "training",
+        "tanh",
+        "relu",
+        "activations",
+        "float32",
+        "float64",
+    ]
 )
 
 
@@ -101,6 +114,8 @@ class TorchBackend(DecodingMethods):
         self, network: Network, weights: Arrays, x0: np.ndarray, x1: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """x0, x1 [batch, inputs] -> (y0, y1), each [batch, units]."""
+        if network.kind != BasicRNNCell.kind:
+            raise ValueError(f"network must be of kind {BasicRNNCell.kind!r} for two_step, got {network.kind!r}")
         module = self._cell(network, weights, x0, "x0")
         first = floats_like("x0", x0, module.bias, ("batch", module.inputs))
         second = floats_like("x1", x1, module.bias, (len(x0), module.inputs))

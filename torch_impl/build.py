@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch_impl.cells import CELLS, Cell
 from torch_impl.conversion import load_canonical, table_of
 from torch_impl.decoding import Decoder
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.structures import STRUCTURES
 from torch_impl.unrolling.module import Recurrent
 from unrolled.models import END, START, Model
 from unrolled.networks import Network
@@ -30,9 +32,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def cell(network: Network, inputs: int, device: Device = "cpu", dtype: torch.dtype | None = None) -> Cell:
-    """One step of the network, for `inputs` values per step. Raises ValueError for a network that is not one cell."""
+    """The network for `inputs` values per step, as a cell. Raises ValueError for a kind that is not here."""
+    if network.kind in STRUCTURES:
+        return STRUCTURES[network.kind].of(network, partial(cell, device=device, dtype=dtype), inputs)
     if network.kind not in CELLS:
-        raise ValueError(f"network kind must be {' or '.join(map(repr, CELLS))} here, got {network.kind!r}")
+        known = " or ".join(map(repr, [*CELLS, *STRUCTURES]))
+        raise ValueError(f"network kind must be {known} here, got {network.kind!r}")
     options: dict[str, Any] = {field.name: getattr(network, field.name) for field in fields(network)}  # type: ignore[arg-type]
     return CELLS[network.kind](inputs, **options, device="meta", dtype=dtype).to_empty(device=device)
 

@@ -1,13 +1,13 @@
-"""Weights to and from their canonical form: TensorFlow 1's names and layouts, as NumPy arrays.
+"""Weights to and from their canonical form: TensorFlow 1's names and layouts, as NumPy arrays. Of a plain classifier:
 
     kernel        [inputs + units, units]   weight_ih and weight_hh, each transposed, input rows first
     bias          [units]
     dense/kernel  [units, outputs]          the dense layer's weight, transposed
     dense/bias    [outputs]
-    embedding     [vocabulary, inputs]
 
-The mapping is a table of name, parameters and transpose. Everything is checked against it and nothing is ever reshaped.
-Whatever has one entry per parameter (weights, gradients, moments of an optimizer) converts by the same table.
+The mapping is a table of name, parameters, transpose and order of gates. Everything is checked against it and nothing
+is ever reshaped. Whatever has one entry per parameter (weights, gradients, moments of an optimizer) converts by the
+same table.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ from unrolled.networks import Weight, Weights
 
 
 class Entry(NamedTuple):
-    """One canonical weight: the module's `parameters`, each `transposed` or not, stacked along the first axis."""
+    """One canonical weight: the module's `parameters`, each `transposed` or not, stacked along the first axis.
+
+    blocks: where the parameters have parts, such as gates, in another order: block n of the columns (of a bias, of its
+    entries) is there the canonical weight's block blocks[n], all of one size. Empty where the order is the same.
+    """
 
     name: str
     parameters: tuple[str, ...]
     transposed: bool
+    blocks: tuple[int, ...] = ()
 
     def shapes(self, tensors: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
         """The shape of each part in canonical layout."""
@@ -48,7 +53,8 @@ EMBEDDING: Table = (Entry("embedding", ("embedding",), False),)
 def prefixed(prefix: str, table: Table, name: str = "") -> Table:
     """The table for a module that holds the table's own module under `prefix`; name: put before the canonical names."""
     return tuple(
-        Entry(name + entry.name, tuple(prefix + own for own in entry.parameters), entry.transposed) for entry in table
+        entry._replace(name=name + entry.name, parameters=tuple(prefix + own for own in entry.parameters))
+        for entry in table
     )
 
 
@@ -59,7 +65,8 @@ def to_canonical(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, np.nd
         parts = [tensors[parameter].detach() for parameter in entry.parameters]
         parts = [part.T for part in parts] if entry.transposed else parts
         joined = torch.cat(parts) if len(parts) > 1 else parts[0]
-        arrays[entry.name] = np.array(joined.cpu().numpy(), order="C")
+        order = [entry.blocks.index(n) for n in range(len(entry.blocks))]
+        arrays[entry.name] = np.array(_in_order(joined.cpu().numpy(), order), order="C")
     return arrays
 
 
@@ -74,13 +81,21 @@ def from_canonical(table: Table, arrays: Mapping[str, Any], like: Mapping[str, T
         shapes = entry.shapes(like)
         whole = shapes[0] if len(shapes) == 1 else (sum(shape[0] for shape in shapes), *shapes[0][1:])
         array = _checked(entry.name, arrays[entry.name], whole, like[entry.parameters[0]].dtype)
-        start = 0
+        array, start = _in_order(array, entry.blocks), 0
         for parameter, shape in zip(entry.parameters, shapes, strict=True):
             part = array if len(shapes) == 1 else array[start : start + shape[0]]
             start += shape[0] if shape else 0
             part = np.array(part.T if entry.transposed else part, order="C")
             tensors[parameter] = torch.from_numpy(part).to(like[parameter].device)
     return tensors
+
+
+def _in_order(array: np.ndarray, blocks: Sequence[int]) -> np.ndarray:
+    """The array with the blocks of its last axis, all of one size, in this order; none: as it is."""
+    if not blocks:
+        return array
+    parts = np.split(array, len(blocks), axis=-1)
+    return np.concatenate([parts[block] for block in blocks], axis=-1)
 
 
 def check_names(table: Sequence[Entry], arrays: Mapping[str, Any], what: str) -> None:

@@ -59,6 +59,8 @@ class Decoder(Canonical):
         if rnn.inputs != width:
             what = "the vocabulary" if embedding is None else "the embedding"
             raise ValueError(f"rnn must read {width} values per step, the size of {what}, got {rnn.inputs}")
+        if not rnn.network.stepwise:
+            raise ValueError("rnn must read in one direction, to write one token after the other, got one of two")
         like = next(rnn.parameters())
         self.dense = Dense(rnn.network.output_size, vocabulary, device=like.device, dtype=like.dtype)
         self.embedding: nn.Parameter | None = None

@@ -137,7 +137,9 @@ class Regressor(_Model):
         return F.mse_loss(self._project(outputs, lengths), targets), last
 
     def zero_state(self, batch: int) -> State:
-        """The state before the first segment."""
+        """The state before the first segment. Raises ValueError for a network that reads in two directions."""
+        if not self.rnn.network.stepwise:
+            raise ValueError("a network that reads in two directions needs whole sequences, and cannot be truncated")
         return self.rnn.zero_state(batch)
 
     def check_targets(self, targets: Tensor, shape: tuple[int, ...]) -> None:

@@ -18,7 +18,19 @@ from torch import Tensor
 from torch_impl.checks import check_tensor, shown
 from unrolled.networks import Network
 
-__all__ = ["State", "checked", "from_parts", "mapped", "output_and_state", "parts", "read_out", "rows", "where"]
+__all__ = [
+    "State",
+    "checked",
+    "from_parts",
+    "mapped",
+    "named",
+    "output_and_state",
+    "parts",
+    "plain",
+    "read_out",
+    "rows",
+    "where",
+]
 
 State: TypeAlias = "Tensor | tuple[State, ...]"
 
@@ -49,12 +61,17 @@ def mapped(function: Callable[..., Tensor], *states: State) -> State:
     return first._make(found) if hasattr(first, "_make") else tuple(found)
 
 
+def plain(state: State) -> State:
+    """The same in tuples without names, which is all that PyTorch's scan carries."""
+    return state if isinstance(state, Tensor) else tuple(map(plain, state))
+
+
 def where(valid: Tensor, new: State, old: State) -> State:
     """The new state in the rows that are valid, bool [batch, 1], and the old one in the others."""
     return mapped(lambda one, other: torch.where(valid, one, other), new, old)
 
 
-def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = "initial_state") -> State:
+def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = "initial_state") -> Any:
     """The state, if it is one of this network, its parts [batch, width] in dtype and device of `like`.
 
     batch: its rows, or "batch" for any number of at least 1. Raises TypeError or ValueError that names the part.
@@ -78,6 +95,12 @@ def output_and_state(result: Any) -> tuple[Tensor, State]:
     return (result, result) if isinstance(result, Tensor) else result
 
 
+@lru_cache
+def named(*names: str) -> Any:
+    """The named tuple for the state of a cell with these parts."""
+    return namedtuple("CellState", names)
+
+
 def _leaves(state: Any) -> Iterator[Any]:
     if isinstance(state, tuple):
         for part in state:
@@ -94,10 +117,4 @@ def _nested(parts: Mapping[str, Tensor]) -> State:
             groups.setdefault(first, {})[rest] = part
         return tuple(map(_nested, groups.values()))
     tensor, *others = parts.values()
-    return _kind(tuple(parts))(tensor, *others) if others else tensor
-
-
-@lru_cache
-def _kind(names: tuple[str, ...]) -> Any:
-    """The named tuple for a cell whose state has these parts."""
-    return namedtuple("CellState", names)
+    return named(*parts)(tensor, *others) if others else tensor

@@ -31,6 +31,7 @@ class Model:
     OutputProjectionWrapper, inside the loop). They differ only where lengths are given: on a padded step "wrapped"
     gives zeros, "stacked" the dense bias. A classifier or speller always has "stacked".
     max_steps: for a speller, at least 1: the most tokens that it writes for a row, END included. 0 for the others.
+    A speller, which writes step by step, and a wrapped projection need a network that is stepwise.
     Raises ValueError that names the field for anything else.
     """
 
@@ -52,6 +53,12 @@ class Model:
             check_size("max_steps", self.max_steps)
         elif self.max_steps != 0 or isinstance(self.max_steps, bool):
             raise ValueError("max_steps of a %s must be 0, got %.60r" % (self.kind, self.max_steps))
+        if (self.kind == "speller" or self.projection == "wrapped") and not self.network.stepwise:
+            what = "speller" if self.kind == "speller" else "regressor whose projection is 'wrapped'"
+            raise ValueError(
+                "a %s needs a network that reads in one direction, got kind %r" % (what, self.network.kind)
+            )
+        self.weights()  # a residual network with other inputs than outputs is found now
 
     @property
     def dense_inputs(self) -> int:

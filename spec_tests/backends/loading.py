@@ -16,7 +16,8 @@ import sys
 from typing import Any, NamedTuple, Sequence
 
 from spec_tests.backends.answers import Checked
-from spec_tests.contract import check_capabilities, check_version
+from spec_tests.capabilities import check_capabilities
+from spec_tests.contract import check_version
 
 
 class Shipped(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple
 import pytest
 
 from spec_tests import distribution, plugin
-from spec_tests.contract import CAPABILITIES
+from spec_tests.capabilities import CAPABILITIES
 from spec_tests.results import OUTCOMES, outcome_of, record_of
 from unrolled import pytest_plugin
 from unrolled.pytest_plugin import ROOT, SUITE

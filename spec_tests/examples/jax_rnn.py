@@ -19,7 +19,7 @@ from spec_tests import checks
 from spec_tests.contract import Slots, Weights
 from unrolled import networks
 from unrolled.models import END, START, Model
-from unrolled.networks import Network
+from unrolled.networks import BasicRNN, Network
 from unrolled.programs import Adam
 
 Array = Any  # a JAX array, or a NumPy array on its way in
@@ -35,6 +35,7 @@ def on_first(count: int) -> Any:
 
 def step(network: Any, weights: Weights, x: Array, state: State) -> tuple[Array, State]:
     """(output [batch, output_size], state) of one step of a basic_rnn. All that is here of the kind of cell."""
+    checks.check_network(network, [BasicRNN.kind])
     z = jnp.concatenate([x, state["h"]], axis=1) @ weights["kernel"] + weights["bias"]
     h = ACTIVATIONS[network.activation](z)
     return h, {"h": h}

@@ -4,7 +4,8 @@ Neither framework judges the other; both are held to these pages, and results re
 confirm them. Whatever the dtype of the arguments, everything here is computed and returned in float64, except where TF1
 itself rounds to float32 (Adam's constants and powers). Arguments are taken as right: checking them is a backend's work.
 
-    cells       one step of each kind of network, forward and back: a page for each kind
+    cells       one step of each kind of cell, forward and back: a page for each kind
+    structures  layers, both directions, residual: a page for each kind
     unrolling   a network over time, and back-propagation through it
     decoding    tokens until the end of sequence
     models      classifier, regressor, speller, with losses
@@ -15,7 +16,8 @@ itself rounds to float32 (Adam's constants and powers). Arguments are taken as r
 Shapes: inputs [batch, steps, inputs]; outputs [batch, steps, output_size]; each part of a state [batch, width].
 """
 
-from spec_tests.oracle.cells.basic_rnn import ACTIVATIONS, two_step
+from spec_tests.oracle.activations import ACTIVATIONS
+from spec_tests.oracle.cells.basic_rnn import two_step
 from spec_tests.oracle.decoding import decode, decode_gradients, token_lengths
 from spec_tests.oracle.losses import in_top_k
 from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, read_out, spell

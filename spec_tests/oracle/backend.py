@@ -24,6 +24,7 @@ from spec_tests.checks import (
 )
 from spec_tests.contract import Slots, State, Weights
 from spec_tests.oracle.cells import CELLS
+from spec_tests.oracle.structures import STRUCTURES
 from unrolled import initial_values
 from unrolled.models import Model
 from unrolled.networks import Network
@@ -33,6 +34,7 @@ from unrolled.programs import Adam
 CAPABILITIES = frozenset(
     [
         *CELLS,
+        *STRUCTURES,
         "two_step",
         "static_rnn",
         "dynamic_rnn",
@@ -42,7 +44,8 @@ CAPABILITIES = frozenset(
         "in_top_k",
         "initial_weights",
     ]
-    + ["classifier", "regressor", "speller", "decoding", "training", "tanh", "relu", "float32", "float64"]
+    + ["classifier", "regressor", "speller", "decoding", "training"]
+    + ["tanh", "relu", "activations", "float32", "float64"]
 )
 
 

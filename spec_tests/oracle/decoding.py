@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spec_tests.oracle.arrays import Arrays, float64
-from spec_tests.oracle.cells import CELLS
 from spec_tests.oracle.losses import cross_entropy
-from spec_tests.oracle.unrolling import bptt, carried, unroll, valid_steps
+from spec_tests.oracle.unrolling import bptt, over_time, unroll, valid_steps
 from unrolled.networks import Network
 
 
@@ -19,7 +18,7 @@ def _embedding(weights: Arrays) -> np.ndarray:
 def decode(
     network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int, max_steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Arrays]:
-    """y, s = step(E[token], s); token = argmax(y K + c); frozen once a row's token is `end`.
+    """y, s = step(E[token], s), a sequence of one step; token = argmax(y K + c); frozen once a row's token is `end`.
 
     Returns (tokens [batch, steps], lengths, finished, outputs [batch, steps, output_size], state).
     """
@@ -30,11 +29,10 @@ def decode(
     outputs: list[np.ndarray] = []
     while len(tokens) < max_steps and not finished.all():
         going = ~finished
-        y, after, _ = CELLS[network.kind].step(network, w, _embedding(w)[token], state)
-        state = carried(going[:, None], after, state)
-        token = np.where(going, (y @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
+        y, state, _ = over_time(network, w, _embedding(w)[token][:, None], going[:, None, None], state)
+        outputs.append(y[:, 0])
+        token = np.where(going, (outputs[-1] @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
         tokens.append(token)
-        outputs.append(np.where(going[:, None], y, 0.0))
         lengths += going
         finished = finished | (token == end)
     return np.stack(tokens, axis=1), lengths, finished, np.stack(outputs, axis=1), state

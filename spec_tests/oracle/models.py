@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, float64
+from spec_tests.oracle.arrays import Arrays, below, float64
 from spec_tests.oracle.decoding import decode, decode_gradients
 from spec_tests.oracle.losses import cross_entropy
 from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
@@ -81,7 +81,7 @@ def loss_gradients(
 
 def part_of(weights: Arrays, part: str) -> Arrays:
     """The weights of a speller's "encoder", or of its "decoder" with the dense layer, without the prefix."""
-    own = {name[len(part) + 1 :]: array for name, array in weights.items() if name.startswith(part + "/")}
+    own = below(part + "/", weights)
     dense = {name: array for name, array in weights.items() if name.startswith("dense/")}
     return own if part == "encoder" else dict(own, **dense)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from spec_tests.oracle.arrays import Arrays, float64
 from spec_tests.oracle.cells import CELLS
+from spec_tests.oracle.structures import STRUCTURES
 from unrolled.networks import Network
 
 
@@ -23,15 +24,15 @@ def carried(valid: np.ndarray, after: Arrays, before: Arrays) -> Arrays:
     return {name: np.where(valid, after[name], before[name]) for name in after}
 
 
-def _forward(
-    network: Network, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays | None
-) -> tuple[np.ndarray, Arrays, list[Any]]:
+def over_time(
+    network: Network, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays
+) -> tuple[np.ndarray, Arrays, Any]:
     """y_t, s_t = step(x_t, s_t-1) on valid steps; past them y_t = 0 and s_t = s_t-1.
 
-    Returns (outputs [batch, steps, output_size], the last state, what each step kept).
+    Returns (outputs [batch, steps, output_size], the last state, what the way back needs).
     """
-    zeros = {name: np.zeros((len(x), width)) for name, width in network.state.items()}
-    state = zeros if state is None else float64(state)
+    if network.kind in STRUCTURES:
+        return STRUCTURES[network.kind].unroll(over_time, network, w, x, valid, state)
     outputs, kept = [], []
     for t in range(x.shape[1]):
         output, after, needed = CELLS[network.kind].step(network, w, x[:, t], state)
@@ -39,6 +40,39 @@ def _forward(
         state = carried(valid[:, t], after, state)
         kept.append(needed)
     return np.stack(outputs).transpose(1, 0, 2), state, kept
+
+
+def back_in_time(
+    network: Network, w: Arrays, kept: Any, valid: np.ndarray, dy: np.ndarray, dstate: Arrays
+) -> tuple[Arrays, np.ndarray, Arrays]:
+    """dw_t, dx_t, ds_t-1 = step_back(dy_t, ds_t), from the last step to the first; dw = sum over steps of dw_t.
+
+    On the steps past a row's length dy_t and ds_t count as 0, so that dw_t = 0 and dx_t = 0, and ds_t-1 = ds_t.
+    Returns (dw, dx [batch, steps, inputs], dstate before the first step).
+    """
+    if network.kind in STRUCTURES:
+        return STRUCTURES[network.kind].bptt(back_in_time, network, w, kept, valid, dy, dstate)
+    zeros = {name: np.zeros_like(part) for name, part in dstate.items()}
+    gradients: Arrays = {}
+    dx = []
+    for t in reversed(range(dy.shape[1])):
+        dy_t, dstate_t = np.where(valid[:, t], dy[:, t], 0.0), carried(valid[:, t], dstate, zeros)
+        dweights, dx_t, before = CELLS[network.kind].step_back(network, w, kept[t], dy_t, dstate_t)
+        for name, gradient in dweights.items():
+            gradients[name] = gradients.get(name, 0.0) + gradient
+        dstate = carried(valid[:, t], before, dstate)
+        dx.append(dx_t)
+    return gradients, np.stack(dx[::-1], axis=1), dstate
+
+
+def _given(
+    network: Network, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None, initial_state: Arrays | None
+) -> tuple[Arrays, np.ndarray, np.ndarray, Arrays]:
+    """What `over_time` takes, in float64: the padding of the inputs is zeros, and so is a state that is not given."""
+    valid = valid_steps(inputs, lengths)
+    x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
+    zeros = {name: np.zeros((len(x), width)) for name, width in network.state.items()}
+    return float64(weights), x, valid, zeros if initial_state is None else float64(initial_state)
 
 
 def unroll(
@@ -49,9 +83,7 @@ def unroll(
     initial_state: Arrays | None = None,
 ) -> tuple[np.ndarray, Arrays]:
     """The network over time: (outputs [batch, steps, output_size], the state after the last step)."""
-    valid = valid_steps(inputs, lengths)
-    x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
-    return _forward(network, float64(weights), x, valid, initial_state)[:2]
+    return over_time(network, *_given(network, weights, inputs, lengths, initial_state))[:2]
 
 
 def bptt(
@@ -63,24 +95,13 @@ def bptt(
     lengths: np.ndarray | None = None,
     initial_state: Arrays | None = None,
 ) -> Arrays:
-    """Back-propagation through time, from the last step to the first, on valid steps only:
-
-    dw_t, dx_t, ds_t-1 = step_back(dy_t, ds_t); dw = sum over steps of dw_t. On the steps past a row's length
-    dy_t and ds_t count as 0, so that dw_t = 0 and dx_t = 0, and ds_t-1 = ds_t.
-    """
-    w, valid = float64(weights), valid_steps(inputs, lengths)
-    x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
-    outputs, state, kept = _forward(network, w, x, valid, initial_state)
+    """Back-propagation through time: the gradients by every weight, "inputs", and "initial_state/<part>"."""
+    w, x, valid, state = _given(network, weights, inputs, lengths, initial_state)
+    outputs, state, kept = over_time(network, w, x, valid, state)
     dy = np.zeros_like(outputs) if output_gradients is None else np.asarray(output_gradients, np.float64)
     zeros = {name: np.zeros_like(part) for name, part in state.items()}
-    dstate, dx = zeros if state_gradients is None else float64(state_gradients), np.zeros_like(x)
-    gradients = {name: np.zeros(weight.shape) for name, weight in network.weights(x.shape[2]).items()}
-    for t in reversed(range(x.shape[1])):
-        dy_t, dstate_t = np.where(valid[:, t], dy[:, t], 0.0), carried(valid[:, t], dstate, zeros)
-        dweights, dx[:, t], before = CELLS[network.kind].step_back(network, w, kept[t], dy_t, dstate_t)
-        for name in gradients:
-            gradients[name] += dweights[name]
-        dstate = carried(valid[:, t], before, dstate)
+    dstate = zeros if state_gradients is None else float64(state_gradients)
+    gradients, dx, dstate = back_in_time(network, w, kept, valid, dy, dstate)
     gradients["inputs"] = dx
     gradients.update({"initial_state/" + name: part for name, part in dstate.items()})
     return gradients

@@ -9,7 +9,6 @@ import numpy as np
 from spec_tests.questions import cases, makers
 from unrolled.models import Model
 from unrolled.networks import BasicRNN
-from unrolled.networks.basic_rnn import ACTIVATIONS
 
 TRAINING_STEPS = 60
 VOCABULARY = 7
@@ -124,7 +123,7 @@ def _speller_rows(dtype: str) -> makers.Supervised:
 
 def _decoding_questions(dtype: str) -> Iterator[cases.Case]:
     """Greedy decoding and teacher forcing, with an embedding and with one-hot tokens."""
-    for activation in ACTIVATIONS:
+    for activation in makers.ACTIVATIONS:
         for embedded in (True, False):
             random, network = np.random.RandomState(7), BasicRNN(makers.UNITS, activation)
             inputs = makers.INPUTS if embedded else VOCABULARY

@@ -13,7 +13,6 @@ import numpy as np
 from spec_tests.questions import makers
 from unrolled.datasets import mnist, series
 from unrolled.datasets.batches import BatchStream
-from unrolled.networks.basic_rnn import ACTIVATIONS
 from unrolled.programs import Program
 
 # Other sizes than the makers' own, so that the recorded results add to what the suite asks elsewhere.
@@ -47,7 +46,7 @@ class Case(NamedTuple):
 
 def small_cases(dtype: str) -> Iterator[Case]:
     """Programs 1 to 4 and 6 on small arrays, over activations, lengths, initial state and unrolling; and in_top_k."""
-    for activation in ACTIVATIONS:
+    for activation in makers.ACTIVATIONS:
         drawn = makers.sequences(dtype, activation, BATCH, STEPS, INPUTS, UNITS)
         x0, x1 = makers.steps_of(drawn.inputs)[:2]
         two_steps = {"network": drawn.network, "weights": drawn.weights, "x0": x0, "x1": x1}

@@ -13,7 +13,6 @@ import numpy as np
 from unrolled import initial_values, networks
 from unrolled.models import Model
 from unrolled.networks import BasicRNN, Network
-from unrolled.networks.basic_rnn import ACTIVATIONS
 from unrolled.programs import MNIST, SERIES, Adam, Program
 
 # All different, also inputs + units, so that no two axes can be confused.
@@ -34,10 +33,14 @@ LENGTHS: dict[str, np.ndarray] = {
 }
 
 
+# Those of the chapter's programs.
+ACTIVATIONS = ("tanh", "relu")
+
+
 def with_kinds(capabilities: Iterable[str]) -> frozenset[str]:
-    """Capabilities with the kinds of network that they speak of: an activation is that of a basic_rnn."""
+    """Capabilities with the kinds of network that they speak of: an activation alone is that of a basic_rnn."""
     named = frozenset(capabilities)
-    return named | {BasicRNN.kind} if named & set(ACTIVATIONS) else named
+    return named | {BasicRNN.kind} if named & set(ACTIVATIONS) and not named & set(networks.KINDS) else named
 
 
 class Sequences(NamedTuple):
@@ -89,8 +92,15 @@ def sequences(
     units: int = UNITS,
     seed: int = 1,
 ) -> Sequences:
-    """A random case of the given sizes."""
-    random, network = np.random.RandomState(seed), BasicRNN(units, activation)
+    """A random case of the given sizes for a basic_rnn."""
+    return sequences_of(BasicRNN(units, activation), dtype, batch, steps, inputs, seed)
+
+
+def sequences_of(
+    network: Network, dtype: str, batch: int = BATCH, steps: int = STEPS, inputs: int = INPUTS, seed: int = 1
+) -> Sequences:
+    """The same for a network."""
+    random = np.random.RandomState(seed)
     return Sequences(
         network,
         drawn(random, network.weights(inputs), dtype),

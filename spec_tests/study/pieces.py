@@ -9,10 +9,9 @@ from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
-from spec_tests.contract import CAPABILITIES
+from spec_tests.capabilities import needs_of
 from spec_tests.questions import behaviours, cases, makers
 from spec_tests.study.profiles import Profile
-from unrolled import networks
 
 JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
 JUDGE_LABEL = "the float64 oracle"  # as one of the study's hosts; "oracle" itself can be a backend of the study too
@@ -92,8 +91,7 @@ def _judged(capabilities: dict[str, Iterable[str]]) -> list[Piece]:
 def _needs(program: str) -> frozenset[str]:
     """Of what a program's model is made, all that a backend declares."""
     model = makers.TRAINING[program].model
-    made_of = {"training", model.kind, *map(str, networks.to_plain(model.network).values())}
-    return frozenset(made_of & set(CAPABILITIES))
+    return needs_of(model.network) | {"training", model.kind}
 
 
 def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:

@@ -16,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _plugin(config: pytest.Config) -> Any:
     """The suite's plugin, which is loaded by now, or loaded here, where pytest came by a roundabout way."""
-    entry = config.pluginmanager.get_plugin("unrolled.pytest_plugin")
+    entry = config.pluginmanager.get_plugin("unrolled") or config.pluginmanager.get_plugin("unrolled.pytest_plugin")
     if entry is None:
         raise pytest.UsageError(
             "the suite's pytest plugin is not loaded: install the project (pip install -e '.[test]'), "

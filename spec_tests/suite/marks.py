@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Iterator
+from typing import Iterable, Iterator
 
 import pytest
 
+from spec_tests.capabilities import needs_of
+from spec_tests.questions import kinds
 from spec_tests.questions.makers import LENGTHS, with_kinds
-from unrolled.networks import Network
 
 
 def needs(*capabilities: str) -> pytest.MarkDecorator:
     """The mark of a test that is for backends which declare all of these, and the kinds of network they speak of."""
     return pytest.mark.needs(*sorted(with_kinds(capabilities)))
-
-
-def needs_of(network: Network) -> set[str]:
-    """What a backend must declare to run a network: its kind, and its activation where it has one."""
-    return {network.kind, getattr(network, "activation", network.kind)}
 
 
 each_dtype = pytest.mark.parametrize(
@@ -45,6 +41,22 @@ each_model = pytest.mark.parametrize(
         pytest.param("wrapped", marks=needs("regressor", "relu")),
     ],
 )
+
+
+def each_of(names: Iterable[str], *capabilities: str) -> pytest.MarkDecorator:
+    """A parameter `name`, of `kinds.NETWORKS`, each with all that its network needs."""
+    marks = {name: needs(*needs_of(kinds.NETWORKS[name]), *capabilities) for name in names}
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, mark in marks.items()])
+
+
+each_network = each_of(kinds.NETWORKS)
+
+
+def each_model_of(names: Iterable[str], *capabilities: str) -> pytest.MarkDecorator:
+    """A parameter `name`, of `kinds.MODELS`, each with all that its model needs."""
+    models = {name: kinds.MODELS[name] for name in names}
+    marks = {name: needs(model.kind, *needs_of(model.network), *capabilities) for name, model in models.items()}
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, mark in marks.items()])
 
 
 @contextlib.contextmanager

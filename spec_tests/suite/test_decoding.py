@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from spec_tests import oracle, record
+from spec_tests.capabilities import needs_of
 from spec_tests.questions import cases, decoding
 from spec_tests.questions.decoding import BATCH, UNITS, VOCABULARY, countdown
 from spec_tests.questions.makers import rows_of
-from spec_tests.suite.marks import each_activation, each_dtype, needs, needs_of, refused
+from spec_tests.suite.marks import each_activation, each_dtype, needs, refused
 from spec_tests.tolerances import exact
 from unrolled import networks
 from unrolled.datasets import recorded

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from spec_tests import record
+from spec_tests.capabilities import needs_of
 from spec_tests.questions import cases, makers
-from spec_tests.suite.marks import needs, needs_of
+from spec_tests.suite.marks import needs
 from unrolled import networks
 from unrolled.datasets import recorded
 

@@ -23,8 +23,8 @@ def caught(tmp_path_factory):
     names = ["oracle", *("spec_tests.oracle.faults:" + name for name in faults.FAULTS)]
     tests = sorted({test for fault in faults.FAULTS.values() for test in fault.tests})
     # The oracle is held to all of them, each fault to its own.
-    wanted = ["oracle and (%s)" % " or ".join(tests)]
-    wanted += ["%s and (%s)" % (name, " or ".join(fault.tests)) for name, fault in faults.FAULTS.items()]
+    wanted = ["[oracle and (%s)" % " or ".join(tests)]
+    wanted += ["[%s and (%s)" % (name, " or ".join(fault.tests)) for name, fault in faults.FAULTS.items()]
     expression = " or ".join("(%s)" % one for one in wanted)
     command = [sys.executable, "-m", "spec_tests", "conform", "-k", expression, "--json", "found.json"]
     command += [argument for name in names for argument in ("--backend", name)]

@@ -91,7 +91,7 @@ def test_header_and_summary_say_what_was_tested(run):
     result = run("--backend", "oracle", TWO_STEP)
     assert result.status == pytest.ExitCode.OK
     assert re.search(r"spec: backend oracle \(framework NumPy, version \S+, python \S+, device cpu\)\n", result.output)
-    assert re.search(r"spec:   offers basic_rnn, two_step, static_rnn, .*, float32, float64\n", result.output)
+    assert re.search(r"spec:   offers basic_rnn, lstm, .*, two_step, static_rnn, .*, float32, float64\n", result.output)
     assert re.search(r"oracle: \d+ passed\n", result.output)
     assert re.search(r"outputs +float32 +2e-06 +\d\.\de-0\d", result.output)
 

@@ -1,28 +1,40 @@
-"""One step: a page for each kind of network that TensorFlow has as a cell.
+"""A page for each kind of network. Each function is of the network's value.
 
-A page has two functions, each of the network's value:
+A kind that goes step by step has a cell of TensorFlow's, for `unrolling` to repeat:
 
-    cell(network, dtype)    TensorFlow's cell. Its `state_size` has the parts of `network.state`, in that order
+    cell(network, dtype)    its `state_size` has the parts of `network.state`, in that order
     variables(network)      canonical name -> the variable's name, below the scope that the cell is unrolled in
+
+One that reads in two directions has no cell, and is unrolled by its page; `scope`: None is TF1's own:
+
+    unroll(network, inputs, lengths, initial_state, static, scope)    as `unrolling.unroll`
+    unrolled_variables(network, scope, static)                        canonical name -> the variable's whole name
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tf_reference.cells import basic_rnn
+from tf_reference.cells import basic_rnn, bidirectional, gru, layers, lstm, residual
 from unrolled.networks import Network
 
-__all__ = ["CELLS", "cell", "variables"]
+__all__ = ["PAGES", "cell", "variables"]
 
-CELLS = {"basic_rnn": basic_rnn}
+PAGES: dict[str, Any] = {
+    "basic_rnn": basic_rnn,
+    "lstm": lstm,
+    "gru": gru,
+    "layers": layers,
+    "bidirectional": bidirectional,
+    "residual": residual,
+}
 
 
 def cell(network: Network, dtype: Any) -> Any:
-    """A new cell of TensorFlow's for a network."""
-    return CELLS[network.kind].cell(network, dtype)
+    """A new cell of TensorFlow's for a network that is stepwise."""
+    return PAGES[network.kind].cell(network, dtype)
 
 
-def variables(network: Network, scope: str) -> dict[str, str]:
-    """The names of its variables in the graph, unrolled in a scope, by canonical name."""
-    return {name: scope + "/" + variable for name, variable in CELLS[network.kind].variables(network).items()}
+def variables(network: Network) -> dict[str, str]:
+    """The names of its variables in the graph, below the scope that its cell is unrolled in, by canonical name."""
+    return PAGES[network.kind].variables(network)

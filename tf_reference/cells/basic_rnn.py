@@ -9,8 +9,6 @@ from unrolled.networks import BasicRNN
 
 __all__ = ["cell", "two_step", "variables"]
 
-ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu}
-
 
 def two_step(x0: Any, x1: Any, wx: Any, wy: Any, b: Any, activation: str = "tanh") -> tuple[Any, Any]:
     """Program 1: a layer of recurrent neurons over two steps, from a zero state.
@@ -18,19 +16,16 @@ def two_step(x0: Any, x1: Any, wx: Any, wy: Any, b: Any, activation: str = "tanh
     x0, x1: [batch, inputs]; wx: [inputs, units]; wy: [units, units]; b: [units].
     Returns (y0, y1), each [batch, units]: y0 = f(x0 @ wx + b), y1 = f(y0 @ wy + x1 @ wx + b).
     """
-    f = ACTIVATIONS[activation]
+    f = tf.keras.activations.get(activation)
     y0 = f(tf.matmul(x0, wx) + b)
     y1 = f(tf.matmul(y0, wy) + tf.matmul(x1, wx) + b)
     return y0, y1
 
 
 def cell(network: BasicRNN, dtype: Any = tf.float32) -> Any:
-    """TF1's BasicRNNCell: h' = activation(concat(x, h) @ kernel + bias), both output and state.
-
-    Its variables are kernel [inputs + units, units], Glorot uniform, and bias [units], zeros.
-    """
-    return tf.nn.rnn_cell.BasicRNNCell(network.units, activation=ACTIVATIONS[network.activation], dtype=dtype)
+    """TF1's BasicRNNCell. It takes its activation by Keras's name."""
+    return tf.nn.rnn_cell.BasicRNNCell(network.units, activation=network.activation, dtype=dtype)
 
 
 def variables(network: BasicRNN) -> dict[str, str]:
-    return {"kernel": "basic_rnn_cell/kernel", "bias": "basic_rnn_cell/bias"}
+    return {name: "basic_rnn_cell/" + name for name in network.weights(1)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unrolled.models import Model
-from unrolled.networks import BasicRNN, Layers
+from unrolled.networks import BasicRNN
 from unrolled.programs import Adam
 
 NETWORK = BasicRNN(5)
@@ -126,17 +126,6 @@ def test_what_tensorflow_refuses_is_a_value_error(backend: Any) -> None:
     graph, feeds = backend._loaded(MODEL, model_weights(), INPUTS, None)
     with pytest.raises(ValueError, match="TensorFlow refused the values: Received a label value of 4"):
         graph.run(["loss"], dict(feeds, targets=np.array([0, 1, 2, 4])))
-
-
-def test_a_kind_without_a_page_is_refused(backend: Any) -> None:
-    layers = Layers((NETWORK,))
-    sentence = "network kind must be 'basic_rnn' here, got 'layers'"
-    with pytest.raises(ValueError, match=sentence):
-        backend.dynamic_rnn(layers, {}, INPUTS)
-    with pytest.raises(ValueError, match=sentence):
-        backend.initial_weights(Model("classifier", layers, inputs=3, outputs=4), 0)
-    with pytest.raises(ValueError, match="network kind must be 'basic_rnn' here, got 'lstm'"):
-        backend.dynamic_rnn("lstm", WEIGHTS, INPUTS)
 
 
 @pytest.mark.parametrize(

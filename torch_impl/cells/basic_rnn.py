@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
+from torch_impl.cells.activations import ACTIVATIONS, check_activation
 from torch_impl.cells.cell import Cell
 from torch_impl.checks import check_size, check_tensor
 from torch_impl.conversion import Entry
 from unrolled.networks import BasicRNN
-
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
-
-
-def check_activation(activation: str) -> str:
-    """One of ACTIVATIONS, or ValueError."""
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be {' or '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
-    return activation
 
 
 def two_step(
@@ -61,19 +55,16 @@ class BasicRNNCell(Cell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """inputs: values per step. units: size of the state. activation: "tanh" or "relu"."""
+        """inputs: values per step. units: size of the state. activation: one of ACTIVATIONS."""
         super().__init__()
         self.inputs = check_size("inputs", inputs)
         self.units = check_size("units", units)
         self.activation = check_activation(activation)
+        self.network = BasicRNN(units, activation)
         self.weight_ih = nn.Parameter(torch.empty(units, inputs, device=device, dtype=dtype))
         self.weight_hh = nn.Parameter(torch.empty(units, units, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
         self.reset_parameters()
-
-    @property
-    def network(self) -> BasicRNN:
-        return BasicRNN(self.units, self.activation)
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One step: inputs [batch, inputs], state [batch, units] -> the new state, which is also the output.
@@ -85,6 +76,10 @@ class BasicRNNCell(Cell):
         check_tensor("state", state, (inputs.shape[0], self.units), weight_ih)
         total = F.linear(inputs, weight_ih, self.bias) + F.linear(state, self.weight_hh)
         return ACTIVATIONS[self.activation](total)
+
+    def from_nn(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        kept = {name: weight for name, weight in weights.items() if not name.startswith("bias_")}
+        return {**kept, "bias": weights["bias_ih"] + weights["bias_hh"]}
 
     def extra_repr(self) -> str:
         return f"inputs={self.inputs}, units={self.units}, activation={self.activation!r}"

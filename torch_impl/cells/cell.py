@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from torch_impl.conversion import Canonical, draw
 from torch_impl.states import from_parts
-from unrolled.networks import Network
 
 
 class Cell(Canonical):
@@ -26,11 +25,7 @@ class Cell(Canonical):
 
     kind: ClassVar[str]
     inputs: int
-
-    @property
-    def network(self) -> Network:
-        """The network as a value: see unrolled.networks."""
-        raise NotImplementedError
+    network: Any  # the network as a value: see unrolled.networks
 
     @property
     def reference(self) -> Tensor:
@@ -59,3 +54,10 @@ class Cell(Canonical):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """TF1's initial values for every parameter: those of the network's value."""
         draw(self, self.network.weights(self.inputs), generator)
+
+    def from_nn(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters by name, from those of PyTorch's own layer of this kind: weight_ih, weight_hh, bias_ih, ...
+
+        Raises ValueError where the two compute different things.
+        """
+        raise ValueError(f"PyTorch has no layer of kind {self.kind}")

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from torch_impl.export.scaled import ExportError
-from unrolled.networks import BasicRNN, Network
+from unrolled.networks import BasicRNN
 
 __all__ = ["OnnxCell", "onnx_cell"]
 
+_ACTIVATIONS = ("tanh", "relu")
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -29,10 +30,12 @@ class OnnxCell(NamedTuple):
     step: Callable[[Any, Any, Arrays, str, list[str]], tuple[str, list[str]]]
 
 
-def onnx_cell(network: Network) -> OnnxCell:
-    """The cell's operators; ExportError for a kind that has none."""
+def onnx_cell(network: Any) -> OnnxCell:
+    """The cell's operators; ExportError for a kind or an activation that has none."""
     if network.kind not in _CELLS:
         raise ExportError(f"export to ONNX knows networks of kind {', '.join(_CELLS)}, not {network.kind}")
+    if network.activation not in _ACTIVATIONS:
+        raise ExportError(f"export to ONNX knows the activations {', '.join(_ACTIVATIONS)}, not {network.activation}")
     return _CELLS[network.kind]
 
 

@@ -56,6 +56,9 @@ def to_torch(
 def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None = None) -> Any:
     """The model as a torch.export.ExportedProgram; see `to_torch`."""
     scaling = check_scaling(check_model(model), scaling)
+    read = model.encoder if isinstance(model, Speller) else model.rnn
+    if not read.network.stepwise:
+        raise ExportError("export to torch.export knows networks that read in one direction, and this one reads in two")
     module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
     like = next(model.parameters()).detach()
     examples: tuple[Tensor, ...] = (like.new_zeros(3, 5, model.inputs),)
@@ -102,16 +105,16 @@ class _Exported(nn.Module):
 
         def plain(state: State, here: Tensor) -> tuple[State, Tensor]:
             output, new = states.output_and_state(cell(here, state))
-            return new, output.clone()
+            return states.plain(new), output.clone()
 
         def masked(state: State, here: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
             assert lengths is not None
             values, step = here
             output, new = states.output_and_state(cell(values, state))
             valid = (step < lengths)[:, None]
-            return states.where(valid, new, state), torch.where(valid, output, 0.0)
+            return states.where(valid, states.plain(new), state), torch.where(valid, output, 0.0)
 
-        first, parts = cell.zero_state(inputs.shape[0]), inputs.transpose(0, 1)
+        first, parts = states.plain(cell.zero_state(inputs.shape[0])), inputs.transpose(0, 1)
         state, outputs = (
             self._scan(plain, first, parts) if lengths is None else self._scan(masked, first, (parts, steps))
         )
@@ -133,7 +136,7 @@ class _Exported(nn.Module):
         def step(carried: tuple[State, Tensor, Tensor], _: Tensor) -> tuple[Any, Any]:
             before, token, going = carried
             output, new = states.output_and_state(cell(decoder.embed(token), before))
-            new = states.where(going[:, None], new, before)
+            new = states.where(going[:, None], states.plain(new), before)
             logits = decoder.dense(output)
             written = torch.where(going, logits.argmax(1), end)
             collected = written.clone(), torch.where(going[:, None], logits, 0.0)

@@ -11,7 +11,7 @@ import torch
 
 from torch_impl.adapter import backend
 from unrolled.models import Model
-from unrolled.networks import BasicRNN, Layers
+from unrolled.networks import BasicRNN, Dropout
 from unrolled.programs import Adam
 
 NETWORK = BasicRNN(5)
@@ -42,7 +42,7 @@ LABELS = np.array([0, 1, 2, 3])
         ({"weights": CELL_WEIGHTS}, "missing: dense/kernel, dense/bias"),
         ({"weights": {}}, "weight 'kernel' must be a float32 or float64 array, got none"),
         ({"targets": np.ones(4, np.float32)}, "targets must be integers"),
-        ({"model": replace(MODEL, network=Layers((NETWORK,)))}, "network kind must be 'basic_rnn' here, got 'layers'"),
+        ({"model": replace(MODEL, network=Dropout(NETWORK, 0.5))}, "network kind must be .* here, got 'dropout'"),
     ],
 )
 def test_a_wrong_argument_is_a_value_error_that_names_it(change: dict[str, Any], words: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch_impl import RNN, Classifier, Decoder, Regressor, Speller, build, states
 from unrolled import networks
 from unrolled.models import Model
-from unrolled.networks import BasicRNN, Layers, shapes
+from unrolled.networks import BasicRNN, Dropout, shapes
 from unrolled.programs import PROGRAMS
 
 
@@ -41,8 +41,8 @@ def test_a_claimed_size_takes_no_memory() -> None:
 
 
 def test_what_is_not_there_yet_is_refused() -> None:
-    value = replace(PROGRAMS["mnist"].model, network=Layers((BasicRNN(3),)))
-    with pytest.raises(ValueError, match="network kind must be 'basic_rnn' here, got 'layers'"):
+    value = replace(PROGRAMS["mnist"].model, network=Dropout(BasicRNN(3), 0.5))
+    with pytest.raises(ValueError, match=r"network kind must be 'basic_rnn' or .* here, got 'dropout'"):
         build.model(value)
 
 

@@ -67,7 +67,7 @@ def test_a_regressor_and_a_speller_come_back(tmp_path: Path) -> None:
         ({"network": 3}, "a network must be an object with a kind"),
         ({"network": {**NETWORK, "units": 0}}, "units must be an integer from 1"),
         ({"network": {**NETWORK, "units": 6}}, "does not fit its own model"),
-        ({"network": {"kind": "layers", "layers": [NETWORK]}}, "network kind must be 'basic_rnn' here, got 'layers'"),
+        ({"network": {"kind": "dropout", "network": NETWORK, "input_keep": 0.5}}, "got 'dropout'"),
         ({"outputs": 5}, "does not fit its own model"),
         ({"inputs": 10**12}, "inputs must be an integer from 1 to 1048576, got 1000000000000"),
         ({"kind": "speller"}, "max_steps must be an integer from 1"),

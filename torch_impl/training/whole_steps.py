@@ -17,6 +17,7 @@ from torch_impl.conversion import table_of
 from torch_impl.models import Classifier, Regressor
 from torch_impl.training.adam import Adam
 from torch_impl.unrolling.module import RNN, Recurrent
+from torch_impl.unrolling.native import KERNELS
 from torch_impl.unrolling.paths import chosen_path
 
 __all__ = ["ordinary", "whole_steps"]
@@ -38,7 +39,9 @@ def whole_steps(
     if not ordinary(model, optimizer) or type(targets) is not Tensor or targets.device.type != "cpu":
         return None
     cell = cast("Classifier | Regressor", model).rnn.cell
-    if type(cell) is not BasicRNNCell or targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
+    if type(cell) is not BasicRNNCell or cell.activation not in KERNELS:
+        return None
+    if targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
         return None
     if chosen_path(cell.units, batch, inputs, *model.parameters()) != "compiled":
         return None

@@ -3,6 +3,8 @@
 static      step by step, in a Python loop
 dynamic     whole sequences, padded or packed: any cell step by step, or what is faster for its kind
 module      the same as a module
+packing     sequences of different lengths for a kernel that knows none
+native_lstm, native_gru     the LSTM and the GRU by PyTorch's own kernels, where those compute the same
 
 plain       the plain RNN, by the path that `paths` chooses:
 native      PyTorch's own kernel

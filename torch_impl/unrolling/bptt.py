@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_impl.unrolling.native import last_valid_state, native_rnn, padding_mask
+from torch_impl.unrolling.native import last_valid_state, native_rnn
+from torch_impl.unrolling.packing import padding_mask
 
 __all__ = ["bptt_rnn"]
 

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from torch_impl import states
 from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.cell import Cell
+from torch_impl.cells.gru import GRUCell
+from torch_impl.cells.lstm import LSTMCell
 from torch_impl.checks import check_lengths, check_tensor, tracing
 from torch_impl.states import State
-from torch_impl.unrolling.packing import pack, padded
+from torch_impl.structures import STRUCTURES, Structure
+from torch_impl.unrolling.native_gru import gru
+from torch_impl.unrolling.native_lstm import lstm
 from torch_impl.unrolling.plain import plain_rnn
-from torch_impl.unrolling.static import loop
+from torch_impl.unrolling.static import by_steps
 
 
 def dynamic_rnn(
@@ -43,30 +46,36 @@ def dynamic_rnn(
     return cell(inputs, initial_state, unroll=partial(_unroll, lengths, outputs, time_major))
 
 
-def by_steps(
-    cell: Cell,
-    inputs: Tensor,
-    lengths: Any,
-    state: State | None,
-    outputs: bool = True,
-    batch_sizes: Tensor | None = None,
-) -> tuple[Tensor | None, State]:
-    """One step after the other, whatever the cell.
-
-    inputs: [batch, steps, inputs], with lengths [batch] or None; or packed values with their batch_sizes. outputs:
-    whether they are wanted; they are of the same kind as inputs, and None may stand for those that are not wanted.
-    """
-    if batch_sizes is not None:
-        inputs, lengths = padded(inputs, batch_sizes)
-    state = cell.zero_state(inputs.shape[0]) if state is None else state
-    found, state = loop(cell.step, inputs.unbind(1), lengths, state)
-    whole = torch.stack(found, 1) if outputs else None
-    return whole if batch_sizes is None or whole is None else pack(whole, lengths), state
+# What runs the steps of a cell over whole sequences, where there is something faster than `by_steps`, whose arguments
+# and results it has, and which it falls back to. A subclass with another step has no part in it.
+FASTER: dict[Callable[..., Any], Callable[..., tuple[Any, Any]]] = {
+    BasicRNNCell.step: plain_rnn,
+    LSTMCell.step: lstm,
+    GRUCell.step: gru,
+}
 
 
-# What runs the steps of a cell over whole sequences, where there is something faster; its arguments are those of
-# `by_steps`. A subclass with another step has no part in it.
-FASTER: dict[Callable[..., Any], Callable[..., tuple[Any, Any]]] = {BasicRNNCell.step: plain_rnn}
+def _run(cell: Any, *arguments: Any) -> tuple[Any, Any]:
+    """`by_steps`, by the fastest code there is."""
+    return FASTER.get(type(cell).step, by_steps)(cell, *arguments)
+
+
+def _run_within(
+    cell: Cell, inputs: Tensor, lengths: Tensor | None, state: State | None, outputs: bool, batch_sizes: Tensor | None
+) -> tuple[Any, Any]:
+    """`_run` of a cell of a structure, by its call, for what hangs on that."""
+
+    def unroll(cell: Cell, inputs: Tensor, state: State | None) -> tuple[Any, Any]:
+        return _run(cell, inputs, lengths, state, outputs, batch_sizes)
+
+    return cell(inputs, state, unroll=unroll)
+
+
+def _structure(structure: Structure, *arguments: Any) -> tuple[Any, Any]:
+    return structure.unroll(_run_within, *arguments)
+
+
+FASTER.update((kind.step, _structure) for kind in STRUCTURES.values())
 
 
 def _unroll(
@@ -86,7 +95,7 @@ def _unroll(
         lengths = check_lengths(lengths, batch, steps)
         if not tracing() and int(lengths.min()) == steps:
             lengths = None
-    found, state = FASTER.get(type(cell).step, by_steps)(cell, inputs, lengths, state, outputs)
+    found, state = _run(cell, inputs, lengths, state, outputs)
     if not outputs:
         return None, state
     return found.transpose(0, 1) if time_major else found, state
@@ -98,8 +107,7 @@ def _unroll_packed(cell: Cell, packed: PackedSequence, state: State | None, outp
     _check_state(cell, batch_sizes[0] if tracing() else int(batch_sizes[0]), state)
     if order is not None and state is not None:
         state = states.mapped(lambda part: part.index_select(0, order), state)
-    run = FASTER.get(type(cell).step, by_steps)
-    values, state = run(cell, data, None, state, outputs, batch_sizes)
+    values, state = _run(cell, data, None, state, outputs, batch_sizes)
     if inverse is not None:
         state = states.mapped(lambda part: part.index_select(0, inverse), state)
     return PackedSequence(values, batch_sizes, order, inverse) if outputs else None, state

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.cell import Cell
+from torch_impl.cells.gru import GRUCell
+from torch_impl.cells.lstm import LSTMCell
+from torch_impl.checks import check_size
 from torch_impl.conversion import Canonical, Table, effective_weights, prefixed
+from torch_impl.structures import Bidirectional, Layers, layered
 from torch_impl.unrolling.dynamic import dynamic_rnn
 from unrolled.networks import Network
 
@@ -67,13 +72,49 @@ class Recurrent(Canonical):
         return f"batch_first={self.batch_first}"
 
 
-class RNN(Recurrent):
-    """A BasicRNNCell over sequences, as a module: a padded tensor or a PackedSequence in, the same kind out.
+class _Layered(Recurrent):
+    """Cells of one kind over sequences, in layers and directions as PyTorch's own layer of that kind has them."""
 
-    A state_dict of a one-layer, one-direction `nn.RNN` loads too, its two biases folded to their sum.
+    cell: Any
+
+    def __init__(
+        self, make: Callable[[int], Cell], inputs: int, num_layers: int, bidirectional: bool, batch_first: bool
+    ) -> None:
+        """make: a cell of so many inputs."""
+        super().__init__(layered(make, inputs, check_size("num_layers", num_layers), bidirectional), batch_first)
+
+    def _nn_cells(self) -> Iterator[tuple[str, str, Any]]:
+        """Each cell, with the end of its weights' names in PyTorch's own layer, and its path here."""
+        layers = isinstance(self.cell, Layers)
+        for number, layer in enumerate(self.cell.layers if layers else [self.cell]):
+            path = f"cell.layers.{number}." if layers else "cell."
+            if isinstance(layer, Bidirectional):
+                yield f"_l{number}", path + "fw.", layer.fw
+                yield f"_l{number}_reverse", path + "bw.", layer.bw
+            else:
+                yield f"_l{number}", path, layer
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Rename the keys of PyTorch's own layer; whatever is not exactly such layers stays, and is reported."""
+        assert isinstance(state_dict, dict)  # load_state_dict passes its own copy
+        for suffix, path, cell in list(self._nn_cells()):
+            if all(prefix + name + suffix in state_dict for name in _NN_NAMES[:4]):
+                keys = {name: prefix + name + suffix for name in _NN_NAMES if prefix + name + suffix in state_dict}
+                own = cell.from_nn({name: state_dict[key] for name, key in keys.items()})
+                for key in keys.values():
+                    del state_dict[key]
+                state_dict.update({prefix + path + name: weight for name, weight in own.items()})
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+_NN_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+
+
+class RNN(_Layered):
+    """BasicRNNCells over sequences, as a module: a padded tensor or a PackedSequence in, the same kind out.
+
+    A state_dict of an `nn.RNN` loads too, its two biases folded to their sum.
     """
-
-    cell: BasicRNNCell
 
     def __init__(
         self,
@@ -83,24 +124,72 @@ class RNN(Recurrent):
         batch_first: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
     ) -> None:
-        """inputs: values per step. activation: "tanh" or "relu". batch_first: see `Recurrent`."""
-        super().__init__(BasicRNNCell(inputs, units, activation, device=device, dtype=dtype), batch_first)
+        """inputs: values per step. activation: a name that TF1 knows, such as "tanh" or "relu". batch_first: see
+        `Recurrent`. num_layers, bidirectional: as nn.RNN has them."""
+        make = partial(BasicRNNCell, units=units, activation=activation, device=device, dtype=dtype)
+        super().__init__(make, inputs, num_layers, bidirectional, batch_first)
 
     def nn_rnn_state_dict(self) -> dict[str, Tensor]:
-        """The weights as a state_dict for `nn.RNN(inputs, units, nonlinearity=activation)`; its second bias is zero."""
-        weights = effective_weights(self.cell)
-        found = {_NN_NAMES[name]: weight.detach().clone() for name, weight in weights.items()}
-        return {**found, "bias_hh_l0": torch.zeros_like(found["bias_ih_l0"])}
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        """Rename nn.RNN's keys and fold its biases; whatever is not exactly one plain layer stays, and is reported."""
-        assert isinstance(state_dict, dict)  # load_state_dict passes its own copy
-        if all(prefix + name in state_dict for name in (*_NN_NAMES.values(), "bias_hh_l0")):
-            for own, name in _NN_NAMES.items():
-                state_dict[f"{prefix}cell.{own}"] = state_dict.pop(prefix + name)
-            state_dict[prefix + "cell.bias"] = state_dict[prefix + "cell.bias"] + state_dict.pop(prefix + "bias_hh_l0")
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        """The weights as a state_dict for an `nn.RNN` like this; its second biases are zero."""
+        found = {}
+        for suffix, _, cell in self._nn_cells():
+            weights = {name: weight.detach().clone() for name, weight in effective_weights(cell).items()}
+            found.update({name + suffix: weights[name] for name in ("weight_ih", "weight_hh")})
+            found["bias_ih" + suffix], found["bias_hh" + suffix] = weights["bias"], torch.zeros_like(weights["bias"])
+        return found
 
 
-_NN_NAMES = {"weight_ih": "weight_ih_l0", "weight_hh": "weight_hh_l0", "bias": "bias_ih_l0"}
+class LSTM(_Layered):
+    """LSTMCells over sequences, as a module: a padded tensor or a PackedSequence in, the same kind out.
+
+    A state is a named tuple (c, h). A state_dict of an `nn.LSTM` loads too, the sum of its two biases as the one, less
+    the forget bias, which is not stored here; ValueError where options make this compute another thing.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        activation: str = "tanh",
+        batch_first: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        **options: Any,
+    ) -> None:
+        """inputs: values per step. options: those of `LSTMCell`, such as forget_bias, peepholes and projection. The
+        rest: see `RNN`."""
+        make = partial(LSTMCell, units=units, activation=activation, device=device, dtype=dtype, **options)
+        super().__init__(make, inputs, num_layers, bidirectional, batch_first)
+
+
+class GRU(_Layered):
+    """GRUCells over sequences, as a module: a padded tensor or a PackedSequence in, the same kind out.
+
+    With reset_after a state_dict of an `nn.GRU` loads too; without it, ValueError says why not.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        activation: str = "tanh",
+        batch_first: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = False,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+    ) -> None:
+        """inputs: values per step. reset_after: whether the reset gate comes after the product, as in cuDNN and in
+        nn.GRU, and not before it, as in TF1's GRUCell. The rest: see `RNN`."""
+        options: dict[str, Any] = {"units": units, "activation": activation, "reset_after": reset_after}
+        make = partial(GRUCell, **options, device=device, dtype=dtype)
+        super().__init__(make, inputs, num_layers, bidirectional, batch_first)

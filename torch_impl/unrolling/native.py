@@ -7,17 +7,20 @@ of times, and can be traced.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from torch_impl.checks import autocast_enabled, tracing
+from torch_impl.states import State, mapped
+from torch_impl.unrolling.packing import padding_mask, run_packed
 
-__all__ = ["last_valid_state", "native_rnn", "padding_mask", "run_native"]
+__all__ = ["in_one_piece", "last_valid_state", "native_rnn", "run_kernel", "run_masked", "run_native"]
 
-_KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 _CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
 
 
@@ -34,19 +37,12 @@ def run_native(
     inputs: [batch, steps, inputs], with lengths [batch] or None; or packed values with their batch_sizes. Different
     lengths go through packed sequences, but not while the call is traced, since what is packed depends on their values.
     """
-    activation, four = cell.activation, _kernel_weights(cell, weights)
+    run = partial(run_kernel, KERNELS[cell.activation], _kernel_weights(cell, weights))
     if lengths is None:
-        return _run_kernel(inputs, state, four, activation, batch_sizes)
-    rows = None if tracing() else lengths.nonzero()[:, 0]
-    if rows is None or len(rows) == 0:
-        return _run_masked(inputs, state, four, activation, lengths.to(inputs.device))
-    if len(rows) == len(inputs):
-        return _run_packed(inputs, state, four, activation, lengths)
-    # Packing refuses rows of length zero, so they are taken out before it and put back after it.
-    lengths, rows = lengths[rows], rows.to(inputs.device, non_blocking=True)
-    some, last = _run_packed(inputs.index_select(0, rows), state.index_select(0, rows), four, activation, lengths)
-    outputs = some.new_zeros(*inputs.shape[:2], cell.units).index_copy(0, rows, some)
-    return outputs, state.to(last.dtype).index_copy(0, rows, last)
+        return run(inputs, state, batch_sizes)
+    if tracing() or not lengths.any():
+        return run_masked(run, inputs, lengths.to(inputs.device), state)
+    return run_packed(run, inputs, lengths, state)
 
 
 def native_rnn(
@@ -61,15 +57,10 @@ def native_rnn(
     """The same for weights that no cell has. lengths are on the device of the inputs."""
     if initial_state is None:
         initial_state = inputs.new_zeros(inputs.shape[0], weight_hh.shape[0])
-    four = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
+    run = partial(run_kernel, KERNELS[activation], [weight_ih, weight_hh, bias, torch.zeros_like(bias)])
     if lengths is None:
-        return _run_kernel(inputs, initial_state, four, activation)
-    return _run_masked(inputs, initial_state, four, activation, lengths)
-
-
-def padding_mask(lengths: Tensor, steps: int) -> Tensor:
-    """Whether a step lies past its row's length: bool [batch, steps]."""
-    return torch.arange(steps, device=lengths.device) >= lengths[:, None]
+        return run(inputs, initial_state)
+    return run_masked(run, inputs, lengths, initial_state)
 
 
 def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:
@@ -78,40 +69,30 @@ def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) ->
     return torch.where((lengths > 0)[:, None], outputs.gather(1, last)[:, 0], initial_state)
 
 
-def _run_masked(
-    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, lengths: Tensor
+def run_masked(
+    run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], inputs: Tensor, lengths: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Not packed: in one direction the padding cannot reach the valid steps."""
+    """Not packed, for a state that is the output: in one direction the padding cannot reach the valid steps."""
     padding = padding_mask(lengths, inputs.shape[1])
     inputs = inputs.masked_fill(padding[:, :, None], 0)
     first = state.masked_fill((lengths == 0)[:, None], 0)
-    outputs, _ = _run_kernel(inputs, first, weights, activation)
+    outputs, _ = run(inputs, first)
     outputs = outputs.masked_fill(padding[:, :, None], 0)
     return outputs, last_valid_state(outputs, state.to(outputs.dtype), lengths)
 
 
-def _run_packed(
-    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, lengths: Tensor
-) -> tuple[Tensor, Tensor]:
-    """lengths: at least 1 each, on the CPU."""
-    data, batch_sizes, order, inverse = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    assert order is not None and inverse is not None  # since it sorts
-    values, last = _run_kernel(data, state.index_select(0, order), weights, activation, batch_sizes)
-    packed = PackedSequence(values, batch_sizes, order, inverse)
-    # total_length: without it the padding would end at the longest row.
-    outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
-    return outputs, last.index_select(0, inverse)
-
-
-def _run_kernel(
-    inputs: Tensor, state: Tensor, weights: list[Tensor], activation: str, batch_sizes: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def run_kernel(
+    kernel: Callable[..., tuple[Tensor, ...]],
+    weights: list[Tensor],
+    inputs: Tensor,
+    state: State,
+    batch_sizes: Tensor | None = None,
+) -> tuple[Tensor, Any]:
     """PyTorch's kernel on inputs [batch, steps, inputs], or on packed values with their batch_sizes.
 
-    Under autocast the cast is made here: PyTorch's own, for cuDNN, goes to float16 whatever dtype was asked for
-    (aten/src/ATen/cudnn/AutocastRNN.cpp).
+    state: [batch, width], or a tuple of two, as the kernel takes it. Under autocast the cast is made here: PyTorch's
+    own, for cuDNN, goes to float16 whatever dtype was asked for (aten/src/ATen/cudnn/AutocastRNN.cpp).
     """
-    kernel = _KERNELS[activation]
     # Of the kernel alone: cuDNN has no backward pass in evaluation mode. What is traced may be trained later.
     train = torch.is_grad_enabled() or torch.jit.is_tracing()
     device = inputs.device.type
@@ -119,16 +100,18 @@ def _run_kernel(
         if autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             stack.enter_context(torch.autocast(device, enabled=False))
-            inputs, state, weights = inputs.to(dtype), state.to(dtype), _in_one_piece(weights, dtype)
+            inputs, weights = inputs.to(dtype), in_one_piece(weights, dtype)
+            state = mapped(lambda part: part.to(dtype), state)
+        state = mapped(lambda part: part[None], state)
         settings = (weights, True, 1, 0.0, train, False)
         if batch_sizes is None:
-            outputs, last = kernel(inputs, state[None], *settings, True)
+            outputs, *last = kernel(inputs, state, *settings, True)
         else:
-            outputs, last = kernel(inputs, batch_sizes, state[None], *settings)
-    return outputs, last[0]
+            outputs, *last = kernel(inputs, batch_sizes, state, *settings)
+    return outputs, last[0][0] if len(last) == 1 else tuple(part[0] for part in last)
 
 
-def _in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+def in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """The weights in that dtype, copied to one piece of memory, as cuDNN wants them."""
     whole = torch.cat([weight.flatten() for weight in weights]).to(dtype)
     parts = whole.split([weight.numel() for weight in weights])
@@ -150,7 +133,7 @@ def _kernel_weights(cell: Any, weights: tuple[Tensor, Tensor, Tensor]) -> list[T
     if zero is None or zero.dtype != bias.dtype or pieces != {zero.untyped_storage().data_ptr()}:
         zero = torch.zeros_like(bias, requires_grad=False)
         if not all(weight.is_leaf for weight in weights):
-            return _in_one_piece([*weights, zero], bias.dtype)
+            return in_one_piece([*weights, zero], bias.dtype)
         with torch.no_grad(), torch.cuda.device_of(zero):
             torch._cudnn_rnn_flatten_weight(
                 [*weights, zero], 4, cell.inputs, _CUDNN_MODES[cell.activation], cell.units, 0, 1, True, False

@@ -7,27 +7,26 @@ from typing import Any
 from torch import Tensor
 
 from torch_impl.cells.basic_rnn import BasicRNNCell
-from torch_impl.checks import tracing
-from torch_impl.unrolling.native import run_native
-from torch_impl.unrolling.packing import pack, padded
+from torch_impl.unrolling.native import KERNELS, run_native
+from torch_impl.unrolling.packing import pack, padded, rows
 from torch_impl.unrolling.paths import chosen_path
+from torch_impl.unrolling.static import by_steps
 
 
 def plain_rnn(
     cell: BasicRNNCell,
     inputs: Tensor,
-    lengths: Any,
+    lengths: Tensor | None,
     state: Tensor | None,
     outputs: bool = True,
     batch_sizes: Tensor | None = None,
-) -> tuple[Tensor | None, Tensor]:
-    """See `dynamic.by_steps` for arguments and results."""
+) -> tuple[Any, Any]:
+    """See `by_steps` for arguments and results."""
+    if cell.activation not in KERNELS:
+        return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
     weights = cell.weight_ih, cell.weight_hh, cell.bias  # once: a parametrized weight is computed at every look
     tensors = (inputs, *weights) if state is None else (inputs, *weights, state)
-    if batch_sizes is None:
-        batch: Any = inputs.shape[0]
-    else:
-        batch = batch_sizes[0] if tracing() else int(batch_sizes[0])
+    batch = rows(inputs, batch_sizes)
     path = chosen_path(cell.units, batch, *tensors)
     if path == "native":
         return run_native(
@@ -35,7 +34,6 @@ def plain_rnn(
         )
     if batch_sizes is not None:  # the other paths skip the padding by the lengths: to pad costs them two copies
         inputs, lengths = padded(inputs, batch_sizes)
-    found: Any
     if path == "compiled":
         from torch_impl.unrolling.compiled import compiled_rnn
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from torch_impl.cells.cell import Cell
 from torch_impl.checks import check_lengths, check_tensor, shown
-from torch_impl.states import State, mapped
+from torch_impl.states import State, output_and_state, where
+from torch_impl.structures import Structure
+from torch_impl.unrolling.packing import pack, padded
 
 
 def static_rnn(
@@ -40,7 +42,40 @@ def static_rnn(
         state = _checked_like(state, initial_state, "initial_state")
     if lengths is not None:
         lengths = check_lengths(lengths, batch, len(inputs))
+    if isinstance(cell, Structure) and not cell.network.stepwise:
+        found, state = cell.unroll(_run_static, torch.stack(list(inputs), 1), lengths, state)
+        assert found is not None
+        return list(found.unbind(1)), state
     return loop(cell, inputs, lengths, state)
+
+
+def _run_static(
+    cell: Cell, inputs: Tensor, lengths: Tensor | None, state: State, outputs: bool, batch_sizes: Tensor | None
+) -> tuple[Tensor, State]:
+    """A cell of a structure that as a whole has no single step."""
+    found, state = static_rnn(cell, inputs.unbind(1), lengths, state)
+    return torch.stack(found, 1), state
+
+
+def by_steps(
+    cell: Cell,
+    inputs: Tensor,
+    lengths: Tensor | None,
+    state: State | None,
+    outputs: bool = True,
+    batch_sizes: Tensor | None = None,
+) -> tuple[Any, Any]:
+    """One step after the other, whatever the cell.
+
+    inputs: [batch, steps, inputs], with lengths [batch] or None; or packed values with their batch_sizes. outputs:
+    whether they are wanted; they are of the same kind as inputs, and None may stand for those that are not wanted.
+    """
+    if batch_sizes is not None:
+        inputs, lengths = padded(inputs, batch_sizes)
+    state = cell.zero_state(inputs.shape[0]) if state is None else state
+    found, state = loop(cell.step, inputs.unbind(1), lengths, state)
+    whole = torch.stack(found, 1) if outputs else None
+    return whole if batch_sizes is None or whole is None else pack(whole, lengths), state
 
 
 def loop(
@@ -51,24 +86,16 @@ def loop(
     outputs = []
     for number, x in enumerate(inputs):
         if limits is None:
-            output, state = _output_and_state(step(x, state))
+            output, state = output_and_state(step(x, state))
             outputs.append(output)
             continue
         valid = limits > number
         # The padding is masked before the cell sees it: the gradient of a branch not taken is zero *times* what the
         # cell computed, and zero times NaN is NaN.
-        output, new = _output_and_state(step(x.masked_fill(~valid, 0.0), state))
+        output, new = output_and_state(step(x.masked_fill(~valid, 0.0), state))
         outputs.append(output.masked_fill(~valid, 0.0))
-        state = mapped(partial(_where, valid), new, state)
+        state = where(valid, new, state)
     return outputs, state
-
-
-def _where(valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(valid, new, old)
-
-
-def _output_and_state(result: Any) -> tuple[Tensor, Any]:
-    return (result, result) if isinstance(result, Tensor) else result
 
 
 def _checked_like(zeros: State, state: Any, name: str) -> State:

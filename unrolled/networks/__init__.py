@@ -9,21 +9,44 @@ Weights, inputs and states are always given beside it, as arrays by name. Standa
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Mapping
 
 from unrolled.networks.basic_rnn import BasicRNN
 from unrolled.networks.bidirectional import Bidirectional
+from unrolled.networks.dropout import Dropout
+from unrolled.networks.gru import GRU
 from unrolled.networks.layers import Layers
-from unrolled.networks.values import MOST, Network, Weight, Weights, check_choice, check_size, glorot, prefixed
+from unrolled.networks.lstm import LSTM
+from unrolled.networks.residual import Residual
+from unrolled.networks.values import (
+    ACTIVATIONS,
+    MOST,
+    Mask,
+    Masks,
+    Network,
+    Weight,
+    Weights,
+    check_choice,
+    check_size,
+    glorot,
+    prefixed,
+)
 
 __all__ = [
+    "ACTIVATIONS",
+    "GRU",
     "KINDS",
+    "LSTM",
     "MOST",
     "BasicRNN",
     "Bidirectional",
+    "Dropout",
     "Layers",
+    "Mask",
+    "Masks",
     "Network",
+    "Residual",
     "Weight",
     "Weights",
     "check_choice",
@@ -34,15 +57,27 @@ __all__ = [
     "prefixed",
     "shapes",
     "to_plain",
+    "within",
 ]
 
-KINDS: dict[str, Any] = {kind.kind: kind for kind in (BasicRNN, Layers, Bidirectional)}
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (BasicRNN, LSTM, GRU, Layers, Bidirectional, Residual, Dropout)}
 _DEPTH = 8  # networks within networks
 
 
 def is_network(value: Any) -> bool:
     """Whether a value is a network of one of KINDS."""
     return type(value) in KINDS.values()
+
+
+def within(network: Network) -> list[Network]:
+    """The network itself and every network within it, from the outside in."""
+    found = [network]
+    for field in fields(network):  # type: ignore[arg-type]  # every kind is a dataclass
+        value = getattr(network, field.name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if is_network(each):
+                found += within(each)
+    return found
 
 
 def shapes(weights: Weights) -> dict[str, Any]:
@@ -71,7 +106,7 @@ def from_plain(plain: Any, depth: int = _DEPTH) -> Network:
     known = {field.name: field for field in fields(kind)}
     for name in plain:
         if name != "kind" and name not in known:
-            raise ValueError("a %s has no %.60r; it has %s" % (plain["kind"], name, ", ".join(known)))
+            raise ValueError("network kind %r has no %.60r; it has %s" % (plain["kind"], name, ", ".join(known)))
     given = {}
     for name, value in plain.items():
         if isinstance(value, Mapping):
@@ -83,4 +118,6 @@ def from_plain(plain: Any, depth: int = _DEPTH) -> Network:
     try:
         return kind(**given)
     except TypeError:  # a field without a default is missing
-        raise ValueError("a %s needs %s, got %s" % (plain["kind"], ", ".join(known), ", ".join(given))) from None
+        needed = [name for name, field in known.items() if field.default is MISSING]
+        found = ", ".join(given) or "none of them"
+        raise ValueError("network kind %r needs %s, got %s" % (plain["kind"], ", ".join(needed), found)) from None

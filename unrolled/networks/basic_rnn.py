@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unrolled.networks.values import Weight, Weights, check_choice, check_size, glorot
-
-ACTIVATIONS = ("tanh", "relu")
+from unrolled.networks.values import ACTIVATIONS, Cell, Weight, Weights, check_choice, check_size, glorot
 
 
 @dataclass(frozen=True)
-class BasicRNN:
+class BasicRNN(Cell):
     """TF1's BasicRNNCell: h' = activation(concat(x, h) @ kernel + bias), which is both output and state.
 
     kernel [inputs + units, units], Glorot uniform over the whole of it; bias [units], zeros.
-    activation: "tanh" or "relu". Raises ValueError for anything else.
+    activation: one of ACTIVATIONS. Raises ValueError for anything else.
     """
 
     units: int
@@ -34,10 +32,6 @@ class BasicRNN:
     @property
     def state(self) -> dict[str, int]:
         return {"h": self.units}
-
-    @property
-    def read_out(self) -> tuple[str, ...]:
-        return ("h",)
 
     def weights(self, inputs: int) -> Weights:
         return {"kernel": glorot(inputs + self.units, self.units), "bias": Weight((self.units,))}

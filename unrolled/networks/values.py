@@ -10,9 +10,33 @@ try:
 except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
     Protocol = object  # type: ignore[assignment]
 
-__all__ = ["MOST", "Network", "Weight", "Weights", "check_choice", "check_size", "glorot", "prefixed"]
+__all__ = [
+    "ACTIVATIONS",
+    "MOST",
+    "Cell",
+    "Mask",
+    "Masks",
+    "Network",
+    "Weight",
+    "Weights",
+    "Wrapper",
+    "check_choice",
+    "check_flag",
+    "check_keep",
+    "check_limit",
+    "check_network",
+    "check_number",
+    "check_size",
+    "glorot",
+    "prefixed",
+]
 
 MOST = 1 << 20  # units, inputs, outputs: far beyond what fits into memory as a kernel
+_LARGEST = 3.4e38  # of float32
+
+# The activations that TF1's cells take by name, Keras's names, as far as they work on each entry by itself:
+# hard_sigmoid is clip(z / 5 + 1 / 2, 0, 1), softsign z / (1 + |z|), elu has alpha 1, linear changes nothing.
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "selu", "linear")
 
 
 class Weight(NamedTuple):
@@ -23,7 +47,19 @@ class Weight(NamedTuple):
     value: float = 0.0
 
 
+class Mask(NamedTuple):
+    """A dropout's mask, an array of ones, each with probability `keep`, and zeros, which a behaviour is given.
+
+    per_step: its shape is [batch, steps, width]; else [width], one for every row and step.
+    """
+
+    width: int
+    per_step: bool
+    keep: float
+
+
 Weights = Dict[str, Weight]
+Masks = Dict[str, Mask]
 
 
 class Network(Protocol):
@@ -44,10 +80,60 @@ class Network(Protocol):
 
     @property
     def read_out(self) -> tuple[str, ...]:
-        """The parts of the final state that are its last valid output: side by side what a classifier reads."""
+        """The parts of the final state that a classifier reads, side by side: where nothing is wrapped around them,
+        they are the last valid output."""
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether it reads a sequence step by step, as a decoder must: not where it reads in two directions."""
 
     def weights(self, inputs: int) -> Weights:
-        """Its weights for `inputs` values per step: TensorFlow 1's name -> shape and first values, in TF1's order."""
+        """Its weights for `inputs` values per step: TensorFlow 1's name -> shape and first values, in TF1's order.
+
+        Raises ValueError where it cannot have as many.
+        """
+
+    def masks(self, inputs: int) -> Masks:
+        """The masks of its dropouts, by name; none where it has no dropout."""
+
+
+class Cell:
+    """What the kinds with one step of their own have in common: their output is the part "h" of their state."""
+
+    read_out: ClassVar[tuple[str, ...]] = ("h",)
+    stepwise: ClassVar[bool] = True
+
+    def masks(self, inputs: int) -> Masks:
+        return {}
+
+
+class Wrapper:
+    """What the kinds around one network have in common: they answer as it does, and add no weights or parts."""
+
+    network: Network
+
+    stepwise: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_network("network", self.network, stepwise=True)
+
+    @property
+    def output_size(self) -> int:
+        return self.network.output_size
+
+    @property
+    def state(self) -> dict[str, int]:
+        return self.network.state
+
+    @property
+    def read_out(self) -> tuple[str, ...]:
+        return self.network.read_out
+
+    def weights(self, inputs: int) -> Weights:
+        return self.network.weights(inputs)
+
+    def masks(self, inputs: int) -> Masks:
+        return self.network.masks(inputs)
 
 
 def glorot(*shape: int) -> Weight:
@@ -71,3 +157,39 @@ def check_choice(name: str, value: Any, expected: Sequence[str]) -> None:
     """Raise ValueError unless value is one of the texts expected."""
     if not isinstance(value, str) or value not in expected:
         raise ValueError("%s must be %s, got %.60r" % (name, " or ".join(map(repr, expected)), value))
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise ValueError unless value is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError("%s must be True or False, got %.60r" % (name, value))
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise ValueError unless value is a number that float32 can hold."""
+    if not _between(-_LARGEST, value, _LARGEST):
+        raise ValueError("%s must be a finite number, got %.60r" % (name, value))
+
+
+def check_limit(name: str, value: float | None) -> None:
+    """Raise ValueError unless value is None or a number of at least 0."""
+    if value is not None and not _between(0, value, _LARGEST):
+        raise ValueError("%s must be None or a finite number of at least 0, got %.60r" % (name, value))
+
+
+def check_keep(name: str, value: Any) -> None:
+    """Raise ValueError unless value is a share to keep: above 0, also in float32, and 1 for all."""
+    if not _between(1e-37, value, 1):
+        raise ValueError("%s must be a number above 0, and at most 1, which keeps all, got %.60r" % (name, value))
+
+
+def check_network(name: str, value: Any, stepwise: bool = False) -> None:
+    """Raise ValueError unless value is a network, and where asked, one that goes step by step."""
+    if not hasattr(value, "output_size"):
+        raise ValueError("%s must be a network, got %.60r" % (name, value))
+    if stepwise and not value.stepwise:
+        raise ValueError("%s must be a network that reads in one direction, got kind %r" % (name, value.kind))
+
+
+def _between(low: float, value: Any, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high

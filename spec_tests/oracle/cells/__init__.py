@@ -1,4 +1,4 @@
-"""One step of each kind of network, forward and back: a page for each kind, and here the table of them.
+"""One step of each kind of cell, forward and back: a page for each kind, and here the table of them.
 
 Each page has these two functions, in float64:
 
@@ -14,6 +14,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from spec_tests.oracle.cells import basic_rnn
+from spec_tests.oracle.cells import basic_rnn, gru, lstm
 
-CELLS: dict[str, ModuleType] = {"basic_rnn": basic_rnn}
+CELLS: dict[str, ModuleType] = {"basic_rnn": basic_rnn, "lstm": lstm, "gru": gru}

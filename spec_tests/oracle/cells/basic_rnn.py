@@ -5,33 +5,29 @@ kernel [inputs + units, units]; bias [units]; the state's one part h [batch, uni
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
+from spec_tests.oracle.activations import ACTIVATIONS, SLOPES
 from spec_tests.oracle.arrays import Arrays, float64
 from unrolled.networks import BasicRNN
-
-Function = Callable[[np.ndarray], np.ndarray]
-
-# f(z), and f'(z) written by h = f(z). ReLU's slope at 0 is 0, as in TF1.
-ACTIVATIONS: dict[str, Function] = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0)}
-SLOPES: dict[str, Function] = {"tanh": lambda h: 1.0 - h * h, "relu": lambda h: (h > 0.0).astype(np.float64)}
 
 
 def step(network: BasicRNN, w: Arrays, x: np.ndarray, state: Arrays) -> tuple[np.ndarray, Arrays, Any]:
     """h' = f(concat(x, h) kernel + bias)."""
     xh = np.concatenate([x, state["h"]], axis=1)
-    h = ACTIVATIONS[network.activation](xh @ w["kernel"] + w["bias"])
-    return h, {"h": h}, (xh, h)
+    z = xh @ w["kernel"] + w["bias"]
+    h = ACTIVATIONS[network.activation](z)
+    return h, {"h": h}, (xh, z, h)
 
 
 def step_back(
     network: BasicRNN, w: Arrays, kept: Any, doutput: np.ndarray, dstate: Arrays
 ) -> tuple[Arrays, np.ndarray, Arrays]:
     """dz = (dy + dh') f'(h'); dkernel = concat(x, h)^T dz; dbias = sum over rows of dz; [dx, dh] = dz kernel^T."""
-    xh, h = kept
-    dz = (doutput + dstate["h"]) * SLOPES[network.activation](h)
+    xh, z, h = kept
+    dz = (doutput + dstate["h"]) * SLOPES[network.activation](z, h)
     dx, dh = np.split(dz @ w["kernel"].T, [xh.shape[1] - network.units], axis=1)
     return {"kernel": xh.T @ dz, "bias": dz.sum(axis=0)}, dx, {"h": dh}
 

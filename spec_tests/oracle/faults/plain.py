@@ -1,26 +1,13 @@
-"""Broken backends: the oracle with one fault planted in each, to test the suite with.
-
-A fault is an edit of the oracle's own source, so it is one line away from right and everything that rests on that line
-is wrong with it. `--backend spec_tests.oracle.faults:bias_dropped` puts one under the suite; a test of the suite
-asserts that each is caught by the tests named for it here, and the right oracle by none. Python 3.7 syntax.
-"""
+"""Faults in what the suite asks of the plain cell, and of models, training and decoding on it. Python 3.7 syntax."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.abc
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from spec_tests.oracle.faults.fault import Fault
 
-FOLDER = Path(__file__).resolve().parent
-PACKAGE = __name__.rpartition(".")[0]
-
-_STEP = '(xh @ w["kernel"] + w["bias"])'
+_STEP = 'z = xh @ w["kernel"] + w["bias"]'
 _UPDATE = "state = carried(valid[:, t], after, state)"
 _OUTPUT = "outputs.append(np.where(valid[:, t], output, 0.0))"
-_WRITTEN = "outputs.append(np.where(going[:, None], y, 0.0))"
+_WRITTEN = "outputs.append(y[:, 0])"
 _REPEATED = "outputs[-1] if outputs else 0.0"
 _RESULT = "return np.stack(outputs).transpose(1, 0, 2), state, kept"
 _GIVEN = "lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)"
@@ -28,22 +15,14 @@ _INPUTS = "x = np.where(valid, np.asarray(inputs, np.float64), 0.0)"
 _COST = "np.asarray(output_gradients, np.float64)"
 _DERIVATIVES = "np.where(valid[:, t], dy[:, t], 0.0), carried(valid[:, t], dstate, zeros)"
 _BACK = "dstate = carried(valid[:, t], before, dstate)"
-_LOGITS = '(y @ w["dense/kernel"] + w["dense/bias"])'
+_LOGITS = '(outputs[-1] @ w["dense/kernel"] + w["dense/bias"])'
+_STATE = "zeros if initial_state is None else float64(initial_state)"
 
-
-class Fault(NamedTuple):
-    """A fault in one sentence, the tests named for it, and the edits that plant it: text of the oracle -> instead."""
-
-    sentence: str
-    tests: tuple[str, ...]
-    edits: dict[str, str]
-
-
-FAULTS: dict[str, Fault] = {
+PLAIN: dict[str, Fault] = {
     "kernel_transposed": Fault(
         "the recurrent rows of the kernel are used transposed",
         ("test_recurrent_kernel_is_not_transposed", "test_each_unit_hands_its_state_to_the_next"),
-        {_STEP: '(x @ w["kernel"][: x.shape[1]] + state["h"] @ w["kernel"][x.shape[1] :].T + w["bias"])'},
+        {_STEP: 'z = x @ w["kernel"][: x.shape[1]] + state["h"] @ w["kernel"][x.shape[1] :].T + w["bias"]'},
     ),
     "rows_swapped": Fault(
         "the kernel's recurrent rows are taken to come first, its input rows last",
@@ -78,7 +57,7 @@ FAULTS: dict[str, Fault] = {
     "initial_state_ignored": Fault(
         "a given initial state is taken as zeros",
         ("test_initial_state_is_where_the_first_step_starts", "test_counting_goes_on_from_the_initial_state"),
-        {"zeros if state is None else": "zeros if True else"},
+        {"zeros if initial_state is None else": "zeros if True else"},
     ),
     "lengths_ignored": Fault(
         "every row is taken as full",
@@ -125,7 +104,7 @@ FAULTS: dict[str, Fault] = {
         ("test_initial_state_that_is_not_whole_is_an_error",),
         {
             "lengths, initial_state)\n        outputs": "lengths)\n        outputs",
-            "zeros if state is None else float64(state)": "dict(zeros, **float64(state or {}))",
+            _STATE: "dict(zeros, **float64(initial_state or {}))",
         },
     ),
     "gradient_by_a_state_without_parts": Fault(
@@ -146,7 +125,7 @@ FAULTS: dict[str, Fault] = {
     "bptt_truncated": Fault(
         "back-propagation through time stops after two steps",
         ("test_gradient_flows_back_to_the_first_step",),
-        {_BACK: _BACK + " if t >= x.shape[1] - 2 else zeros"},
+        {_BACK: _BACK + " if t >= dy.shape[1] - 2 else zeros"},
     ),
     "gradient_into_the_padding": Fault(
         "gradients leak into the padding of the inputs",
@@ -156,7 +135,7 @@ FAULTS: dict[str, Fault] = {
     "nan_times_zero": Fault(
         "what the padding holds is multiplied by a gradient of zero, which for NaN is NaN",
         ("test_nan_in_padding_leaves_gradients_finite",),
-        {_INPUTS + "\n    outputs": "x = np.array(inputs, np.float64)\n    outputs"},
+        {_INPUTS: "x = np.array(inputs, np.float64)"},
     ),
     "plain_adam_epsilon": Fault(
         "Adam's epsilon is added to the bias-corrected root, as in the paper's algorithm 1 and in torch.optim.Adam",
@@ -207,12 +186,15 @@ FAULTS: dict[str, Fault] = {
     "decoder_state_not_frozen": Fault(
         "a row's state moves on after its end",
         ("test_the_state_is_frozen_at_the_end",),
-        {"state = carried(going[:, None], after, state)": "state = after"},
+        {
+            "going[:, None, None], state)": "np.ones((batch, 1, 1), bool), state)",
+            _WRITTEN: "outputs.append(np.where(going[:, None], y[:, 0], 0.0))",
+        },
     ),
     "decoder_outputs_not_zeroed": Fault(
         "a row's last output is repeated after its end",
         ("test_outputs_past_the_end_are_exactly_zero",),
-        {_WRITTEN: _WRITTEN.replace("0.0", _REPEATED)},
+        {_WRITTEN: "outputs.append(np.where(going[:, None], y[:, 0], %s))" % _REPEATED},
     ),
     "highest_token_on_a_tie": Fault(
         "of tokens with equal logits the highest is taken",
@@ -227,63 +209,3 @@ FAULTS: dict[str, Fault] = {
         {"float64(weights), token_lengths(tokens, end)": "float64(weights), token_lengths(tokens, -1)"},
     ),
 }
-
-
-class _Edited(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Imports the oracle's pages with the fault's edits; found: the texts that were there to be edited."""
-
-    def __init__(self, edits: dict[str, str]) -> None:
-        self.found: set[str] = set()
-        self._edits = edits
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != PACKAGE and not name.startswith(PACKAGE + "."):
-            return None
-        return importlib.util.spec_from_loader(name, self, origin=name + ", edited")
-
-    def is_package(self, name: str) -> bool:
-        return self._place(name).is_dir()
-
-    def get_source(self, name: str) -> str:
-        place = self._place(name)
-        page = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        source = page.read_text(encoding="utf-8")
-        for text, instead in self._edits.items():
-            self.found.update({text} if text in source else ())
-            source = source.replace(text, instead)
-        return source
-
-    @staticmethod
-    def _place(name: str) -> Path:
-        return FOLDER.joinpath(*name[len(PACKAGE) + 1 :].split("."))
-
-
-def broken(name: str) -> Any:
-    """The oracle with that fault, as a backend of that name. Raises ValueError when an edit has nothing to replace."""
-    fault = FAULTS[name]
-    finder, kept = _Edited(fault.edits), {}
-    parent = sys.modules[PACKAGE.rpartition(".")[0]]
-    right = sys.modules[PACKAGE]
-    for module in [each for each in sys.modules if each == PACKAGE or each.startswith(PACKAGE + ".")]:
-        kept[module] = sys.modules.pop(module)
-    sys.meta_path.insert(0, finder)
-    try:
-        backend = importlib.import_module(PACKAGE + ".backend").OracleBackend()
-    finally:
-        sys.meta_path.remove(finder)
-        for module in [each for each in sys.modules if each == PACKAGE or each.startswith(PACKAGE + ".")]:
-            del sys.modules[module]
-        sys.modules.update(kept)
-        setattr(parent, PACKAGE.rpartition(".")[2], right)
-    if len(finder.found) < len(fault.edits):
-        missing = sorted(set(fault.edits) - finder.found)[0]
-        raise ValueError("fault %s: the oracle no longer contains %r" % (name, missing))
-    backend.name = name
-    return backend
-
-
-def __getattr__(name: str) -> Callable[[], Any]:
-    """Each fault's name is a factory, for --backend."""
-    if name not in FAULTS:
-        raise AttributeError(name)
-    return lambda: broken(name)
