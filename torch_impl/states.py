@@ -79,6 +79,8 @@ def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = 
     found, names = list(_leaves(state)), list(network.state)
     if len(found) != len(names):
         raise TypeError(f"{name} must have the parts {', '.join(names)}, got {shown(state)}")
+    if _form(state) != _form_of(names):
+        raise TypeError(f"{name} must be nested as the network is, {_form_of(names)}, got {_form(state)}")
     for part, leaf in zip(names, found, strict=True):
         check_tensor(name if len(names) == 1 else f"{name}/{part}", leaf, (batch, network.state[part]), like)
         batch = leaf.shape[0] if batch == "batch" else batch
@@ -99,6 +101,22 @@ def output_and_state(result: Any) -> tuple[Tensor, State]:
 def named(*names: str) -> Any:
     """The named tuple for the state of a cell with these parts."""
     return namedtuple("CellState", names)
+
+
+def _form(state: Any) -> str:
+    """How a state is nested: "*" for a part, brackets around what belongs together."""
+    return f"({', '.join(map(_form, state))})" if isinstance(state, tuple) else "*"
+
+
+def _form_of(names: list[str]) -> str:
+    """The same of the state whose parts have these names; see `_nested`."""
+    if not any("/" in name for name in names):
+        return "*" if len(names) == 1 else f"({', '.join('*' for _ in names)})"
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        first, _, rest = name.partition("/")
+        groups.setdefault(first, []).append(rest)
+    return f"({', '.join(map(_form_of, groups.values()))})"
 
 
 def _leaves(state: Any) -> Iterator[Any]:

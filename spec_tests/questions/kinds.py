@@ -92,6 +92,7 @@ DECODERS: dict[str, int] = {
     "gru": 21,
     "gru reset after": 13,
     "layers lstm gru": 58,
+    "residual": 305,
 }
 
 

@@ -58,13 +58,21 @@ class BasicRNNCell(Cell):
         """inputs: values per step. units: size of the state. activation: one of ACTIVATIONS."""
         super().__init__()
         self.inputs = check_size("inputs", inputs)
-        self.units = check_size("units", units)
-        self.activation = check_activation(activation)
-        self.network = BasicRNN(units, activation)
+        self.network = BasicRNN(check_size("units", units), check_activation(activation))
         self.weight_ih = nn.Parameter(torch.empty(units, inputs, device=device, dtype=dtype))
         self.weight_hh = nn.Parameter(torch.empty(units, units, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
         self.reset_parameters()
+
+    @property
+    def units(self) -> int:
+        """Size of the state."""
+        return self.network.units
+
+    @property
+    def activation(self) -> str:
+        """One of ACTIVATIONS."""
+        return self.network.activation
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One step: inputs [batch, inputs], state [batch, units] -> the new state, which is also the output.

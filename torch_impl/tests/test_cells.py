@@ -299,3 +299,19 @@ def test_what_cannot_be_exported_is_refused() -> None:
         onnx_cell(networks.LSTM(UNITS))
     with pytest.raises(ExportError, match="not selu"):
         onnx_cell(BasicRNN(UNITS, "selu"))
+
+
+def test_a_state_that_is_nested_otherwise_is_refused() -> None:
+    """Its parts are as many, and of the right shapes."""
+    rnn = RNN(INPUTS, UNITS, num_layers=2, bidirectional=True)
+    flat = tuple(states.parts(rnn.network, rnn.zero_state(BATCH)).values())
+    with pytest.raises(
+        TypeError, match=r"nested as the network is, \(\(\*, \*\), \(\*, \*\)\), got \(\*, \*, \*, \*\)"
+    ):
+        rnn(torch.zeros(BATCH, STEPS, INPUTS), None, flat)
+
+
+def test_what_a_cell_computes_cannot_part_from_the_network_that_describes_it() -> None:
+    cell = RNN(INPUTS, UNITS).cell
+    with pytest.raises(AttributeError):
+        cell.activation = "relu"

@@ -356,3 +356,14 @@ def test_a_damaged_checkpoint_leaves_no_run_behind(tmp_path: Path) -> None:
 def test_the_state_is_plain_json(tmp_path: Path) -> None:
     state = convert_from_tf1(FILES / "layers", tmp_path, settings=CLASSIFIER)
     assert json.loads((tmp_path / "last.json").read_text())["state"] == state
+
+
+def test_a_network_of_another_kind_is_not_written_as_a_plain_one(tmp_path: Path) -> None:
+    """Also where its weights have the plain cell's shapes."""
+    state = convert_from_tf1(FILES / "layers", tmp_path / "run", settings=CLASSIFIER)
+    run = load_checkpoint(tmp_path / "run")
+    state = {**state, "model": {**state["model"], "network": {"kind": "lstm", "units": 1}}}
+    save_checkpoint(tmp_path / "other", run.tensors, state)
+    with pytest.raises(CheckpointError, match="holds a network of kind 'lstm'; only 'basic_rnn' is written"):
+        convert_to_tf1(tmp_path / "other", tmp_path / "back")
+    assert not list(tmp_path.glob("back*"))

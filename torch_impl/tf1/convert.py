@@ -231,6 +231,12 @@ def _count(what: str, power: float, beta: float, option: str) -> int | None:
 
 def _complete(tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Weights, slots, powers and global step by canonical name, for a checkpoint in which nothing is missing."""
+    model = _object(state, "model")
+    kind = _object(model, "network" if "network" in model else "cell").get("kind", BasicRNN.kind)
+    if kind != BasicRNN.kind:
+        raise CheckpointError(
+            f"holds a network of kind {kind!r:.60}; only {BasicRNN.kind!r} is written for TensorFlow 1 yet"
+        )
     missing = [name for name in WEIGHTS if f"weights/{name}" not in tensors]
     if missing:
         raise CheckpointError(f"the run lacks the weights {', '.join(missing)}; expected {', '.join(WEIGHTS)}")
