@@ -187,7 +187,7 @@ PLAIN: dict[str, Fault] = {
         "a row's state moves on after its end",
         ("test_the_state_is_frozen_at_the_end",),
         {
-            "going[:, None, None], state)": "np.ones((batch, 1, 1), bool), state)",
+            "0.0), valid, state)": "0.0), np.ones((batch, 1, 1), bool), state)",
             _WRITTEN: "outputs.append(np.where(going[:, None], y[:, 0], 0.0))",
         },
     ),
