@@ -30,6 +30,10 @@ and state are two things, also where they are equal. A gradient has the name of 
 A backend maps weights by a strict table of name, shape and transpose: a missing, unknown or misshapen weight is an
 error that names it. It never reshapes. A state that is given is given whole; one that is not, None, is zeros.
 
+A network with dropout draws nothing: the masks, which its `masks(inputs)` tells, are given as arrays of ones and zeros
+by name, in the dtype of the weights, all of them or None: nothing is dropped then, nor scaled, as when a trained model
+is used. Models are always without masks. Only a backend that declares "dropout" is given `masks`.
+
 The dtype of the weights (float32 or float64) is the dtype of the whole call: inputs, states and results share it.
 Lengths are integers [batch], each from 0 to steps; None is every row full.
 
@@ -56,7 +60,7 @@ try:
 except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
     Protocol = object  # type: ignore[assignment]
 
-__all__ = ["VERSION", "Adam", "Backend", "Model", "Network", "Slots", "State", "Weights", "check_version"]
+__all__ = ["VERSION", "Adam", "Backend", "Masks", "Model", "Network", "Slots", "State", "Weights", "check_version"]
 
 VERSION = 2
 CHANGED = (
@@ -66,6 +70,7 @@ CHANGED = (
 
 Weights = Dict[str, np.ndarray]
 State = Dict[str, np.ndarray]
+Masks = Dict[str, np.ndarray]
 Slots = Dict[str, np.ndarray]
 
 
@@ -100,6 +105,7 @@ class Backend(Protocol):
         inputs: list[np.ndarray],
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
+        masks: Masks | None = None,
     ) -> tuple[list[np.ndarray], State]:
         """The network repeated once per element of inputs, a list of `steps` arrays [batch, inputs].
 
@@ -116,6 +122,7 @@ class Backend(Protocol):
         inputs: np.ndarray,
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
+        masks: Masks | None = None,
     ) -> tuple[np.ndarray, State]:
         """The network over inputs [batch, steps, inputs]; initial_state: each part [batch, width].
 
@@ -133,6 +140,7 @@ class Backend(Protocol):
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
         unrolling: str = "dynamic",
+        masks: Masks | None = None,
     ) -> dict[str, np.ndarray]:
         """Back-propagation through time, for any cost on any of the outputs and the final state.
 
@@ -191,16 +199,18 @@ class Backend(Protocol):
     def forward(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
-        """inputs [batch, steps, inputs] -> logits [batch, outputs] of a classifier, or predictions
-        [batch, steps, outputs] of a regressor, or the logits [batch, max_steps, outputs] that a speller decodes its
-        tokens from: greedily, fed with its own, exactly zero past a row's end (also where every row ends sooner)."""
+        """inputs [batch, steps, inputs], or of a model with an embedding tokens, integers [batch, steps], each from 0
+        to inputs - 1, also on padded steps -> logits [batch, outputs] of a classifier, or predictions or logits
+        [batch, steps, outputs] of a regressor or a tagger, or the logits [batch, max_steps, outputs] that a speller
+        decodes its tokens from: greedily, fed with its own, exactly zero past a row's end (also where every row ends
+        sooner)."""
 
     def predict(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
-        """A classifier's class of the largest logit, int64 [batch] (the lowest class on a tie); a regressor's
-        predictions, as forward gives them; a speller's tokens, int64 [batch, max_steps], END after a row's end: those
-        of `decode` from the encoder's final state."""
+        """A classifier's class of the largest logit, int64 [batch] (the lowest class on a tie); a tagger's likewise,
+        int64 [batch, steps], 0 past a row's length; a regressor's predictions, as forward gives them; a speller's
+        tokens, int64 [batch, max_steps], END after a row's end: those of `decode` from the encoder's final state."""
 
     def loss(
         self,
@@ -212,7 +222,9 @@ class Backend(Protocol):
     ) -> float:
         """A classifier's mean over rows of sparse softmax cross-entropy, targets integers [batch] (one outside the
         classes raises ValueError); a regressor's mean over every entry of the squared error, targets
-        [batch, steps, outputs], padded steps included; a speller's teacher-forced loss as `decode_gradients` defines
+        [batch, steps, outputs], padded steps included; a tagger's sum over the valid steps of sparse softmax
+        cross-entropy, divided by their number in the batch (0 where there are none), targets integers [batch, steps],
+        those past a row's length of any value; a speller's teacher-forced loss as `decode_gradients` defines
         it, targets integers [batch, any steps] (one outside the vocabulary raises ValueError)."""
 
     def loss_gradients(

@@ -157,7 +157,12 @@ def draw(module: nn.Module, weights: Weights, generator: torch.Generator | None 
 
 @torch.no_grad()
 def draw_(tensor: Tensor, first: Weight, generator: torch.Generator | None = None) -> Tensor:
-    """Fill a tensor, the weight or a slice of it, from U(value - limit, value + limit); a limit of 0 draws nothing."""
+    """Fill a tensor, the weight or a slice of it, with first values as `Weight` says them; a limit of 0 draws nothing."""
+    if first.orthogonal:
+        return nn.init.orthogonal_(tensor, generator=generator)
+    if isinstance(first.value, tuple):
+        values = tensor.new_tensor(first.value).repeat_interleave(first.shape[-1] // len(first.value))
+        return tensor.uniform_(-first.limit, first.limit, generator=generator).add_(values)
     if first.limit == 0.0:
         return tensor.fill_(first.value)
     return tensor.uniform_(first.value - first.limit, first.value + first.limit, generator=generator)

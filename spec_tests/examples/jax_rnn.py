@@ -17,7 +17,7 @@ from jax import lax
 
 from spec_tests import checks
 from spec_tests.contract import Slots, Weights
-from unrolled import networks
+from unrolled import initial_values, networks
 from unrolled.models import END, START, Model
 from unrolled.networks import BasicRNN, Network
 from unrolled.programs import Adam
@@ -233,6 +233,7 @@ def initial_weights(weights: networks.Weights, seed: int) -> dict[str, Array]:
     """Each uniform within its limit of its value: float32."""
     keys = dict(zip(weights, jax.random.split(jax.random.key(seed), len(weights))))
     return {
-        name: weight.value + jax.random.uniform(keys[name], weight.shape, np.float32, -weight.limit, weight.limit)
+        name: initial_values.middle(weight)
+        + jax.random.uniform(keys[name], weight.shape, np.float32, -weight.limit, weight.limit)
         for name, weight in weights.items()
     }

@@ -16,11 +16,15 @@ from unrolled.networks.basic_rnn import BasicRNN
 from unrolled.networks.bidirectional import Bidirectional
 from unrolled.networks.dropout import Dropout
 from unrolled.networks.gru import GRU
+from unrolled.networks.keras_gru import KerasGRU
+from unrolled.networks.keras_lstm import KerasLSTM
+from unrolled.networks.layer_norm_lstm import LayerNormLSTM
 from unrolled.networks.layers import Layers
 from unrolled.networks.lstm import LSTM
 from unrolled.networks.residual import Residual
 from unrolled.networks.values import (
     ACTIVATIONS,
+    DEEPEST,
     MOST,
     Mask,
     Masks,
@@ -35,6 +39,7 @@ from unrolled.networks.values import (
 
 __all__ = [
     "ACTIVATIONS",
+    "DEEPEST",
     "GRU",
     "KINDS",
     "LSTM",
@@ -42,6 +47,9 @@ __all__ = [
     "BasicRNN",
     "Bidirectional",
     "Dropout",
+    "KerasGRU",
+    "KerasLSTM",
+    "LayerNormLSTM",
     "Layers",
     "Mask",
     "Masks",
@@ -60,8 +68,8 @@ __all__ = [
     "within",
 ]
 
-KINDS: dict[str, Any] = {kind.kind: kind for kind in (BasicRNN, LSTM, GRU, Layers, Bidirectional, Residual, Dropout)}
-_DEPTH = 8  # networks within networks
+_CELLS = (BasicRNN, LSTM, GRU, LayerNormLSTM, KerasLSTM, KerasGRU)
+KINDS: dict[str, Any] = {kind.kind: kind for kind in (*_CELLS, Layers, Bidirectional, Residual, Dropout)}
 
 
 def is_network(value: Any) -> bool:
@@ -97,10 +105,10 @@ def to_plain(network: Network) -> dict[str, Any]:
     return found
 
 
-def from_plain(plain: Any, depth: int = _DEPTH) -> Network:
+def from_plain(plain: Any, depth: int = DEEPEST) -> Network:
     """The network that `to_plain` wrote. Raises ValueError that names the field for anything else."""
     if not isinstance(plain, Mapping) or depth == 0:
-        raise ValueError("a network must be an object with a kind, at most %d deep, got %.60r" % (_DEPTH, plain))
+        raise ValueError("a network must be an object with a kind, at most %d deep, got %.60r" % (DEEPEST, plain))
     check_choice("network kind", plain.get("kind"), list(KINDS))
     kind = KINDS[plain["kind"]]
     known = {field.name: field for field in fields(kind)}

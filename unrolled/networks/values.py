@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, ClassVar, Dict, NamedTuple, Sequence
 
 try:
@@ -12,6 +13,7 @@ except ImportError:  # Python 3.7, which serves TensorFlow 1.15.5
 
 __all__ = [
     "ACTIVATIONS",
+    "DEEPEST",
     "MOST",
     "Cell",
     "Mask",
@@ -31,6 +33,7 @@ __all__ = [
     "prefixed",
 ]
 
+DEEPEST = 8  # networks within networks, the outermost counted
 MOST = 1 << 20  # units, inputs, outputs: far beyond what fits into memory as a kernel
 _LARGEST = 3.4e38  # of float32
 
@@ -40,17 +43,24 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus"
 
 
 class Weight(NamedTuple):
-    """A weight: its shape, and its first values, which are drawn from U(value - limit, value + limit)."""
+    """A weight: its shape, and its first values, which are drawn from U(value - limit, value + limit).
+
+    value: a number, or a number for each of equal shares of the last axis, which are gates side by side.
+    orthogonal: its first values are a random matrix with orthonormal rows, or columns where it has fewer of those
+    (Saxe et al. 2013, arXiv:1312.6120); limit and value are 0 then.
+    """
 
     shape: tuple[int, ...]
     limit: float = 0.0
-    value: float = 0.0
+    value: float | tuple[float, ...] = 0.0
+    orthogonal: bool = False
 
 
 class Mask(NamedTuple):
     """A dropout's mask, an array of ones, each with probability `keep`, and zeros, which a behaviour is given.
 
-    per_step: its shape is [batch, steps, width]; else [width], one for every row and step.
+    per_step: its shape is [batch, steps, width], steps in the order in which they are read; else [width], one for
+    every row and step.
     """
 
     width: int
@@ -183,10 +193,23 @@ def check_keep(name: str, value: Any) -> None:
         raise ValueError("%s must be a number above 0, and at most 1, which keeps all, got %.60r" % (name, value))
 
 
+def depth(network: Network) -> int:
+    """How deep networks are nested in a network: 1 for a cell."""
+    found = 0
+    for field in fields(network):  # type: ignore[arg-type]  # every kind is a dataclass
+        value = getattr(network, field.name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if hasattr(each, "output_size"):
+                found = max(found, depth(each))
+    return found + 1
+
+
 def check_network(name: str, value: Any, stepwise: bool = False) -> None:
-    """Raise ValueError unless value is a network, and where asked, one that goes step by step."""
+    """Raise ValueError unless value is a network with room around it, and where asked, one that goes step by step."""
     if not hasattr(value, "output_size"):
         raise ValueError("%s must be a network, got %.60r" % (name, value))
+    if depth(value) >= DEEPEST:
+        raise ValueError("%s must be a network of fewer than %d within each other, got more" % (name, DEEPEST))
     if stepwise and not value.stepwise:
         raise ValueError("%s must be a network that reads in one direction, got kind %r" % (name, value.kind))
 

@@ -10,8 +10,22 @@ import numpy as np
 import pytest
 
 from unrolled import initial_values, models, networks
-from unrolled.models import Model
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, Layers, Mask, Network, Residual
+from unrolled.models import Dense, Model
+from unrolled.networks import (
+    GRU,
+    LSTM,
+    BasicRNN,
+    Bidirectional,
+    Dropout,
+    KerasGRU,
+    KerasLSTM,
+    LayerNormLSTM,
+    Layers,
+    Mask,
+    Network,
+    Residual,
+    tf1,
+)
 
 BOTH = Bidirectional(LSTM(5), GRU(4))
 STACKED = Layers((BOTH, Bidirectional(GRU(3), GRU(2))))
@@ -28,6 +42,9 @@ EVERY: list[Network] = [
     Residual(GRU(3)),
     Dropout(LSTM(5), 0.5, 0.75, 0.25, True),
     Layers((Residual(Dropout(LSTM(3), 0.5)), Dropout(Residual(GRU(3))))),
+    LayerNormLSTM(5, "relu", 0.0, 0.5),
+    KerasLSTM(5, "relu", "sigmoid"),
+    KerasGRU(5, reset_after=True),  # its bias, too, is a matrix
 ]
 
 
@@ -43,7 +60,11 @@ def test_the_plain_form_is_json_and_comes_back_the_same(network: Network) -> Non
 @pytest.mark.parametrize("network", EVERY)
 def test_answers_agree_with_each_other(network: Network) -> None:
     assert set(network.read_out) <= set(network.state)
-    assert all(weight.limit > 0 for weight in network.weights(3).values() if len(weight.shape) == 2)
+    assert all(
+        weight.limit > 0 or weight.orthogonal or 2 in weight.shape
+        for weight in network.weights(3).values()
+        if len(weight.shape) == 2
+    )
     assert network.stepwise == (not any(each.kind == "bidirectional" for each in networks.within(network)))
 
 
@@ -134,14 +155,78 @@ def test_a_classifier_reads_the_last_outputs(network: Network, read_out: tuple[s
         (GRU(40), "candidate/bias", 0, 0),
         (GRU(40, reset_after=True), "candidate/hidden_projection/kernel", -0.2739, 0.2739),
         (Layers((GRU(40),)), "cell_0/gates/bias", 1, 1),
+        (LayerNormLSTM(40), "kernel", -0.1690, 0.1690),
+        (LayerNormLSTM(40), "state/gamma", 1, 1),
+        (LayerNormLSTM(40), "forget/beta", 0, 0),
+        (KerasLSTM(40), "kernel", -0.1879, 0.1879),
+        (KerasGRU(40), "bias", 0, 0),
     ],
 )
 def test_first_values_are_those_of_tensorflow_1(network: Network, name: str, low: float, high: float) -> None:
     """The limits are those found in 1.15.5, with 10 inputs; a projection has its own for 40 and 7."""
     weight = network.weights(10)[name]
-    np.testing.assert_allclose([weight.value - weight.limit, weight.value + weight.limit], [low, high], atol=5e-5)
+    middle = initial_values.middle(weight)
+    np.testing.assert_allclose((middle - weight.limit, middle + weight.limit), (low, high), atol=5e-5)
     drawn = initial_values.draw({name: weight}, np.random.RandomState(0))[name]
     assert drawn.shape == weight.shape and low - 5e-5 <= drawn.min() <= drawn.max() <= high + 5e-5
+
+
+def test_a_bias_of_gates_has_first_values_for_each_and_a_recurrent_kernel_of_keras_is_orthogonal() -> None:
+    drawn = initial_values.draw(KerasLSTM(2).weights(3), np.random.RandomState(0))
+    assert drawn["bias"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    wide = drawn["recurrent_kernel"]
+    np.testing.assert_allclose(wide @ wide.T, np.eye(2), atol=1e-6)
+    tall = initial_values.draw({"": networks.Weight((5, 3), orthogonal=True)}, np.random.RandomState(0))[""]
+    np.testing.assert_allclose(tall.T @ tall, np.eye(3), atol=1e-6)
+
+
+def test_a_model_may_have_an_embedding_before_its_network_and_dense_layers_after_it() -> None:
+    model = Model("tagger", GRU(5), 11, 2, embedding=3, hidden=(Dense(4, "relu"), Dense(6)), activation="relu")
+    shapes = networks.shapes(model.weights())
+    assert next(iter(shapes)) == "embedding" and shapes["embedding"] == (11, 3) and shapes["gates/kernel"] == (8, 10)
+    assert (
+        shapes["hidden_0/kernel"] == (5, 4) and shapes["hidden_1/kernel"] == (4, 6) and shapes["dense/kernel"] == (6, 2)
+    )
+    assert models.from_plain(json.loads(json.dumps(models.to_plain(model)))) == model
+    speller = Model("speller", GRU(5), 11, 2, max_steps=3, embedding=3)
+    assert networks.shapes(speller.weights())["encoder/embedding"] == (11, 3)
+    for wrong, sentence in (
+        ({"hidden": [Dense(4)]}, "hidden must be a tuple of at most 16 Dense"),
+        ({"embedding": -1}, "embedding must be an integer from 1"),
+        ({"activation": "softmax"}, "activation of a model must be"),
+        ({"kind": "speller", "max_steps": 2}, "a speller has one linear dense layer and no hidden one"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            replace(model, **wrong)
+    with pytest.raises(ValueError, match="hidden must be a list of objects with units and activation"):
+        models.from_plain(dict(models.to_plain(model), hidden=[{"size": 3}]))
+
+
+def test_the_names_of_tensorflow_1_have_its_defaults() -> None:
+    assert tf1.LSTMCell(5, cell_clip=0.0, proj_clip=1.0) == LSTM(5, cell_clip=0.0)
+    assert tf1.LSTMCell(5, True, 2.0, 3, 0.5) == LSTM(5, "tanh", 1.0, True, 3, 2.0, 0.5)
+    assert tf1.LSTMBlockCell(5, cell_clip=0) == tf1.BasicLSTMCell(5) == LSTM(5)
+    assert tf1.LSTMBlockFusedCell(5, cell_clip=3) == LSTM(5, cell_clip=3, straight_through=True)
+    assert tf1.CudnnCompatibleLSTMCell(5) == LSTM(5, forget_bias=0.0)
+    assert tf1.GRUBlockCellV2(5) == tf1.GRUCell(5) == GRU(5)
+    assert tf1.CudnnCompatibleGRUCell(5) == GRU(5, reset_after=True)
+    assert tf1.LayerNormBasicLSTMCell(5, dropout_keep_prob=0.5) == LayerNormLSTM(5, candidate_keep=0.5)
+    assert tf1.LayerNormBasicLSTMCell(5, layer_norm=False) == LSTM(5)
+    dropped = tf1.DropoutWrapper(tf1.ResidualWrapper(tf1.GRUCell(3)), 0.5, 0.75, 0.25, True)
+    assert tf1.MultiRNNCell([dropped]) == Layers((Dropout(Residual(GRU(3)), 0.5, 0.75, 0.25, True),))
+    both = tf1.bidirectional_dynamic_rnn(tf1.GRUCell(3), tf1.GRUCell(3))
+    assert tf1.stack_bidirectional_dynamic_rnn([GRU(3)], [GRU(3)]) == Layers((both,))
+    with pytest.raises(ValueError, match="cells_bw must be as many as cells_fw, 1, got 0"):
+        tf1.stack_bidirectional_dynamic_rnn([GRU(3)], [])
+
+
+def test_networks_are_nested_no_deeper_than_they_are_opened_again() -> None:
+    network: Network = GRU(3)
+    for _ in range(networks.DEEPEST - 1):
+        network = Residual(network)
+    assert networks.from_plain(networks.to_plain(network)) == network
+    with pytest.raises(ValueError, match="network must be a network of fewer than 8 within each other"):
+        Residual(network)
 
 
 def test_masks_say_what_is_dropped() -> None:
