@@ -157,7 +157,7 @@ def draw(module: nn.Module, weights: Weights, generator: torch.Generator | None 
 
 @torch.no_grad()
 def draw_(tensor: Tensor, first: Weight, generator: torch.Generator | None = None) -> Tensor:
-    """Fill a tensor, the weight or a slice of it, with first values as `Weight` says them; a limit of 0 draws nothing."""
+    """Fill a tensor, the weight or a slice of it, with its first values: see `Weight`. A limit of 0 draws nothing."""
     if first.orthogonal:
         return nn.init.orthogonal_(tensor, generator=generator)
     if isinstance(first.value, tuple):
