@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -166,7 +164,7 @@ def test_a_forged_block_with_a_right_checksum_is_refused(block: bytes, reason: s
 def test_an_index_that_names_a_block_again_and_again_is_refused() -> None:
     block = b"\x00\x01\x01ab" + b"\0\0\0\0\x01\0\0\0"
     assert table.read_table(_table_of(block)) == {b"a": b"b"}
-    with pytest.raises(CheckpointError, match=re.escape("the key b'a' is not in order")):
+    with pytest.raises(CheckpointError, match="the block at 0 begins within the one before"):
         table.read_table(_table_of(block, count=1000))
 
 

@@ -197,13 +197,15 @@ def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[int, int]] = []
     before = signal.getsignal(signal.SIGINT)
     with StopSignals() as signals:
+        signals.waits = True
         signal.raise_signal(signal.SIGTERM)
         assert signals.number == signal.SIGTERM
         monkeypatch.setattr("os.kill", lambda process, number: sent.append((process, number)))
         signal.raise_signal(signal.SIGINT)
         assert sent == [(os.getpid(), signal.SIGINT)] and signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is before
-    with StopSignals(insistent=False):  # a launcher passes on what the terminal has sent
+    with StopSignals(insistent=False) as signals:  # a launcher passes on what the terminal has sent
+        signals.waits = True
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert len(sent) == 1

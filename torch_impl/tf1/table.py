@@ -32,8 +32,8 @@ _BLOCK_SIZE = 262_144
 _RESTART_INTERVAL = 16
 
 # Far above any real index, and low enough that a forged one costs seconds and megabytes at most.
-_MOST_ENTRIES = 500_000
-_MOST_KEY_BYTES = 1 << 26
+_MOST_ENTRIES = 100_000
+_MOST_KEY_BYTES = _MOST_BLOCK_BYTES = 1 << 26
 
 
 def read_table(data: bytes) -> dict[bytes, bytes]:
@@ -47,11 +47,20 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
     list(_entries(_block(data, position, size)))  # the metaindex is empty in a checkpoint, but its checksum counts too
     position, size, _ = _handle(footer, after)
     table: dict[bytes, bytes] = {}
-    key_bytes, last = 0, None
+    key_bytes = block_bytes = end = 0
+    last = None
     for _, handle in _entries(_block(data, position, size)):
         position, size, _ = _handle(handle, 0)
+        # One after the other, as they are written: blocks within each other would hold the same bytes many times.
+        if position < end:
+            raise CheckpointError(f"altered: the block at {position} begins within the one before, which ends at {end}")
+        end = position + size + _TRAILER
         before = len(table)
-        for key, value in _entries(_block(data, position, size)):
+        block = _block(data, position, size)
+        block_bytes += len(block)
+        if block_bytes > _MOST_BLOCK_BYTES:
+            raise CheckpointError(f"more than {_MOST_BLOCK_BYTES} bytes of entries, uncompressed")
+        for key, value in _entries(block):
             if last is not None and key <= last:
                 raise CheckpointError(f"altered: the key {key!r:.80} is not in order")
             key_bytes += len(key)

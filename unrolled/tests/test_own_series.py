@@ -11,7 +11,7 @@ from unrolled.errors import DataError
 from unrolled.own_data.prepare import regressor_data
 from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.tables import read_table
-from unrolled.own_data.texts import numbers, read_cells
+from unrolled.own_data.texts import read_numbers
 
 
 def csv(path: Path, rows: int = 200) -> Path:
@@ -109,8 +109,7 @@ def test_a_value_too_far_for_float32_is_named(tmp_path: Path) -> None:
 def test_numbers_and_text_are_told_apart(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(DataError) as raised:
-        cells = read_cells(tmp_path / "own.csv")
-        numbers(tmp_path / "own.csv", cells)
+        read_numbers(tmp_path / "own.csv")
     assert words in str(raised.value)
 
 
