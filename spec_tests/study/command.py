@@ -184,7 +184,8 @@ def _tell(results: dict[str, Any], output: Path) -> None:
         click.echo(shown(sentence))
     click.echo("\n%.0f seconds in all. Report: %s, and %s" % (results["seconds"], *_names(output)))
     if results["problems"]:
-        raise click.ClickException("\n  ".join(["this is not as it should be:", *results["problems"]]))
+        click.echo("\n  ".join(["Error: this is not as it should be:", *map(shown, results["problems"])]), err=True)
+        raise click.exceptions.Exit(1)
     click.echo("Every error that has a limit is within it.")
 
 

@@ -236,3 +236,12 @@ def test_test_data_of_another_kind_are_refused(tmp_path: Path) -> None:
         classifier_data(tmp_path / "own.npz", tmp_path / "other.npz")
     with pytest.raises(DataError, match="no row of class '0' is left to train on"):
         classifier_data(tmp_path / "own.npz", validation_share=0.0, test_share=0.9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
+def test_labels_may_be_whole_numbers_of_any_float(tmp_path: Path, dtype: str) -> None:
+    np.savez(tmp_path / "a.npz", inputs=np.ones((4, 3, 1)), labels=np.array([0, 2, 0, 2], dtype))
+    assert read_sequences(tmp_path / "a.npz").classes == ["0", "2"]
+    np.savez(tmp_path / "a.npz", inputs=np.ones((4, 3, 1)), labels=np.array([0, 2, 0, np.inf], dtype))
+    with pytest.raises(DataError, match="row 3: its label is inf"):
+        read_sequences(tmp_path / "a.npz")
