@@ -131,7 +131,16 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
     best = run["best"] if run["best"] is None else (float(run["best"][0]), _count(run["best"][1]))
     overall = run["overall"] if run["overall"] is None else float(run["overall"])
     stream = run["stream"]
-    if not isinstance(stream, dict) or not stream:
+    if not isinstance(stream, dict):
+        raise TypeError("stream")
+    # Before the stream is replayed, which a number made up would make last for ever.
+    wanted = (
+        len(task.train.inputs),
+        task.batch,
+        run["seeds"][training],
+        _count(step) // task.per_round * task.per_round,
+    )
+    if tuple(stream.get(name) for name in ("rows", "batch", "seed", "batches")) != wanted:
         raise ValueError("stream")
     place = (training, _count(step), partial, stream)
     progress = Progress(*place, rounds, seen, best, overall, float(run["seconds"]))

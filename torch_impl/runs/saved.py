@@ -5,7 +5,6 @@ See `torch_impl.runs` for the form. Nothing here knows the command line.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch_impl.conversion import table_of
 from torch_impl.models import Classifier, Regressor, Speller
 from torch_impl.training.trainer import Trainer
 from unrolled.models import END, START, Model, to_plain
+from unrolled.reading import parse_json
 
 __all__ = ["CONFIG", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of", "planned_step",
            "read_config", "set_steps", "slots_of", "weights_of"]  # fmt: skip
@@ -121,8 +121,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not exists(path):
         return {}
     try:
-        config = json.loads(read_whole(path, _MOST_CONFIG_BYTES))
-    except (ValueError, RecursionError):
+        config = parse_json(read_whole(path, _MOST_CONFIG_BYTES))
+    except ValueError:
         config = None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: truncated or altered: it is not a JSON object; use a copy of it, or remove it")

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import exists, open_regular, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, read_whole, write_atomically
 from torch_impl.tf1 import protobuf
 from torch_impl.tf1.crc32c import crc32c, mask, unmask
 from torch_impl.tf1.table import build_table, read_table
+from unrolled.reading import open_regular
 
 __all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
 
@@ -33,6 +34,7 @@ _NUMBERS = {name: number for number, name in _DTYPES.items()}
 
 _MOST_INDEX_BYTES = 1 << 24  # about 40 bytes per variable: room for hundreds of thousands
 _MOST_RANK = 32
+_LISTED = 20
 _VERSION = 1  # the only version of the format there has been
 
 
@@ -108,7 +110,8 @@ class Bundle:
         shard is missing or too short, or its bytes are not those that were saved.
         """
         if name not in self.entries:
-            raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {', '.join(self.entries) or 'none'}")
+            there = ", ".join(list(self.entries)[:_LISTED]) + (", …" if len(self.entries) > _LISTED else "")
+            raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {there or 'none'}")
         entry = self.entries[name]
         if entry.dtype not in _NUMBERS:
             raise CheckpointError(
@@ -120,33 +123,40 @@ class Bundle:
             )
         path = data_path(self.prefix, entry.shard, self.shards)
         with naming(path):
-            data = _slice(path, name, entry)
-            found = crc32c(data)
+            try:
+                data = _slice(path, name, entry)
+            except MemoryError:
+                raise CheckpointError(
+                    f"variable {name} takes {entry.size / 2**30:.1f} GiB, more memory than there is; convert it on a "
+                    "larger machine"
+                ) from None
+            found = crc32c(memoryview(data))  # type: ignore[arg-type]  # NumPy's stub does not know buffers
             if found != entry.crc:
                 raise CheckpointError(
                     f"altered: the checksum of variable {name} is {found:08x}, expected {entry.crc:08x}; "
                     "get the file again"
                 )
-            array = np.frombuffer(data, dtype=np.dtype(entry.dtype).newbyteorder("<"))
+            array = data.view(np.dtype(entry.dtype).newbyteorder("<"))
             try:
-                return array.astype(entry.dtype).reshape(entry.shape)
+                return array.astype(entry.dtype, copy=False).reshape(entry.shape)
             except ValueError as error:  # a forged shape with a size of zero and one beyond NumPy's range
                 raise CheckpointError(f"variable {name} has an impossible shape {list(entry.shape)}: {error}") from None
 
 
-def _slice(path: Path, name: str, entry: BundleEntry) -> bytes:
-    """The variable's bytes. Their number is held against the file's before any memory is asked for."""
+def _slice(path: Path, name: str, entry: BundleEntry) -> np.ndarray:
+    """The variable's bytes, uint8. Their number is held against the file's before any memory is asked for."""
     if not exists(path):
         raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
-    with os.fdopen(open_regular(path), "rb") as stream:
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if entry.offset + entry.size > size:
             raise CheckpointError(
                 f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
             )
         stream.seek(entry.offset)
-        data = stream.read(entry.size)
-    if len(data) < entry.size:
+        data = np.empty(entry.size, np.uint8)
+        found = stream.readinto(data)  # type: ignore[attr-defined]  # of a buffered file, all there is
+    if found < entry.size:
         raise CheckpointError(f"truncated while it was read, within variable {name}")
     return data
 

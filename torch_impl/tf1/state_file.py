@@ -14,8 +14,9 @@ from torch_impl.checkpoints.files import exists, read_whole, write_atomically
 __all__ = ["latest_checkpoint", "write_state_file"]
 
 _FILE = "checkpoint"
-_MOST_BYTES = 1 << 24
-_LATEST = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
+_MOST_BYTES = 1 << 20  # room for thousands of paths
+# Within one line, so that no part of the file is looked at again and again.
+_LATEST = re.compile(rb'^[^\S\n]*model_checkpoint_path[^\S\n]*:[^\S\n]*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"', re.MULTILINE)
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)")
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 

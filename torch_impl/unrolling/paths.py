@@ -80,19 +80,21 @@ def _checked(name: str, source: str) -> str:
     if name == "compiled":
         reason = missing_compiler()
         if reason is not None:
-            raise ModuleNotFoundError(
-                f"{source} is 'compiled', which needs Numba: {reason}; install it: pip install numba"
-            )
+            raise ModuleNotFoundError(f"{source} is 'compiled', but {reason}")
     return name
 
 
 @lru_cache(maxsize=1)
 def missing_compiler() -> str | None:
-    """Why the compiled path cannot run here, or None. Imports Numba."""
+    """Why the compiled path cannot run here, and what to do; or None. Imports Numba."""
     try:
         import torch_impl.unrolling.compiled  # noqa: F401
-    except (ImportError, RuntimeError, OSError) as error:  # RuntimeError: no directory to keep compiled code in
-        return str(error)
+    except ImportError as error:
+        return f"Numba is missing ({error}); install it (pip install numba)"
+    except (RuntimeError, OSError) as error:  # of Numba, which finds no folder that it could write to
+        return (
+            f"Numba finds no folder for its machine code ({error}); set NUMBA_CACHE_DIR to one that can be written to"
+        )
     return None
 
 
@@ -123,8 +125,8 @@ def _compiler_or_warning() -> bool:
     reason = missing_compiler()
     if reason is not None:
         warnings.warn(
-            f"training runs without compiled code, at a half to a tenth of its speed, for lack of Numba ({reason}); "
-            f"install it (pip install numba), or set {VARIABLE}=bptt to silence this",
+            f"training runs without compiled code, at a half to a tenth of its speed: {reason}; or set "
+            f"{VARIABLE}=bptt to silence this",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -18,15 +17,19 @@ from unrolled.command_line.results import prepare_folder
 from unrolled.command_line.tasks import resized
 from unrolled.command_line.train_speller import exact_matches, names_of
 from unrolled.datasets import mnist, spelling
+from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.networks import MOST, shapes
+from unrolled.own_data.arrays import read_npz
 from unrolled.programs import SPELLER
+from unrolled.showing import shown
 from unrolled.writing import write_atomically
 
 __all__ = ["predict_speller_command", "read_weights"]
 
 PICTURE = "spelled.png"
+_LISTED = 10
 
 
 def predict_speller_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
@@ -72,13 +75,10 @@ def predict_speller_command(name: str, backend: Callable[[str, int | None], Any]
 
 def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
     """A speller and its weights from an .npz file; DataError for a file that holds no such thing."""
-    try:
-        with np.load(str(path), allow_pickle=False) as archive:
-            weights = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path) from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError("%s: is no readable .npz file of weights (%s); train again" % (path, error)) from None
+    with plainly(path):
+        if not path.exists():
+            raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path)
+    weights = read_npz(path)
     model = _sized(weights)
     found, expected = {name: array.shape for name, array in weights.items()}, shapes(model.weights())
     if found != expected or any(array.dtype != np.float32 for array in weights.values()):
@@ -101,7 +101,9 @@ def _sized(weights: dict[str, np.ndarray]) -> Model:
 
 
 def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join("%s %s" % (name, list(shape)) for name, shape in shapes.items())
+    """The first few."""
+    rest = ", …" if len(shapes) > _LISTED else ""
+    return ", ".join("%s %s" % (name, list(shape)) for name, shape in list(shapes.items())[:_LISTED]) + rest
 
 
 def _predict(backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
@@ -121,11 +123,11 @@ def _predict(backend: Callable[[str, int | None], Any], options: dict[str, Any])
     sections = [("the first %d test images" % len(first), first)]
     if len(wrong):
         sections.append(("%s %d of the %d misspelled ones" % ("the first", len(wrong), (~right).sum()), wrong))
-    shown = [(title, images.images[rows], _words(tokens, rows), _words(names, rows)) for title, rows in sections]
+    pictured = [(title, images.images[rows], _words(tokens, rows), _words(names, rows)) for title, rows in sections]
     target = options["output"] / PICTURE
     title = "%d of %d test images spelled right (%.2f%%)" % (right.sum(), len(right), 100 * right.mean())
-    write_atomically(target, spelled_images(title, shown))
-    click.echo("Picture: %s" % target)
+    write_atomically(target, spelled_images(title, pictured))
+    click.echo("Picture: %s" % shown(target))
 
 
 def _words(tokens: np.ndarray, rows: np.ndarray) -> list[str]:

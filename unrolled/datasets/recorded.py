@@ -7,9 +7,8 @@ network or program, which dtype, ...) and its arrays, those that went in and tho
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
@@ -17,6 +16,9 @@ import numpy as np
 
 from unrolled.datasets.reading import BUNDLED
 from unrolled.errors import DataError
+from unrolled.own_data.arrays import Archive, opened_npz
+from unrolled.reading import parse_json
+from unrolled.writing import replace_file
 
 FOLDER = BUNDLED / "recorded"
 INDEX = "index"  # the entry of each file that holds its cases as JSON
@@ -37,20 +39,28 @@ def save(path: Path, cases: dict[str, Recorded]) -> None:
         for part in ("given", "answer"):
             for key, array in getattr(recorded, part).items():
                 arrays["|".join((name, part, key))] = array
-    np.savez_compressed(str(path), **arrays)  # type: ignore[arg-type]  # no entry is called allow_pickle
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # no entry is called allow_pickle
+    replace_file(path, stream.getvalue())
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[tuple[Archive, dict[str, Any]]]:
     """The archive, its index read. Whatever a damaged file does on reading becomes a DataError."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            yield archive, json.loads(str(archive[INDEX]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise DataError(
-            "%s: cannot be read as recorded results (%s); restore the file or reinstall unrolled"
-            % (path, " ".join(str(error).split()) or type(error).__name__)
-        ) from None
+        with opened_npz(path) as archive:
+            if INDEX not in archive.names:
+                raise DataError("%s: has no %r" % (path, INDEX))
+            try:
+                index = parse_json(str(archive.read(INDEX)).encode("utf-8"))
+            except ValueError as error:
+                raise DataError("%s: its %r is not valid JSON (%s)" % (path, INDEX, error)) from None
+            if not isinstance(index, dict) or not all(isinstance(case, dict) for case in index.values()):
+                raise DataError("%s: its %r is no object with an object for each case" % (path, INDEX))
+            yield archive, index
+    except DataError as error:
+        found = str(error).partition(";")[0]
+        raise DataError("%s; restore the file or reinstall unrolled" % found) from None
 
 
 def files() -> list[Path]:
@@ -81,11 +91,11 @@ def load(name: str) -> Recorded:
         raise KeyError("no recorded case %r: there is no file %s" % (name, path))
     parts: dict[str, dict[str, np.ndarray]] = {"given": {}, "answer": {}}
     with _opened(path) as (archive, index):
-        for entry in archive.files if case in index else ():
+        for entry in archive.names if case in index else ():
             owner, _, rest = entry.partition("|")
-            if owner == case and rest:
-                part, _, key = rest.partition("|")
-                parts[part][key] = archive[entry]
+            part, _, key = rest.partition("|")
+            if owner == case and part in parts:
+                parts[part][key] = archive.read(entry)
     if case not in index:
         raise KeyError("no recorded case %r in %s; it holds %s" % (case, path, ", ".join(index)))
     return Recorded(index[case], parts["given"], parts["answer"])

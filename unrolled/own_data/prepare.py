@@ -65,7 +65,9 @@ def classifier_data(
     assert found.labels is not None
     parts = _drawn(found.labels, validation_share, test_share, seed)
     train, validation, test = (found.rows(rows) for rows in parts)
-    missing = [name for label, name in enumerate(found.classes) if label not in train.labels]  # type: ignore[operator]
+    assert train.labels is not None
+    present = np.bincount(train.labels, minlength=len(found.classes))
+    missing = [name for name, rows in zip(found.classes, present) if not rows]
     if missing:
         raise DataError("%s: no row of class %r is left to train on; give more, or smaller shares" % (path, missing[0]))
     if test_path is not None:
@@ -164,7 +166,9 @@ def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: flo
 
 def scaled_sequences(sequences: Sequences, scaling: ColumnScaling) -> np.ndarray:
     """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
-    return np.where(sequences.valid()[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
+    scaled = scaling.apply(sequences.inputs)
+    scaled[~sequences.valid()] = 0
+    return scaled
 
 
 def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
@@ -191,7 +195,8 @@ def _same_classes(path: Path, test: Sequences, train: Sequences) -> Sequences:
 
 def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequences:
     """The labels numbered by `classes`; DataError for one that is not among them."""
-    unknown = [name for name in sequences.classes if name not in classes]
+    places = {name: place for place, name in enumerate(classes)}
+    unknown = [name for name in sequences.classes if name not in places]
     if unknown:
         label = sequences.classes.index(unknown[0])
         row = int(np.flatnonzero(sequences.labels == label)[0])
@@ -199,13 +204,14 @@ def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequence
             "%s, %s: its label is %r, which the training data do not have (%s)"
             % (path, sequences.names[row], unknown[0][:80], ", ".join(classes[:20]))
         )
-    numbers = np.array([classes.index(name) for name in sequences.classes], np.int64)
+    numbers = np.array([places[name] for name in sequences.classes], np.int64)
     return sequences._replace(labels=numbers[sequences.labels], classes=classes)
 
 
 def _frames(sequences: Sequences) -> np.ndarray:
     """All valid steps, [frames, inputs]."""
-    return sequences.inputs[sequences.valid()]
+    valid = sequences.valid()
+    return sequences.inputs.reshape(-1, sequences.inputs.shape[2]) if valid.all() else sequences.inputs[valid]
 
 
 def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
