@@ -1,0 +1,106 @@
+"""Masks on their way through TensorFlow's loops to the cells that read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unrolled import networks
+from unrolled.networks import GRU, LSTM, Bidirectional, Dropout, LayerNormLSTM, Layers, Network, Residual
+
+BATCH, STEPS, INPUTS = 4, 6, 3
+LENGTHS = np.array([6, 0, 1, 4])
+X = np.random.RandomState(3).uniform(-0.8, 0.8, (BATCH, STEPS, INPUTS))
+BOTH = Bidirectional(Dropout(LSTM(5), 0.7, 0.6, 0.5), LayerNormLSTM(4, candidate_keep=0.4))
+MIXED = Layers((BOTH, Dropout(GRU(2), 0.9, 0.9, 0.9, variational=True), Bidirectional(GRU(2), Dropout(LSTM(3), 0.5))))
+NESTED = Dropout(Layers((Dropout(LSTM(5), 0.5), Residual(Dropout(GRU(5), output_keep=0.3)))), state_keep=0.6)
+EVERY = [BOTH, MIXED, NESTED]
+
+
+def weights_of(network: Network) -> dict[str, np.ndarray]:
+    random = np.random.RandomState(1)
+    return {name: random.uniform(-0.7, 0.7, shape) for name, shape in networks.shapes(network.weights(INPUTS)).items()}
+
+
+def masks_of(network: Network, seed: int = 2) -> dict[str, np.ndarray]:
+    random = np.random.RandomState(seed)
+    found = {}
+    for name, mask in network.masks(INPUTS).items():
+        shape = (BATCH, STEPS, mask.width) if mask.per_step else (mask.width,)
+        found[name] = (random.uniform(size=shape) < mask.keep).astype(np.float64)
+    return found
+
+
+@pytest.mark.parametrize("network", EVERY)
+def test_every_mask_is_read_in_both_unrollings(backend: Any, network: Network) -> None:
+    """The two agree, gradients too; and one value of any mask, at the first step, changes the outputs."""
+    weights, masks = weights_of(network), masks_of(network)
+    outputs, state = backend.dynamic_rnn(network, weights, X, LENGTHS, None, masks)
+    steps, last = backend.static_rnn(network, weights, list(X.swapaxes(0, 1)), LENGTHS, None, masks)
+    np.testing.assert_allclose(np.stack(steps, axis=1), outputs, rtol=1e-13)
+    for name, part in state.items():
+        np.testing.assert_allclose(last[name], part, rtol=1e-13)
+    found, expected = (
+        backend.rnn_gradients(network, weights, X, outputs, state, LENGTHS, None, unrolling, masks)
+        for unrolling in ("static", "dynamic")
+    )
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-9, atol=1e-13)
+    for name, mask in masks.items():
+        other = mask.copy()
+        other[(0, 0) if mask.ndim == 3 else ()] = 1 - other[(0, 0) if mask.ndim == 3 else ()]
+        changed, final = backend.dynamic_rnn(network, weights, X, LENGTHS, None, dict(masks, **{name: other}))
+        assert any(np.abs(final[part] - state[part]).max() > 0 for part in state) or (changed != outputs).any(), name
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_a_backward_network_reads_its_masks_in_its_own_order(backend: Any, lengths: Any) -> None:
+    """It is the network alone on each row's valid steps turned, with the masks as they are."""
+    network = Bidirectional(GRU(2), Dropout(LSTM(5), 0.7, 0.6, 0.5))
+    weights, masks = weights_of(network), masks_of(network)
+    outputs, state = backend.dynamic_rnn(network, weights, X, lengths, None, masks)
+    turned = X.copy()
+    for row, length in enumerate(np.full(BATCH, STEPS) if lengths is None else lengths):
+        turned[row, :length] = X[row, :length][::-1]
+    own, given = (
+        {name[3:]: array for name, array in arrays.items() if name.startswith("bw/")} for arrays in (weights, masks)
+    )
+    expected, final = backend.dynamic_rnn(network.backward, own, turned, lengths, None, given)
+    for row, length in enumerate(np.full(BATCH, STEPS) if lengths is None else lengths):
+        np.testing.assert_allclose(outputs[row, :length, 2:], expected[row, :length][::-1], rtol=1e-13)
+    for name, part in final.items():
+        np.testing.assert_allclose(state["bw/" + name], part, rtol=1e-13)
+
+
+def test_without_masks_nothing_is_dropped_or_scaled(backend: Any) -> None:
+    network = Dropout(Layers((Dropout(LSTM(5), 0.5), GRU(5))), 0.2, 0.3, 0.4)
+    weights = weights_of(network)
+    outputs, _ = backend.dynamic_rnn(network, weights, X, LENGTHS)
+    expected, _ = backend.dynamic_rnn(Layers((LSTM(5), GRU(5))), weights, X, LENGTHS)
+    np.testing.assert_array_equal(outputs, expected)
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        ({}, "masks/inputs is missing; expected are inputs, state/h"),
+        ({"inputs": np.ones((4, 6, 3)), "state/c": np.ones((4, 6, 5))}, "masks/state/h is missing"),
+        ({"state/h": np.ones((4, 6, 5)), "inputs": np.ones((4, 6, 3)), "outputs": np.ones(5)}, "masks/outputs is unkn"),
+        ({"state/h": np.ones((4, 6, 5)), "inputs": np.ones(3)}, r"masks/inputs must be float64 \[4, 6, 3\], got"),
+        ({"state/h": np.full((4, 6, 5), 0.5), "inputs": np.ones((4, 6, 3))}, "masks/state/h must be ones and zeros"),
+        ([], "masks must be arrays by name, got list"),
+    ],
+)
+def test_masks_are_given_whole(backend: Any, masks: Any, sentence: str) -> None:
+    network = Dropout(LSTM(5), 0.5, 1.0, 0.5)
+    with pytest.raises(ValueError, match=sentence):
+        backend.dynamic_rnn(network, weights_of(network), X, None, None, masks)
+
+
+def test_a_network_without_dropout_takes_no_masks(backend: Any) -> None:
+    weights = weights_of(GRU(5))
+    backend.dynamic_rnn(GRU(5), weights, X, None, None, {})
+    with pytest.raises(ValueError, match="masks/inputs is unknown; it has none"):
+        backend.dynamic_rnn(GRU(5), weights, X, None, None, {"inputs": np.ones((4, 6, 3))})
