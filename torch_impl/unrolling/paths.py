@@ -53,6 +53,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from torch_impl.unrolling.kinds import Kind
+
 __all__ = ["PATHS", "chosen_path", "forced_path"]
 
 PATHS = ("compiled", "bptt", "native")
@@ -106,8 +108,9 @@ def wanted_path() -> str | None:
     return name
 
 
-def chosen_path(units: int, batch: int, *tensors: Tensor) -> str:
-    """The path, one of PATHS, for so many units and rows; tensors: the weights, inputs and state of the call."""
+def chosen_path(kind: Kind, units: int, batch: int, lengths: bool, *tensors: Tensor) -> str:
+    """The path, one of PATHS, for so many units and rows, with lengths or without; tensors: the weights, inputs and
+    state of the call."""
     if torch.compiler.is_compiling():  # first: what follows cannot be traced
         return "native"
     if not all(map(_plain, tensors)) or _transformed():
