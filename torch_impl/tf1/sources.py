@@ -38,10 +38,12 @@ class Source(NamedTuple):
             stored = np.empty_like(array)
             stored[self._order(len(array))] = array
             array = stored
+        if len(self.names) == 1:
+            return {self.names[0]: np.ascontiguousarray(array)}
         found, start = {}, 0
         for name in self.names:
             rows = shapes[name][0] if shapes[name] else 1
-            found[name] = array if len(self.names) == 1 else np.ascontiguousarray(array[start : start + rows])
+            found[name] = np.ascontiguousarray(array[start : start + rows])
             start += rows
         return found
 

@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.graphs.cells import Cell, Found, Stored, Unlike, Variables, find_cells
 from torch_impl.tf1.graphs.heads import DenseAt, Embedded, dense_layers, embedding_of, feeds, loss_on
 from torch_impl.tf1.graphs.judge import LIMIT, Judge, Unknown, computed, nearness
-from torch_impl.tf1.graphs.meta import Graph, Saved, Tensor
+from torch_impl.tf1.graphs.meta import Graph, Tensor
+from torch_impl.tf1.graphs.operations import activated
+from torch_impl.tf1.graphs.optimizers import Optimizer, optimizers
 from torch_impl.tf1.graphs.sequences import Part, Sequences
 from torch_impl.tf1.graphs.walk import Walk
+from torch_impl.tf1.inferred import Inferred, Probe
+from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
-from unrolled.networks import Dropout, Layers, Network, prefixed
+from unrolled.networks import Dropout, Layers, prefixed
+from unrolled.programs import Adam
 
-__all__ = ["Inferred", "infer"]
+__all__ = ["infer"]
+
+POWERS = ("beta1_power", "beta2_power")
 
 Read = Callable[[str], np.ndarray]
 
 
-@dataclass
-class Inferred:
-    """What a graph says. model: None where it is more than a known form; `why` says in which way then.
+def infer(
+    graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str = "", kind: str | None = None
+) -> Inferred:
+    """What the graph says of the checkpoint with these variables.
 
-    weights: of the model, or of each part under "part_0/...". facts: lines to print. judged: the largest difference
-    between the graph and the model, or the parts, of the largest value, at drawn inputs; None: the graph could not be
-    computed, as `why_not_judged` says. named: each checkpoint name that the graph gives a variable.
+    kind: the model's, where the graph's loss does not tell. scope: of several models, the one whose variables' names begin so. Raises CheckpointError where the graph has no
+    recurrent cell that is known, or is another checkpoint's.
     """
-
-    model: Model | None
-    weights: dict[str, Source]
-    facts: list[str] = field(default_factory=list)
-    why: str = ""
-    parts: list[Network] = field(default_factory=list)
-    judged: float | None = None
-    why_not_judged: str = ""
-    loss: str | None = None
-
-
-def infer(graph: Graph, names: Iterable[str], read: Read) -> Inferred:
-    """What the graph says of the checkpoint with these variables. Raises CheckpointError where it has no recurrent part."""
-    return _Inference(graph, set(names), read).result()
+    return _Inference(graph, entries, read, scope, kind).result()
 
 
 class _Inference:
-    def __init__(self, graph: Graph, names: set[str], read: Read) -> None:
-        self.graph, self.read = graph, read
+    def __init__(
+        self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
+    ) -> None:
+        self.graph, self.entries, self.read, self.scope, self.kind = graph, entries, read, scope, kind
         self.walk = Walk(graph)
-        self.saved = graph.saved(names)
+        self.saved = graph.saved(set(entries))
+        self.stored: dict[str, tuple[Stored, bool]] = {}
+        self.fed: dict[str, np.ndarray] = {}
+        self.probe: Probe | None = None
         groups: dict[str, list[tuple[tuple[int, ...], str]]] = {}
         for node, saved in self.saved.items():
             if saved.start is not None:
@@ -62,12 +62,23 @@ class _Inference:
         }
         self.variables = Variables(self.walk, self.groups)
         self.cells, self.doubts = find_cells(self.walk, self.variables)
+        self.cells = [cell for cell in self.cells if self._in_scope(cell.found.weights.values())]
         self.sequences = Sequences(self.walk, self.variables, self.cells)
         taken = {name for cell in self.cells for stored in cell.found.weights.values() for name in stored.parts}
-        self.denses = [each for each in dense_layers(self.walk, self.variables, taken)]
+        denses = dense_layers(self.walk, self.variables, taken)
+        self.denses = [each for each in denses if self._in_scope([each.kernel])]
         self.parts = self._parts()
 
+    def _in_scope(self, weights: Iterable[Stored]) -> bool:
+        names = [self.saved[part].name for stored in weights for part in stored.parts if part in self.saved]
+        return all(name.startswith(self.scope) for name in names)
+
     # Weights
+
+    def put(self, weights: dict[str, Source], name: str, stored: Stored, interleaved: bool = False) -> None:
+        """Say where a canonical weight is, and so where its slots are."""
+        weights[name] = self.source(stored, interleaved)
+        self.stored[name] = (stored, interleaved)
 
     def source(self, stored: Stored, interleaved: bool = False) -> Source:
         """The same by the checkpoint's names."""
@@ -174,6 +185,64 @@ class _Inference:
     # The whole
 
     def result(self) -> Inferred:
+        """What the graph says: the model, its optimizer, and what is no part of it."""
+        self.optimizers = optimizers(self.walk, self.variable)
+        found = self._network()
+        found.trained = self._all_trained()
+        self._optimized(found)
+        slots = find_slots(self.entries)
+        found.step = slots.steps[0] if len(slots.steps) == 1 else None
+        used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
+        found.left = [name for name in self.entries if name not in used and name not in slots.all]
+        return found
+
+    def _all_trained(self) -> set[str]:
+        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
+        for top in self._tops():
+            nodes.update(self.walk.ancestors(top.end, 1_000_000))
+        return {self.saved[node].name for node in nodes if node in self.saved}
+
+    def _optimized(self, found: Inferred) -> None:
+        """The optimizer's settings, and Adam's moments where it was Adam that trained."""
+        found.facts += [each.line for each in self.optimizers]
+        if found.model is None:
+            return
+        adams = [each for each in self.optimizers if each.name == "Adam"]
+        parts = {part for stored, _ in self.stored.values() for part in stored.parts}
+        adam = max(adams, key=lambda each: len(parts & set(each.slots)), default=None)
+        if adam is None or not parts & set(adam.slots):
+            if self.optimizers:
+                found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
+            return
+        known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
+        found.optimizer = Adam(**known)
+        if "learning_rate" in adam.fed:
+            found.assumed.append(f"the learning rate is {found.optimizer.learning_rate:g}: the graph is fed it (--learning-rate)")
+        if len(adam.powers) == 2 and set(adam.powers) <= set(self.saved):
+            self._moments(found, adam)
+        if not found.slots:
+            found.facts.append("Adam's moments are not in the checkpoint: training here starts them afresh")
+
+    def _moments(self, found: Inferred, adam: Optimizer) -> None:
+        pattern = [(before, behind) for node, slots in adam.slots.items()
+                   for before, _, behind in (slot.partition(node) for slot in slots)][:2]  # fmt: skip
+        slots: dict[str, Source] = {}
+        still = []
+        for name, (stored, interleaved) in self.stored.items():
+            for k, slot in enumerate(("Adam", "Adam_1")):
+                nodes = tuple(adam.slots[part][k] if part in adam.slots else part.join(pattern[k]) for part in stored.parts)
+                if nodes and all(node in self.saved for node in nodes):
+                    slots[f"{name}/{slot}"] = self.source(Stored(nodes, stored.transposed), interleaved)
+                else:
+                    still.append(name)
+                    slots[f"{name}/{slot}"] = Source((), zeros=found.weights[name].array(self.read).shape)
+        if still:
+            names = ", ".join(dict.fromkeys(still))
+            found.facts.append(f"not trained there: {names}; training here would move it")
+        slots.update({name: Source((self.saved[node].name,)) for name, node in zip(POWERS, adam.powers)})
+        found.slots = slots
+
+    def _network(self) -> Inferred:
         if not self.cells:
             reason = f": {'; '.join(self.doubts[:3])}" if self.doubts else ""
             raise CheckpointError(f"the graph has no recurrent cell that is known here{reason}")
@@ -239,31 +308,40 @@ class _Inference:
         judged: list[float] = []
         reason = ""
         for number, part in enumerate(largest):
-            own = {name: self.source(stored) for name, stored in part.found.weights.items()}
+            own: dict[str, Source] = {}
+            for name, stored in part.found.weights.items():
+                self.put(own, name, stored)
             weights.update(prefixed(f"part_{number}/", own))
             try:
                 judged.append(self._judge_part(part, own))
             except Unknown as error:
                 reason = str(error)
         return Inferred(
-            None, weights, self._facts(), "; ".join(dict.fromkeys(problems)), [part.found.network for part in largest],
-            max(judged) if judged and not reason else None, reason,
-        )  # fmt: skip
+            None,
+            weights,
+            facts=self._facts(),
+            why="; ".join(dict.fromkeys(problems)),
+            parts=[part.found.network for part in largest],
+            judged=max(judged) if judged and not reason else None,
+            unjudged=reason,
+        )
 
     def _model(self, chain: list[DenseAt], feature: Tensor, part: Part) -> Inferred:
         """The model of these dense layers on this part, judged."""
         found = part.found
         facts: list[str] = []
         inputs, embedding, found = self._front(part, found, facts)
-        weights = {name: self.source(stored) for name, stored in found.weights.items()}
+        weights: dict[str, Source] = {}
         width = self._width(part)
         if embedding is not None:
-            weights = {"embedding": self.source(embedding.table, embedding.interleaved), **weights}
+            self.put(weights, "embedding", embedding.table, embedding.interleaved)
+        for name, stored in found.weights.items():
+            self.put(weights, name, stored)
         hidden = tuple(Dense(each.units, each.activation) for each in chain[:-1])
         for number, each in enumerate(chain):
             name = "dense/" if each is chain[-1] else f"hidden_{number}/"
-            weights[name + "kernel"] = self.source(each.kernel)
-            weights[name + "bias"] = self.source(each.bias or Stored(zeros=(each.units,)))
+            self.put(weights, name + "kernel", each.kernel)
+            self.put(weights, name + "bias", each.bias or Stored(zeros=(each.units,)))
         top = chain[-1]
         loss = loss_on(self.walk, top)
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
@@ -277,20 +355,29 @@ class _Inference:
             reason = str(error)
             form = "all" if self.sequences.part(feature) is not None else "final"
         if form is None:
-            return Inferred(None, weights, facts, f"its dense layer reads neither the final state nor every output ({judged:.1e} off)")
+            why = f"its dense layer reads neither the final state nor every output ({judged:.1e} off)"
+            return Inferred(None, weights, facts=facts, why=why)
         kind = self._kind(form, loss)
         if kind is None:
-            told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "", "a loss that is not known")
-            where = "the final state" if form == "final" else "every step"
-            return Inferred(None, weights, facts, f"one dense layer on {where} with {told} is no kind of model here")
+            told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "", "no known loss")
+            where, kinds = ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
+            why = f"it has a dense layer on {where} and {told}: say what it is with --kind {kinds}"
+            return Inferred(None, weights, facts=facts, why=why)
         model = Model(kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest)
         facts += self._facts()
-        return Inferred(model, weights, facts, "", [found.network], judged, reason, loss)
+        parts = [found.network]
+        return Inferred(
+            model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
+            probe=self.probe if not reason else None,
+        )  # fmt: skip
 
     def _kind(self, form: str, loss: str | None) -> str | None:
+        """The kind of model by what the dense layer reads and its loss, or as the user says; None for no such kind."""
+        if self.kind is not None:
+            return self.kind if (self.kind == "classifier") == (form == "final") else None
         if form == "final":
-            return "classifier" if loss in ("cross-entropy", None) else None
-        return {"cross-entropy": "tagger", "squares": "regressor"}.get(loss or "", None)
+            return "classifier" if loss == "cross-entropy" else None
+        return {"cross-entropy": "tagger", "squares": "regressor"}.get(loss or "")
 
     def _facts(self) -> list[str]:
         lines = [f"dropout: what it keeps is fed by {name}, and is not known; the model has none there" for name in dict.fromkeys(self.sequences.fed)]
@@ -383,7 +470,7 @@ class _Inference:
         """(values of what is wanted, what the network read with batch first, lengths)."""
         lengths = self._lengths(part)[:1]
         inputs, _ = self.sequences._source(part.inputs)
-        values = self._judge(part, embedding).values([*wanted, inputs, *lengths])
+        values, self.fed = self._judge(part, embedding).values([*wanted, inputs, *lengths])
         given = np.asarray(values[len(wanted)])
         if given.ndim != 3:
             raise Unknown(f"what the network reads has shape {list(given.shape)}")
@@ -411,6 +498,8 @@ class _Inference:
             looked_up = looked_up.swapaxes(0, 1) if looked_up.shape != given.shape else looked_up
             if nearness(looked_up, given) > LIMIT:
                 raise Unlike("what the network reads is not the embedding's rows")
+        self.probe = Probe(self.fed, f"{end.node}:{end.index}", np.asarray(expected),
+                           np.asarray(ids[0]) if ids else given, None if lengths is None else np.asarray(lengths))  # fmt: skip
         outputs, final = computed(found.network, own, given, lengths)
         best = float("inf")
         for form, features in (("all", outputs), ("final", final)):
@@ -420,7 +509,7 @@ class _Inference:
                 if arrays[name + "kernel"].shape[0] != result.shape[-1]:
                     break
                 result = result @ np.asarray(arrays[name + "kernel"], np.float64) + arrays[name + "bias"]
-                result = _ACTIVATE(each.activation, result)
+                result = activated(each.activation, result)
             else:
                 if wrapped and lengths is not None and form == "all":
                     result = np.where((np.arange(result.shape[1]) < np.asarray(lengths)[:, None])[..., None], result, 0)
@@ -432,19 +521,6 @@ class _Inference:
                         return form, near
                     best = min(best, near)
         return None, best
-
-
-def _ACTIVATE(name: str, values: np.ndarray) -> np.ndarray:  # noqa: N802
-    from torch_impl.tf1.graphs.operations import OPERATIONS
-
-    if name == "linear":
-        return values
-    if name == "hard_sigmoid":
-        return np.clip(values / 5 + 0.5, 0, 1)
-    operation = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid", "softsign": "Softsign", "softplus": "Softplus",
-                 "elu": "Elu", "selu": "Selu"}[name]  # fmt: skip
-    node: Any = None
-    return np.asarray(OPERATIONS[operation](node, values))
 
 
 def _with_inputs_dropped(found: Found, keep: float, variational: bool) -> Found:

@@ -12,7 +12,7 @@ import torch
 from torch_impl import build, states
 from torch_impl.conversion import load_canonical
 from torch_impl.tf1.graphs.evaluate import Evaluator, Unknown
-from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.walk import Walk
 from unrolled.networks import Bidirectional, Dropout, Layers, Network, Residual
 
@@ -34,14 +34,15 @@ class Judge:
     tokens: Mapping[str, int]
     lengths: set[str]
 
-    def values(self, wanted: list[Tensor], seed: int = 0) -> list[Any]:
-        """The tensors' values; raises Unknown, which says what of the graph cannot be computed."""
+    def values(self, wanted: list[Tensor], seed: int = 0) -> tuple[list[Any], dict[str, Any]]:
+        """The tensors' values, and what was fed; raises Unknown, which says what of the graph cannot be computed."""
         aliases = {tensor: dropped.data for tensor, dropped in self.walk.dropouts.items()}
         graph, random = self.walk.graph, np.random.default_rng(seed)
         feeds: dict[Tensor, Any] = {}
         for node in self._placeholders(wanted):
             feeds[Tensor(node.name)] = self._drawn(node, random)
-        return Evaluator(graph, self.variables, aliases).run(wanted, feeds)
+        found = Evaluator(graph, self.variables, aliases).run(wanted, feeds)
+        return found, {tensor.node: value for tensor, value in feeds.items()}
 
     def _placeholders(self, wanted: list[Tensor]) -> list[Node]:
         nodes = self.walk.graph.nodes

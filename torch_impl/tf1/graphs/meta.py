@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -274,7 +274,7 @@ def _tensor(data: bytes) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _packed(values: list[Union[int, bytes]], form: str) -> list[Any]:
+def _packed(values: list[int | bytes], form: str) -> list[Any]:
     """Numbers, each on its own or many in one piece of bytes. form: "f", "d", or "" for varints."""
     found: list[Any] = []
     for value in values:

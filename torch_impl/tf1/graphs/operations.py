@@ -15,7 +15,7 @@ import numpy as np
 
 from torch_impl.tf1.graphs.meta import DTYPES, Node
 
-__all__ = ["OPERATIONS", "Unknown"]
+__all__ = ["OPERATIONS", "Unknown", "activated"]
 
 _MOST_ENTRIES = 1 << 26  # of one tensor
 
@@ -272,3 +272,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "TensorArrayGatherV3": _array_gather, "TensorArrayScatterV3": _array_scatter,
     "LSTMBlockCell": lstm_block, "BlockLSTM": _block_lstm, "GRUBlockCell": _gru_block,
 }  # fmt: skip
+
+
+def activated(name: str, values: np.ndarray) -> np.ndarray:
+    """An activation of unrolled.networks.ACTIVATIONS, by its name."""
+    if name == "linear":
+        return values
+    if name == "hard_sigmoid":
+        return np.clip(values / 5 + 0.5, 0, 1)
+    node: Any = None  # none of them has attributes
+    return np.asarray(OPERATIONS[name.capitalize()](node, values))

@@ -10,6 +10,7 @@ import numpy as np
 
 from torch_impl.tf1.graphs.evaluate import Evaluator, Unknown
 from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+from torch_impl.tf1.graphs.operations import activated
 from unrolled.networks import ACTIVATIONS
 
 __all__ = ["Dropped", "Walk"]
@@ -239,14 +240,7 @@ class Walk:
 
 def curves() -> dict[str, np.ndarray]:
     """Each activation on the grid."""
-    from torch_impl.tf1.graphs.operations import OPERATIONS
-
-    node: Any = None
-    named = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid", "softsign": "Softsign", "softplus": "Softplus",
-             "elu": "Elu", "selu": "Selu"}  # fmt: skip
-    found = {name: OPERATIONS[op](node, _GRID) for name, op in named.items()}
-    found.update(hard_sigmoid=np.clip(_GRID / 5 + 0.5, 0, 1), linear=_GRID)
-    return {name: found[name] for name in ACTIVATIONS if name in found}
+    return {name: activated(name, _GRID) for name in ACTIVATIONS}
 
 
 def rounded(value: float) -> float:
