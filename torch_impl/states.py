@@ -1,16 +1,14 @@
 """The state of a recurrent network as PyTorch code holds it, and as named parts.
 
-A state is a tensor [batch, width] where it has one part, a named tuple of such tensors where a cell has more (its
-fields are the parts' names), and a tuple of states for layers and directions. `network.state` names the same parts in
+A state is a tensor [batch, width] where it has one part, an `LSTMState` of such tensors where a cell has c and h, and a
+tuple of states for layers and directions. `network.state` names the same parts in
 the same order: "h"; "c", "h"; "cell_0/h", "cell_1/h".
 """
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,11 +17,11 @@ from torch_impl.checks import check_tensor, shown
 from unrolled.networks import Network
 
 __all__ = [
+    "LSTMState",
     "State",
     "checked",
     "from_parts",
     "mapped",
-    "named",
     "output_and_state",
     "parts",
     "plain",
@@ -33,6 +31,13 @@ __all__ = [
 ]
 
 State: TypeAlias = "Tensor | tuple[State, ...]"
+
+
+class LSTMState(NamedTuple):
+    """The state of an LSTM of any kind: c [batch, units] and h [batch, width], as in TF1's LSTMStateTuple."""
+
+    c: Tensor
+    h: Tensor
 
 
 def parts(network: Network, state: State) -> dict[str, Tensor]:
@@ -97,12 +102,6 @@ def output_and_state(result: Any) -> tuple[Tensor, State]:
     return (result, result) if isinstance(result, Tensor) else result
 
 
-@lru_cache
-def named(*names: str) -> Any:
-    """The named tuple for the state of a cell with these parts."""
-    return namedtuple("CellState", names)
-
-
 def _form(state: Any) -> str:
     """How a state is nested: "*" for a part, brackets around what belongs together."""
     return f"({', '.join(map(_form, state))})" if isinstance(state, tuple) else "*"
@@ -135,4 +134,4 @@ def _nested(parts: Mapping[str, Tensor]) -> State:
             groups.setdefault(first, {})[rest] = part
         return tuple(map(_nested, groups.values()))
     tensor, *others = parts.values()
-    return named(*parts)(tensor, *others) if others else tensor
+    return LSTMState(**parts) if others else tensor

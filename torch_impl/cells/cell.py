@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torch_impl.conversion import Canonical, draw
 from torch_impl.states import from_parts
+from unrolled.networks import Masks
 
 
 class Cell(Canonical):
@@ -43,13 +44,30 @@ class Cell(Canonical):
     def step(self, inputs: Any, state: Any) -> Any:
         """One step: inputs [batch, inputs] and state -> (output [batch, width], new state), or one tensor that is both.
 
+        A kind whose network has masks takes this step's as `masks` too, or none.
         Raises TypeError for another dtype than the weights', ValueError for another shape or device.
         """
         raise NotImplementedError
 
-    def forward(self, inputs: Any, state: Any, unroll: Callable[[Any, Any, Any], Any] | None = None) -> Any:
-        """One step: see `step`. unroll(cell, inputs, state): what is done in its place, given by `dynamic_rnn`."""
-        return self.step(inputs, state) if unroll is None else unroll(self, inputs, state)
+    def forward(
+        self,
+        inputs: Any,
+        state: Any,
+        unroll: Callable[[Any, Any, Any], Any] | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """One step: see `step`. unroll(cell, inputs, state): what is done in its place, given by `dynamic_rnn`.
+
+        masks: this step's, of a network that has some (see torch_impl.masks); without them nothing is dropped.
+        """
+        if unroll is not None:
+            return unroll(self, inputs, state)
+        step: Any = self.step
+        return step(inputs, state, masks=masks) if masks else step(inputs, state)
+
+    def drawn(self) -> Masks:
+        """The masks that are drawn for it where none are given: its network's, in training mode, and else none."""
+        return self.network.masks(self.inputs) if self.training else {}
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """TF1's initial values for every parameter: those of the network's value."""

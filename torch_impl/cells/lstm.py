@@ -16,8 +16,7 @@ from torch_impl.checks import check_size, check_tensor
 from torch_impl.conversion import Entry
 from unrolled.networks import LSTM
 
-State = states.named("c", "h")
-_GATES = (0, 2, 1, 3)  # TF1's i, j, f, o as PyTorch's i, f, g, o
+GATES = (0, 2, 1, 3)  # TF1's i, j, f, o as PyTorch's i, f, g, o
 _PEEPHOLES = ("w_f_diag", "w_i_diag", "w_o_diag")
 
 
@@ -59,8 +58,8 @@ class LSTMCell(Cell):
         self.weight_hh = empty(4 * units, self.network.output_size)
         self.bias = empty(4 * units)
         self.table = (
-            Entry("kernel", ("weight_ih", "weight_hh"), True, _GATES),
-            Entry("bias", ("bias",), False, _GATES),
+            Entry("kernel", ("weight_ih", "weight_hh"), True, GATES),
+            Entry("bias", ("bias",), False, GATES),
         )
         if peepholes:
             self.w_f_diag, self.w_i_diag, self.w_o_diag = empty(units), empty(units), empty(units)
@@ -101,7 +100,7 @@ class LSTMCell(Cell):
             h = F.linear(h, self.weight_hr)
         if network.projection_clip is not None:
             h = h.clamp(-network.projection_clip, network.projection_clip)
-        return h, State(c, h)
+        return h, states.LSTMState(c, h)
 
     def from_nn(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.native:

@@ -25,10 +25,10 @@ from unrolled.reading import open_regular
 __all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
 
 # framework/types.proto. Those without a NumPy dtype here are named in error messages only.
-_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
+_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool", 19: "float16"}
 _OTHER_DTYPES = {
-    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 10: "bool", 14: "bfloat16", 17: "uint16",
-    18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
+    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 14: "bfloat16", 17: "uint16",
+    18: "complex128", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
 }  # fmt: skip
 _NUMBERS = {name: number for number, name in _DTYPES.items()}
 
@@ -39,7 +39,10 @@ _VERSION = 1  # the only version of the format there has been
 
 
 class BundleEntry(NamedTuple):
-    """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here."""
+    """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here.
+
+    slices: of a partitioned variable, each as (start, length) by axis; see `variables`.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -48,6 +51,7 @@ class BundleEntry(NamedTuple):
     size: int
     crc: int
     partitioned: bool
+    slices: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 def index_path(prefix: Path) -> Path:
@@ -76,13 +80,15 @@ class Bundle:
             )
         data = read_whole(path, _MOST_INDEX_BYTES)
         self.entries: dict[str, BundleEntry] = {}
+        self.slices: dict[bytes, bytes] = {}  # key -> BundleEntryProto of each slice of a partitioned variable
         with naming(path):
             table = read_table(data)
             if b"" not in table:
                 raise CheckpointError("not the index of a TensorFlow checkpoint: it has no header")
             self.shards = _shards(table.pop(b""))
             for key, value in table.items():
-                if key.startswith(b"\0"):  # a slice of a partitioned variable, which has an entry of its own
+                if key.startswith(b"\0"):
+                    self.slices[key] = value
                     continue
                 name = _name(key)
                 with naming(f"variable {name}"):
@@ -193,16 +199,26 @@ def _entry(message: bytes) -> BundleEntry:
     """A BundleEntryProto."""
     found = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard_id, offset, size, crc32c
     shape: tuple[int, ...] = ()
-    partitioned = False
+    slices = []
     for number, kind, value in protobuf.fields(message):
         if number == 2:
             shape = _shape(_bytes(value, kind))
         elif number == 7:
-            partitioned = True
+            slices.append(_extents(_bytes(value, kind)))
         elif number in found:
             found[number] = _number(value, kind, protobuf.FIXED32 if number == 6 else protobuf.VARINT)
     dtype = _DTYPES.get(found[1]) or _OTHER_DTYPES.get(found[1]) or f"of the unknown type {found[1]}"
-    return BundleEntry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), partitioned)
+    return BundleEntry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), bool(slices), tuple(slices))
+
+
+def _extents(message: bytes) -> tuple[tuple[int, int], ...]:
+    """A TensorSliceProto: (start, length) by axis; without a length it is the whole axis, (0, -1)."""
+    found = []
+    for number, kind, value in protobuf.fields(message):
+        if number == 1:
+            sizes = {n: _number(v, k) for n, k, v in protobuf.fields(_bytes(value, kind))}
+            found.append((sizes.get(1, 0), sizes.get(2, -1)))
+    return tuple(found)
 
 
 def _shape(message: bytes) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ from torch_impl import states
 from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.cell import Cell
 from torch_impl.cells.gru import GRUCell
+from torch_impl.cells.keras_gru import KerasGRUCell
+from torch_impl.cells.keras_lstm import KerasLSTMCell
 from torch_impl.cells.lstm import LSTMCell
 from torch_impl.checks import check_lengths, check_tensor, tracing
 from torch_impl.states import State
@@ -20,6 +22,7 @@ from torch_impl.structures import STRUCTURES, Structure
 from torch_impl.unrolling.fast import fast
 from torch_impl.unrolling.native import plain_rnn
 from torch_impl.unrolling.native_gru import gru
+from torch_impl.unrolling.native_keras import keras_gru, keras_lstm
 from torch_impl.unrolling.native_lstm import lstm
 from torch_impl.unrolling.static import by_steps
 
@@ -53,6 +56,8 @@ FASTER: dict[Callable[..., Any], Callable[..., tuple[Any, Any]]] = {
     BasicRNNCell.step: partial(fast, plain_rnn),
     LSTMCell.step: partial(fast, lstm),
     GRUCell.step: partial(fast, gru),
+    KerasLSTMCell.step: keras_lstm,
+    KerasGRUCell.step: keras_gru,
 }
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_impl.cells.lstm import LSTMCell, State
+from torch_impl.cells.lstm import LSTMCell
 from torch_impl.checks import tracing
+from torch_impl.states import LSTMState
 from torch_impl.unrolling.native import in_one_piece, run_kernel
 from torch_impl.unrolling.packing import rows, run_packed
 from torch_impl.unrolling.static import by_steps
@@ -46,7 +47,7 @@ def _run(weights: list[Tensor], inputs: Tensor, state: Any, batch_sizes: Tensor 
     if as_packed:
         inputs, batch_sizes = inputs.transpose(0, 1).flatten(0, 1), torch.full(shape[:1], shape[1])
     outputs, (h, c) = run_kernel(torch.lstm, weights, inputs, (h, c), batch_sizes)
-    return outputs.unflatten(0, shape).transpose(0, 1) if as_packed else outputs, State(c, h)
+    return outputs.unflatten(0, shape).transpose(0, 1) if as_packed else outputs, LSTMState(c, h)
 
 
 def _weights(cell: LSTMCell) -> list[Tensor]:

@@ -1,0 +1,67 @@
+"""The masks of dropouts: drawn once for a whole sequence, or given, and handed down to the cells that they belong to.
+
+They are tensors of ones and zeros by the names that `network.masks(inputs)` tells: [batch, steps, width], the steps in
+the order in which the network reads, or [width], one for all. Where there is none of a name, nothing is dropped there,
+nor scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torch_impl.checks import check_tensor, shown
+from unrolled.networks import Network
+from unrolled.networks import Masks as Wanted
+
+__all__ = ["Masks", "below", "by_step", "checked", "drawn", "scaled"]
+
+Masks: TypeAlias = "Mapping[str, Tensor]"
+
+
+def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
+    """Fresh masks from torch's generator, in dtype and on the device of `like`."""
+    found = {}
+    for name, mask in wanted.items():
+        shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
+        found[name] = like.detach().new_empty(shape).bernoulli_(_rounded(mask.keep))
+    return found
+
+
+def checked(network: Network, inputs: int, masks: Any, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
+    """The masks, if they are all of this network's; TypeError or ValueError that names the mask otherwise."""
+    wanted = network.masks(inputs)
+    if not isinstance(masks, Mapping):
+        raise TypeError(f"masks must be a dict of tensors by name, got {shown(masks)}")
+    if set(masks) != set(wanted):
+        found, names = (", ".join(map(str, each)) or "none" for each in (masks, wanted))
+        raise ValueError(f"masks must be exactly {names}, got {found}")
+    for name, mask in wanted.items():
+        shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
+        check_tensor(f"masks[{name!r}]", masks[name], shape, like)
+    return dict(masks)
+
+
+def below(prefix: str, masks: Masks | None) -> dict[str, Tensor]:
+    """Those whose names begin with the prefix, without it."""
+    return {name[len(prefix) :]: mask for name, mask in (masks or {}).items() if name.startswith(prefix)}
+
+
+def by_step(masks: Masks, steps: int) -> Iterator[dict[str, Tensor]]:
+    """The masks of each step: [batch, width], or [width]."""
+    spread = {name: mask.unbind(1) if mask.ndim == 3 else (mask,) * steps for name, mask in masks.items()}
+    for step in range(steps):
+        yield {name: each[step] for name, each in spread.items()}
+
+
+def scaled(values: Tensor, mask: Tensor, keep: float) -> Tensor:
+    """values * mask / keep, in the values' dtype. TF1 rounds keep to float32, also where the rest is float64."""
+    return values * (mask / _rounded(keep)).to(values.dtype)
+
+
+def _rounded(keep: float) -> float:
+    return float(np.float32(keep))
