@@ -2,6 +2,9 @@
 from torch_impl.cells.basic_rnn import BasicRNNCell as BasicRNNCell
 from torch_impl.cells.basic_rnn import two_step as two_step
 from torch_impl.cells.gru import GRUCell as GRUCell
+from torch_impl.cells.keras_gru import KerasGRUCell as KerasGRUCell
+from torch_impl.cells.keras_lstm import KerasLSTMCell as KerasLSTMCell
+from torch_impl.cells.layer_norm_lstm import LayerNormLSTMCell as LayerNormLSTMCell
 from torch_impl.cells.lstm import LSTMCell as LSTMCell
 from torch_impl.decoding import Decoder as Decoder
 from torch_impl.loading import BucketSampler as BucketSampler
@@ -15,7 +18,9 @@ from torch_impl.models import Speller as Speller
 from torch_impl.runs.load import Run as Run
 from torch_impl.runs.load import load_run as load_run
 from torch_impl.runs.load import save_run as save_run
+from torch_impl.states import LSTMState as LSTMState
 from torch_impl.structures.bidirectional import Bidirectional as Bidirectional
+from torch_impl.structures.dropout import Dropout as Dropout
 from torch_impl.structures.layers import Layers as Layers
 from torch_impl.structures.residual import Residual as Residual
 from torch_impl.training.adam import Adam as Adam
