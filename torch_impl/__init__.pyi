@@ -1,4 +1,5 @@
 # The public names, listed here alone: type checkers read this file, and __init__.py finds in it where each name lives.
+from torch_impl.build import recurrent as recurrent
 from torch_impl.cells.basic_rnn import BasicRNNCell as BasicRNNCell
 from torch_impl.cells.basic_rnn import two_step as two_step
 from torch_impl.cells.gru import GRUCell as GRUCell
@@ -15,6 +16,7 @@ from torch_impl.losses import mean_square as mean_square
 from torch_impl.models import Classifier as Classifier
 from torch_impl.models import Regressor as Regressor
 from torch_impl.models import Speller as Speller
+from torch_impl.models import Tagger as Tagger
 from torch_impl.runs.load import Run as Run
 from torch_impl.runs.load import load_run as load_run
 from torch_impl.runs.load import save_run as save_run
