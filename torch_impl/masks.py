@@ -11,16 +11,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from torch_impl.checks import check_tensor, shown
-from unrolled.networks import Network
 from unrolled.networks import Masks as Wanted
+from unrolled.networks import Network
 
-__all__ = ["Masks", "below", "by_step", "checked", "drawn", "scaled"]
+__all__ = ["Masks", "below", "by_step", "checked", "drawn", "scaled", "wanted"]
 
 Masks: TypeAlias = "Mapping[str, Tensor]"
+
+
+def wanted(network: Any, inputs: int) -> Wanted:
+    """The masks of a network; none where one of the user's own does not tell."""
+    return network.masks(inputs) if hasattr(network, "masks") else {}
 
 
 def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
@@ -34,13 +38,13 @@ def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Ten
 
 def checked(network: Network, inputs: int, masks: Any, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
     """The masks, if they are all of this network's; TypeError or ValueError that names the mask otherwise."""
-    wanted = network.masks(inputs)
+    names = wanted(network, inputs)
     if not isinstance(masks, Mapping):
         raise TypeError(f"masks must be a dict of tensors by name, got {shown(masks)}")
-    if set(masks) != set(wanted):
-        found, names = (", ".join(map(str, each)) or "none" for each in (masks, wanted))
-        raise ValueError(f"masks must be exactly {names}, got {found}")
-    for name, mask in wanted.items():
+    if set(masks) != set(names):
+        expected, found = (", ".join(map(str, each)) or "none" for each in (names, masks))
+        raise ValueError(f"masks must be exactly {expected}, got {found}")
+    for name, mask in names.items():
         shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
         check_tensor(f"masks[{name!r}]", masks[name], shape, like)
     return dict(masks)
