@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from torch_impl.cells.cell import Cell
-from torch_impl.cells.lstm import State
+from torch_impl.states import LSTMState
 from torch_impl.unrolling.arrangement import Arrangement
 from torch_impl.unrolling.bptt import Call, bptt
 from torch_impl.unrolling.kinds import Kind, kind_of
@@ -57,7 +57,7 @@ def _parts(state: Any) -> tuple[Tensor, ...]:
 
 def _state(parts: tuple[Tensor, ...]) -> Any:
     """The inverse of `_parts`."""
-    return parts[0] if len(parts) == 1 else State(parts[1], parts[0])
+    return parts[0] if len(parts) == 1 else LSTMState(parts[1], parts[0])
 
 
 def _again(
