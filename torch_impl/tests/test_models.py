@@ -152,7 +152,7 @@ def test_a_projection_that_is_wrapped_has_one_layer() -> None:
 def test_a_network_by_its_value_is_a_module_with_first_values() -> None:
     rnn = recurrent(tf1.LSTMBlockCell(5, forget_bias=2.0), 3, batch_first=False, dtype=torch.float64)
     assert rnn(torch.ones(4, 2, 3, dtype=torch.float64))[0].shape == (4, 2, 5)
-    assert rnn.cell.weight_ih.any() and not rnn.cell.bias.any()
+    assert rnn.cell.weight_ih.any() and not rnn.cell.bias.any()  # type: ignore[operator]
     close(rnn.cell.step(torch.ones(2, 3).double(), rnn.zero_state(2))[0], rnn(torch.ones(1, 2, 3).double())[0][0])
     keras = recurrent(networks.KerasLSTM(5), 3).canonical_weights()
     kernel = keras["recurrent_kernel"]
