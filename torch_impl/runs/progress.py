@@ -7,7 +7,7 @@ Beside what every run's checkpoint holds (see `torch_impl.runs`) that of `train`
                training set; "finished"
 
 and among its tensors "losses/partial" and, where the task takes note of every loss, "losses/seen/0", ... in float64.
-Training draws no random numbers but those of the batch stream, so that its state is all the random state there is.
+The batch stream's state is all the random state there is: what a dropout draws hangs on the seed and the step alone.
 """
 
 from __future__ import annotations

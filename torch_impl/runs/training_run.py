@@ -76,7 +76,7 @@ class TrainingRun(Extras):
     def trainer(self, loop: Loop, weights: Any, slots: Any = None) -> RunTrainer:
         task, settings = self.task, self.settings
         given = (task.model, weights, task.optimizer, *task.train, slots)
-        return loop.backend.trainer(*given, settings.precision, settings.steps, self.processes)
+        return loop.backend.trainer(*given, settings.precision, settings.steps, self.processes, loop.seed)
 
     def _stopped(self) -> str:
         if not self.signals.waits:

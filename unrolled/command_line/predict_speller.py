@@ -10,11 +10,11 @@ from typing import Any, Callable
 import click
 import numpy as np
 
+from unrolled import networks
 from unrolled.command_line.epochs import WEIGHTS_FILE, by_rows
 from unrolled.command_line.options import backend_options, count_option, open_backend, plain_failures
 from unrolled.command_line.plots import spelled_images
 from unrolled.command_line.results import prepare_folder
-from unrolled.command_line.tasks import resized
 from unrolled.command_line.train_speller import exact_matches, names_of
 from unrolled.datasets import mnist, spelling
 from unrolled.datasets.reading import plainly
@@ -23,12 +23,14 @@ from unrolled.models import Model
 from unrolled.networks import MOST, shapes
 from unrolled.own_data.arrays import read_npz
 from unrolled.programs import SPELLER
+from unrolled.reading import parse_json, read_whole
 from unrolled.showing import shown
 from unrolled.writing import write_atomically
 
 __all__ = ["predict_speller_command", "read_weights"]
 
 PICTURE = "spelled.png"
+_MOST_RESULTS = 1 << 24  # bytes of results.json
 _LISTED = 10
 
 
@@ -79,7 +81,7 @@ def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
         if not path.exists():
             raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path)
     weights = read_npz(path)
-    model = _sized(weights)
+    model = _described(path.with_name("results.json")) or _sized(weights)
     found, expected = {name: array.shape for name, array in weights.items()}, shapes(model.weights())
     if found != expected or any(array.dtype != np.float32 for array in weights.values()):
         raise DataError(
@@ -89,12 +91,22 @@ def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
     return model, weights
 
 
+def _described(path: Path) -> Model | None:
+    """The speller that `train speller` has left its results of, with its weights; None where it has not."""
+    try:
+        results = parse_json(read_whole(path, _MOST_RESULTS))
+        network = networks.from_plain(results["hyperparameters"]["network"])
+        return replace(SPELLER.model, network=network, inputs=results["data"]["inputs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _sized(weights: dict[str, np.ndarray]) -> Model:
     """The program's model in the sizes of these weights, as far as they tell any."""
     dense = weights.get("dense/kernel")
     if dense is None or dense.ndim != 2 or not 1 <= len(dense) <= MOST:
         return SPELLER.model
-    model = resized(SPELLER.model, len(dense))
+    model = replace(SPELLER.model, network=replace(SPELLER.model.network, units=len(dense)))  # type: ignore[type-var]
     name, weight = next(iter(model.weights().items()))
     inputs = len(np.atleast_1d(weights.get(name, ()))) - weight.shape[0] + model.inputs
     return replace(model, inputs=inputs) if 1 <= inputs <= MOST else model

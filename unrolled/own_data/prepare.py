@@ -13,18 +13,18 @@ import numpy as np
 from unrolled.datasets.parts import Part
 from unrolled.errors import DataError
 from unrolled.models import Model
-from unrolled.networks import MOST, BasicRNN
+from unrolled.networks import MOST, BasicRNN, Network
 from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.sequences import Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
 from unrolled.programs import Adam, Program
 
-__all__ = ["EPOCHS", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
+__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
 
 EPOCHS = 50
 BATCH = 32
-UNITS = 100
+NETWORK = BasicRNN(100)
 
 
 class Prepared(NamedTuple):
@@ -45,8 +45,7 @@ def classifier_data(
     test_share: float = 0.1,
     scale: bool = True,
     seed: int = 1,
-    units: int = UNITS,
-    activation: str = "tanh",
+    network: Network = NETWORK,
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
@@ -88,7 +87,7 @@ def classifier_data(
     }
     if found.inputs.shape[2] > MOST:
         raise DataError("%s: has %d values per step, expected at most %d" % (path, found.inputs.shape[2], MOST))
-    model = Model("classifier", BasicRNN(units, activation), found.inputs.shape[2], len(found.classes))
+    model = Model("classifier", network, found.inputs.shape[2], len(found.classes))
     program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
     made = [_part(some, scaling) for some in (train, validation, test)]
     assert made[0] is not None
@@ -104,8 +103,7 @@ def regressor_data(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     scale: bool = True,
-    units: int = UNITS,
-    activation: str = "tanh",
+    network: Network = NETWORK,
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
@@ -150,7 +148,7 @@ def regressor_data(
         "split": {name: list(part) for name, part in split._asdict().items()},
         "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
     }
-    model = Model("regressor", BasicRNN(units, activation), count, count * horizon)
+    model = Model("regressor", network, count, count * horizon)
     program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
     train, validation, test = (_of_windows(part) for part in parts)
     assert train is not None
