@@ -40,6 +40,8 @@ from unrolled.programs import Adam
 
 __all__ = ["Run", "load_run", "save_run"]
 
+_MOST_STEPS = 1 << 20  # at a time, of all rows together: each takes memory for what its model computes there
+
 
 @dataclass(frozen=True)
 class Run:
@@ -112,7 +114,7 @@ class Run:
         steps, outputs], a speller's logits [batch, max_steps, vocabulary].
 
         inputs: array or tensor [batch, steps, inputs] of any real dtype, lengths: integers [batch] or None. `rows` are
-        computed at a time. Raises TypeError or ValueError that names the argument.
+        computed at a time, fewer where they are long. Raises TypeError or ValueError that names the argument.
         """
         return self._rescaled(self._rows(self.model, inputs, lengths, rows))
 
@@ -134,6 +136,7 @@ class Run:
             raise ValueError(
                 f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
             )
+        rows = max(1, min(rows, _MOST_STEPS // max(1, values.shape[1])))
         training = self.model.training
         self.model.eval()
         try:
