@@ -37,7 +37,7 @@ class ColumnScaling(NamedTuple):
         return cls(mean, np.where(constant, 1.0, deviation))
 
     def apply(self, values: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
-        """values [..., inputs] scaled, float32. into: an array for them, perhaps the values themselves; None: a new one."""
+        """values [..., inputs] scaled, float32, in a new array or in `into`, which may be the values themselves."""
         values = np.asarray(values)
         if values.ndim < 2:
             return ((np.asarray(values, np.float64) - self.shift) / self.scale).astype(np.float32)

@@ -139,7 +139,7 @@ def test_a_text_is_the_same_wherever_it_is_cut(
 
 @pytest.mark.parametrize("wrong", [b"x", b"", b"1,2", b"1e999", b"1_0", b'"1'])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("piece", [5, 1 << 20])
+@pytest.mark.parametrize("piece", [6, 1 << 20])
 def test_a_wrong_line_is_named_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes, piece: int, end: bytes
 ) -> None:
