@@ -258,6 +258,7 @@ def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> N
         ({"classes": ["one"]}, "do not name 2 classes"),
         ({"classes": ["one", "\ud800"]}, "do not name 2 classes"),
         ({"split": None}, "do not tell the test part"),
+        ({"scaling": {"shift": None, "scale": None}}, 'its "shift" is not 2 finite numbers'),
         ({"source": None}, "do not tell their source"),
         ({"source": "/nowhere.npz"}, "/nowhere.npz: no such file"),
         ({"rows": {"train": 1}}, "no longer the rows"),

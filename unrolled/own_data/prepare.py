@@ -20,7 +20,7 @@ from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
 from unrolled.programs import Adam, Program
 
-__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
+__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "regressor_data"]
 
 EPOCHS = 50
 BATCH = 32
@@ -162,13 +162,6 @@ def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: flo
     return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
 
 
-def scaled_sequences(sequences: Sequences, scaling: ColumnScaling) -> np.ndarray:
-    """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
-    scaled = scaling.apply(sequences.inputs)
-    scaled[~sequences.valid()] = 0
-    return scaled
-
-
 def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
     """Row numbers of the training, validation and test part, sorted: of each class the same shares, drawn by seed."""
     check_shares(validation, test)
@@ -213,11 +206,14 @@ def _frames(sequences: Sequences) -> np.ndarray:
 
 
 def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
+    """The sequences scaled, where they lie; the padding stays zero. None where there are none."""
     if not len(sequences.lengths):
         return None
     assert sequences.labels is not None
     whole = bool((sequences.lengths == sequences.inputs.shape[1]).all())
-    return Part(scaled_sequences(sequences, scaling), sequences.labels, None if whole else sequences.lengths)
+    inputs = scaling.apply(sequences.inputs, sequences.inputs)
+    inputs[~sequences.valid()] = 0
+    return Part(inputs, sequences.labels, None if whole else sequences.lengths)
 
 
 def _of_windows(part: Windows) -> Part | None:

@@ -36,12 +36,12 @@ class ColumnScaling(NamedTuple):
         constant = deviation <= 1e-12 * largest
         return cls(mean, np.where(constant, 1.0, deviation))
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """values [..., inputs] scaled, float32."""
+    def apply(self, values: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+        """values [..., inputs] scaled, float32, in a new array or in `into`, which may be the values themselves."""
         values = np.asarray(values)
         if values.ndim < 2:
             return ((np.asarray(values, np.float64) - self.shift) / self.scale).astype(np.float32)
-        scaled = np.empty(values.shape, np.float32)
+        scaled = np.empty(values.shape, np.float32) if into is None else into
         for part in _parts(values):
             scaled[part] = (np.asarray(values[part], np.float64) - self.shift) / self.scale
         return scaled

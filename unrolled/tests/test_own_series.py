@@ -138,12 +138,14 @@ def test_a_text_is_the_same_wherever_it_is_cut(
 
 
 @pytest.mark.parametrize("wrong", [b"x", b"", b"1,2", b"1e999", b"1_0", b'"1'])
-@pytest.mark.parametrize("piece", [5, 1 << 20])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("piece", [6, 1 << 20])
 def test_a_wrong_line_is_named_wherever_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes, piece: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes, piece: int, end: bytes
 ) -> None:
     monkeypatch.setattr(texts, "_PIECE", piece)
-    (tmp_path / "own.csv").write_bytes(b"a,b\n\n" + b"1,2\n" * 100 + b"3," + wrong + b"\n" + b"1,2\n" * 20)
+    lines = [b"a,b", b"", *[b"1,2"] * 100, b"3," + wrong, *[b"1,2"] * 20, b""]
+    (tmp_path / "own.csv").write_bytes(end.join(lines))
     with pytest.raises(DataError, match="own.csv, line %d: " % (123 if b'"' in wrong else 103)):
         read_table(tmp_path / "own.csv", ["b"])
 

@@ -9,6 +9,8 @@ import signal
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
+from typing import Any, Callable, Dict
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from unrolled.own_data.sequences import read_sequences, stacked
 from unrolled.own_data.tables import read_table
 from unrolled.reading import parse_json, read_whole, room
 
-DOORS = {
+DOORS: Dict[str, Callable[[Path], Any]] = {
     "x.csv": read_table,
     "x.parquet": read_table,
     "x.npz": read_weights,

@@ -49,17 +49,20 @@ def test_no_link_is_written_through(tmp_path, monkeypatch):
 
 
 def test_temporary_names_are_not_the_same_twice(tmp_path, monkeypatch):
-    names = []
+    names, modes = [], []
+    (tmp_path / "file").touch(0o600)
 
-    def noted(path, *rest):
+    def noted(path, flags, mode=0o777):
         names.append(Path(path).name)
-        return opened(path, *rest)
+        modes.append(mode)
+        return opened(path, flags, mode)
 
     opened = os.open
     monkeypatch.setattr(writing.os, "open", noted)
     for _ in range(2):
         replace_file(tmp_path / "file", b"")
     made = [name for name in names if name.startswith(".file.")]
+    assert modes[0] == 0o600  # from the first moment on
     assert len(set(made)) == 2 and {temporary_of(name) for name in made} == {"file"}
     assert temporary_of(".gitignore") is None and temporary_of("file.0123abcd.partial") is None
 
