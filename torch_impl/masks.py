@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
 from torch import Tensor
 
 from torch_impl.checks import check_tensor, shown
@@ -32,7 +31,7 @@ def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Ten
     found = {}
     for name, mask in wanted.items():
         shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
-        found[name] = like.detach().new_empty(shape).bernoulli_(_rounded(mask.keep))
+        found[name] = like.detach().new_empty(shape).bernoulli_(mask.keep)
     return found
 
 
@@ -63,9 +62,5 @@ def by_step(masks: Masks, steps: int) -> Iterator[dict[str, Tensor]]:
 
 
 def scaled(values: Tensor, mask: Tensor, keep: float) -> Tensor:
-    """values * mask / keep, in the values' dtype. TF1 rounds keep to float32, also where the rest is float64."""
-    return values * (mask / _rounded(keep)).to(values.dtype)
-
-
-def _rounded(keep: float) -> float:
-    return float(np.float32(keep))
+    """values * mask / keep, in the values' dtype."""
+    return values * (mask / keep).to(values.dtype)

@@ -46,6 +46,8 @@ class Dropout(Structure):
         self.inputs = cell.inputs
         self.cell = cell
         self.table = prefixed("cell.", cell.table)
+        own = self.network.masks(cell.inputs).items()
+        self._own = {name: mask for name, mask in own if not name.startswith("inner/")}  # once: a step asks for shares
 
     @classmethod
     def of(cls, network: networks.Dropout, make: Callable[[Network, int], Cell], inputs: int) -> Dropout:
@@ -56,23 +58,22 @@ class Dropout(Structure):
         return {"inner/": self.cell}
 
     def drawn(self) -> Masks:
-        own = self.network.masks(self.inputs).items() if self.training else ()
-        return {**{name: mask for name, mask in own if not name.startswith("inner/")}, **super().drawn()}
+        return {**(self._own if self.training else {}), **super().drawn()}
 
     def whole(self, masks: Mapping[str, Tensor]) -> bool:
         return not any(name.startswith("state/") for name in masks)
 
     def step(self, inputs: Tensor, state: Any, masks: Mapping[str, Tensor] | None = None) -> tuple[Tensor, State]:
-        network, masks = self.network, masks or {}
+        masks = masks or {}
         if "inputs" in masks:
-            inputs = scaled(inputs, masks["inputs"], network.input_keep)
+            inputs = scaled(inputs, masks["inputs"], self._own["inputs"].keep)
         output, after = output_and_state(self.within(self.cell, inputs, state, below("inner/", masks)))
-        parts = states.parts(network, after)
+        parts = states.parts(self.network, after)
         for name, mask in below("state/", masks).items():
-            parts[name] = scaled(parts[name], mask, network.state_keep)
+            parts[name] = scaled(parts[name], mask, self._own["state/" + name].keep)
         if "outputs" in masks:
-            output = scaled(output, masks["outputs"], network.output_keep)
-        return output, states.from_parts(network, parts)
+            output = scaled(output, masks["outputs"], self._own["outputs"].keep)
+        return output, states.from_parts(self.network, parts)
 
     def unroll(
         self,
@@ -84,12 +85,12 @@ class Dropout(Structure):
         batch_sizes: Tensor | None = None,
         masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[Any, Any]:
-        network, masks = self.network, masks or {}
+        masks = masks or {}
         if "inputs" in masks:
-            inputs = scaled(inputs, pack_like(masks["inputs"], batch_sizes), network.input_keep)
+            inputs = scaled(inputs, pack_like(masks["inputs"], batch_sizes), self._own["inputs"].keep)
         found, last = run(self.cell, inputs, lengths, state, outputs, batch_sizes, below("inner/", masks))
         if "outputs" in masks and outputs:
-            found = scaled(found, pack_like(masks["outputs"], batch_sizes), network.output_keep)
+            found = scaled(found, pack_like(masks["outputs"], batch_sizes), self._own["outputs"].keep)
         return found if outputs else None, last
 
     def extra_repr(self) -> str:
