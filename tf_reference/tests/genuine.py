@@ -1,8 +1,8 @@
 """TensorFlow 1.15.5's own classes as a backend: contrib's and Keras's too, and dropout as they do it.
 
 What tf_reference writes out because TensorFlow 2.x has it no longer, or because masks are given, is put back here.
-`backend(form=...)`: which of TensorFlow's classes stands for an LSTM, a GRU or a Keras layer, one of FORMS. Feeding and
-naming are the reference's. Its random draws are replaced where they are made: `random_uniform` gives, for the seed that
+`backend(form=...)`: which of TensorFlow's classes stands for an LSTM, a GRU or a Keras layer. Feeding and naming are
+the reference's. Its random draws are replaced where they are made: `random_uniform` gives, for the seed that
 a wrapper asks it with, that wrapper's mask. Python 3.7 syntax.
 """
 
@@ -32,7 +32,6 @@ from unrolled.networks import (
 )
 
 VERSION = "1.15.5"
-FORMS = ("", "basic", "block", "cudnn", "fused", "layer")
 
 
 class NotGenuineError(ValueError):
@@ -99,22 +98,19 @@ def _in_place(form: str) -> Iterator[None]:
 
 class _LSTM:
     def __init__(self, form: str) -> None:
-        self._form = "block" if form == "" else form
-        self._chosen = form != ""
+        self._form = form
 
     def cell(self, network: LSTM, dtype: Any, masks: Any | None = None) -> Any:
         from tensorflow.contrib import cudnn_rnn, rnn
 
-        if not self._chosen and not network.straight_through:
+        if self._form in ("", "layer") and not network.straight_through:
             return lstm.cell(network, dtype)
         if self._form == "basic":
             _only(network, LSTM(network.units, network.activation, network.forget_bias))
             return tf.nn.rnn_cell.BasicLSTMCell(network.units, network.forget_bias, activation=network.activation)
         clip = network.cell_clip
         own = LSTM(network.units, "tanh", network.forget_bias, network.peepholes, None, clip, None, clip is not None)
-        _only(network, LSTM(network.units, forget_bias=0.0) if self._form == "cudnn" else own)
-        if tf.as_dtype(dtype) != tf.float32:
-            raise NotGenuineError("TensorFlow's block cells are float32")
+        _only(network, LSTM(network.units, forget_bias=0.0) if self._form == "cudnn" else own, dtype)
         if self._form == "cudnn":
             return cudnn_rnn.CudnnCompatibleLSTMCell(network.units)
         arguments = {"forget_bias": network.forget_bias, "cell_clip": clip, "use_peephole": network.peepholes}
@@ -140,15 +136,15 @@ class _GRU:
             return cudnn_rnn.CudnnCompatibleGRUCell(network.units)
         if self._form != "block":
             return gru.cell(network, dtype)
-        _only(network, GRU(network.units))
-        if tf.as_dtype(dtype) != tf.float32:
-            raise NotGenuineError("TensorFlow's block cells are float32")
+        _only(network, GRU(network.units), dtype)
         return rnn.GRUBlockCellV2(network.units)
 
     variables = staticmethod(gru.variables)
 
 
-def _only(network: Any, expected: Any) -> None:
+def _only(network: Any, expected: Any, dtype: Any = tf.float32) -> None:
+    if tf.as_dtype(dtype) != tf.float32:
+        raise NotGenuineError("TensorFlow's block cells are float32")
     if network != expected:
         raise NotGenuineError("TensorFlow's class computes %s, not %s" % (expected, network))
 
