@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-import numpy as np
-
 from tf_reference.tf1 import tf
 from unrolled.networks import Dropout
 
@@ -33,23 +31,19 @@ class MaskedDropout:
         return self._cell.zero_state(batch_size, dtype)
 
     def __call__(self, inputs: Any, state: Any, scope: Any | None = None) -> Any:
-        network = self._network
-        output, new_state = self._cell(self._dropped("inputs", inputs, network.input_keep), state, scope=scope)
-        parts = [
-            self._dropped("state/" + name, part, network.state_keep)
-            for name, part in zip(network.state, tf.nest.flatten(new_state))
-        ]
-        new_state = tf.nest.pack_sequence_as(new_state, parts)
-        return self._dropped("outputs", output, network.output_keep), new_state
+        output, new_state = self._cell(self._dropped("inputs", inputs), state, scope=scope)
+        parts = zip(self._network.state, tf.nest.flatten(new_state))
+        new_state = tf.nest.pack_sequence_as(new_state, [self._dropped("state/" + name, part) for name, part in parts])
+        return self._dropped("outputs", output), new_state
 
-    def _dropped(self, name: str, values: Any, keep: float) -> Any:
+    def _dropped(self, name: str, values: Any) -> Any:
         """The values, where the network has a mask of this name, with what it keeps scaled and the rest dropped."""
-        if name not in self._network.masks(1):
+        mask = self._network.masks(1).get(name)
+        if mask is None:
             return values
-        keep = float(np.float32(keep))  # TensorFlow makes tensors of these numbers before it looks at them
-        if self._network.variational:
-            return values / keep * self._masks[name]
-        rate = tf.constant(1.0 - keep, values.dtype)
+        if not mask.per_step:
+            return values / mask.keep * self._masks[name]
+        rate = tf.constant(1.0 - mask.keep, values.dtype)
         return values * (1 / (1 - rate)) * self._masks[name]
 
 
