@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from unrolled import networks
+from unrolled.models import Model
 from unrolled.networks import Network
 
 # What a backend can declare. A test that needs an undeclared one is skipped, by name, and counted; what a network
-# needs, `needs_of` tells.
+# or a model needs, `needs_of` tells.
 CAPABILITIES: dict[str, str] = {
     # kinds of network, with every option
     "basic_rnn": "the plain cell",
     "lstm": "the LSTM, with peepholes, projection and clips",
     "gru": "the GRU, its reset gate before the product or after it",
+    "layer_norm_lstm": "the LSTM with layer normalisation",
+    "keras_lstm": "Keras's LSTM, its gates by any activation",
+    "keras_gru": "Keras's GRU, its reset gate before the product or after it, its gates by any activation",
     "layers": "networks one above the other",
     "bidirectional": "two networks that read in opposite directions",
     "residual": "a network whose inputs are added to its outputs",
+    "dropout": "dropout of inputs, outputs, state and candidate, by given masks",
     # the activations that they take by name
     "tanh": "the tanh activation",
     "relu": "the ReLU activation",
@@ -33,7 +38,10 @@ CAPABILITIES: dict[str, str] = {
     "initial_weights": "freshly drawn weights for a model",
     "classifier": "a dense layer on the final state: forward, loss, prediction",
     "regressor": "a dense layer on every output, stacked or wrapped: forward, loss, prediction",
+    "tagger": "a dense layer on every output, a class for each step: forward, loss, prediction",
     "speller": "an encoder and a decoder that writes tokens until the end of sequence: forward, loss, prediction",
+    "embedding": "tokens for inputs of a model, each a row of a weight",
+    "hidden": "hidden dense layers of a model, and an activation of its last one",
     "decoding": "greedy decoding to the end-of-sequence token, and the teacher-forced loss with its gradients",
     "training": "optimizer steps on given batches",
     # precisions
@@ -42,15 +50,30 @@ CAPABILITIES: dict[str, str] = {
 }
 
 
-def needs_of(network: Network) -> frozenset[str]:
-    """What a backend must declare to be asked for a network: its kind, the kinds within it, and their activations."""
-    needed = set()
-    for each in networks.within(network):
+def needs_of(asked: Network | Model) -> frozenset[str]:
+    """What a backend must declare to be asked for a network: its kind, the kinds within it, their activations, and
+    dropout where it has masks. A model's are its network's, its kind, and what stands before and after the network."""
+    if isinstance(asked, Model):
+        return needs_of(asked.network) | _needs_around(asked)
+    needed = {"dropout"} if asked.masks(1) else set()
+    for each in networks.within(asked):
         needed.add(each.kind)
-        activation = getattr(each, "activation", None)
-        if activation is not None:
-            needed.add(activation if activation in CAPABILITIES else "activations")
+        named = [getattr(each, field, None) for field in ("activation", "recurrent_activation")]
+        needed.update(_activation(activation) for activation in named if activation is not None)
     return frozenset(needed)
+
+
+def _needs_around(model: Model) -> frozenset[str]:
+    dense = {model.activation, *(each.activation for each in model.hidden)}
+    bent = dense - {"linear"}
+    needed = {model.kind, *map(_activation, bent)}
+    needed.update(["embedding"] if model.embedding else [], ["hidden"] if model.hidden or bent else [])
+    return frozenset(needed)
+
+
+def _activation(name: str) -> str:
+    """The capability that an activation is of."""
+    return name if name in CAPABILITIES else "activations"
 
 
 def check_capabilities(backend: Any) -> None:

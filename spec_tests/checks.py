@@ -11,7 +11,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from spec_tests.capabilities import CAPABILITIES
-from spec_tests.contract import Slots, State, Weights
+from spec_tests.contract import Masks, Slots, State, Weights
 from unrolled import networks
 from unrolled.models import Model
 from unrolled.networks import BasicRNN, Network
@@ -93,6 +93,7 @@ def check_sequences(
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
     initial_state: State | None = None,
+    masks: Masks | None = None,
 ) -> np.dtype:
     """What `dynamic_rnn` is given. Returns the dtype of the weights."""
     check_network(network)
@@ -105,7 +106,25 @@ def check_sequences(
         check_integers("lengths", lengths, batch, 0, steps)
     if initial_state is not None:
         check_state("initial_state", network, initial_state, batch, dtype)
+    if masks is not None:
+        check_masks(network, masks, inputs.shape, dtype)
     return dtype
+
+
+def check_masks(network: Network, masks: Masks, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Every mask of a network for inputs of a shape [batch, steps, inputs], and no other, of ones and zeros."""
+    batch, steps, inputs = shape
+    asked = network.masks(inputs)
+    expected = "a dict of exactly %s" % (", ".join(asked) or "no masks")
+    need(isinstance(masks, dict), "masks", type(masks).__name__, expected)
+    for name in asked:
+        need(name in masks, "masks", "no %r" % name, expected)
+    for name in masks:
+        need(name in asked, "masks", "an unknown %r" % name, expected)
+    for name, mask in asked.items():
+        check_array("masks/" + name, masks[name], ((batch, steps) if mask.per_step else ()) + (mask.width,), dtype)
+        wrong = np.setdiff1d(masks[name], [0, 1])
+        need(wrong.size == 0, "masks/" + name, wrong[:1].tolist(), "zeros and ones")
 
 
 def check_two_step(network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> np.dtype:
@@ -154,17 +173,32 @@ def check_rows(
     """What a model's forward pass or loss is given. Returns the dtype of the weights."""
     check_model(model)
     dtype = check_weights(weights, networks.shapes(model.weights()))
-    check_array("inputs", inputs, ("batch", "steps", model.inputs), dtype)
-    prefix = "encoder/" if model.kind == "speller" else ""
-    own = {name: weights[prefix + name] for name in model.network.weights(model.inputs)}
-    check_sequences(model.network, own, inputs, lengths)
-    if targets is not None and model.kind == "speller":
-        check_tokens("targets", targets, len(inputs), model.outputs)
-    elif targets is not None and model.kind == "classifier":
-        check_integers("targets", targets, len(inputs), 0, model.outputs - 1)
-    elif targets is not None:
-        check_array("targets", targets, inputs.shape[:2] + (model.outputs,), dtype)
+    if model.embedding:
+        check_tokens("inputs", inputs, np.shape(inputs)[0] if np.ndim(inputs) else 0, model.inputs)
+    else:
+        check_array("inputs", inputs, ("batch", "steps", model.inputs), dtype)
+    batch, steps = np.shape(inputs)[:2]
+    need(batch and steps, "inputs", "shape %s" % list(np.shape(inputs)), "no empty dimension")
+    if lengths is not None:
+        check_integers("lengths", lengths, batch, 0, steps)
+    if targets is not None:
+        check_targets(model, targets, batch, steps, lengths, dtype)
     return dtype
+
+
+def check_targets(model: Model, targets: Any, batch: int, steps: int, lengths: Any, dtype: np.dtype) -> None:
+    """What a model's loss is given as targets, for so many rows and steps of inputs."""
+    if model.kind == "speller":
+        check_tokens("targets", targets, batch, model.outputs)
+    elif model.kind == "classifier":
+        check_integers("targets", targets, batch, 0, model.outputs - 1)
+    elif model.kind == "tagger":
+        need(np.shape(targets) == (batch, steps), "targets", "shape %s" % list(np.shape(targets)), "[batch, steps]")
+        valid = np.arange(steps) < np.reshape(batch * [steps] if lengths is None else lengths, (batch, 1))
+        counted = np.asarray(targets)[valid]
+        check_integers("targets", counted, counted.size, 0, model.outputs - 1)
+    else:
+        check_array("targets", targets, (batch, steps, model.outputs), dtype)
 
 
 def check_tokens(argument: str, tokens: np.ndarray, batch: int, vocabulary: int) -> None:

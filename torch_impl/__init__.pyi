@@ -1,7 +1,11 @@
 # The public names, listed here alone: type checkers read this file, and __init__.py finds in it where each name lives.
+from torch_impl.build import recurrent as recurrent
 from torch_impl.cells.basic_rnn import BasicRNNCell as BasicRNNCell
 from torch_impl.cells.basic_rnn import two_step as two_step
 from torch_impl.cells.gru import GRUCell as GRUCell
+from torch_impl.cells.keras_gru import KerasGRUCell as KerasGRUCell
+from torch_impl.cells.keras_lstm import KerasLSTMCell as KerasLSTMCell
+from torch_impl.cells.layer_norm_lstm import LayerNormLSTMCell as LayerNormLSTMCell
 from torch_impl.cells.lstm import LSTMCell as LSTMCell
 from torch_impl.decoding import Decoder as Decoder
 from torch_impl.loading import BucketSampler as BucketSampler
@@ -12,10 +16,13 @@ from torch_impl.losses import mean_square as mean_square
 from torch_impl.models import Classifier as Classifier
 from torch_impl.models import Regressor as Regressor
 from torch_impl.models import Speller as Speller
+from torch_impl.models import Tagger as Tagger
 from torch_impl.runs.load import Run as Run
 from torch_impl.runs.load import load_run as load_run
 from torch_impl.runs.load import save_run as save_run
+from torch_impl.states import LSTMState as LSTMState
 from torch_impl.structures.bidirectional import Bidirectional as Bidirectional
+from torch_impl.structures.dropout import Dropout as Dropout
 from torch_impl.structures.layers import Layers as Layers
 from torch_impl.structures.residual import Residual as Residual
 from torch_impl.training.adam import Adam as Adam

@@ -24,6 +24,7 @@ from torch_impl.arrays import (
     floats_like,
     inputs_of,
     integers,
+    masks_of,
     optional_lengths,
     state_of,
     targets_of,
@@ -43,31 +44,11 @@ from torch_impl.unrolling.static import static_rnn
 from unrolled.models import Model
 from unrolled.networks import Network
 
-CAPABILITIES = frozenset(
-    [
-        *CELLS,
-        *STRUCTURES,
-        "two_step",
-        "static_rnn",
-        "dynamic_rnn",
-        "lengths",
-        "initial_state",
-        "gradients",
-        "in_top_k",
-        "initial_weights",
-    ]
-    + [
-        "classifier",
-        "regressor",
-        "speller",
-        "decoding",
-        "training",
-        "tanh",
-        "relu",
-        "activations",
-        "float32",
-        "float64",
-    ]
+CAPABILITIES = (
+    frozenset([*CELLS, *STRUCTURES])
+    | {"two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"}
+    | {"classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training"}
+    | {"tanh", "relu", "activations", "float32", "float64"}
 )
 
 
@@ -130,6 +111,7 @@ class TorchBackend(DecodingMethods):
         inputs: list[np.ndarray],
         lengths: np.ndarray | None = None,
         initial_state: Arrays | None = None,
+        masks: Arrays | None = None,
     ) -> tuple[list[np.ndarray], Arrays]:
         """inputs: a list of `steps` arrays [batch, inputs] -> (list of outputs [batch, width], state)."""
         if not isinstance(inputs, (list, tuple)) or not inputs:
@@ -139,8 +121,9 @@ class TorchBackend(DecodingMethods):
         like = next(module.parameters())
         steps = [floats_like(f"inputs[{i}]", x, like, ("batch", module.inputs)) for i, x in enumerate(inputs)]
         state = None if initial_state is None else state_of(network, initial_state, len(steps[0]), like)
+        given = masks_of(module, masks, len(steps[0]), len(steps))
         with torch.no_grad():
-            outputs, last = static_rnn(module, steps, optional_lengths(lengths), state)
+            outputs, last = static_rnn(module, steps, optional_lengths(lengths), state, given)
         return [to_numpy(y) for y in outputs], state_arrays(network, last)
 
     def dynamic_rnn(
@@ -150,14 +133,16 @@ class TorchBackend(DecodingMethods):
         inputs: np.ndarray,
         lengths: np.ndarray | None = None,
         initial_state: Arrays | None = None,
+        masks: Arrays | None = None,
     ) -> tuple[np.ndarray, Arrays]:
         """inputs [batch, steps, inputs] -> (outputs [batch, steps, width], state)."""
         module = self._cell(network, weights, inputs, "inputs")
         like = next(module.parameters())
         x = floats_like("inputs", inputs, like, ("batch", "steps", module.inputs))
         state = None if initial_state is None else state_of(network, initial_state, len(x), like)
+        given = masks_of(module, masks, *x.shape[:2])
         with torch.no_grad():
-            outputs, last = dynamic_rnn(module, x, optional_lengths(lengths), state)
+            outputs, last = dynamic_rnn(module, x, optional_lengths(lengths), state, masks=given)
         return to_numpy(outputs), state_arrays(network, last)
 
     def rnn_gradients(
@@ -170,6 +155,7 @@ class TorchBackend(DecodingMethods):
         lengths: np.ndarray | None = None,
         initial_state: Arrays | None = None,
         unrolling: str = "dynamic",
+        masks: Arrays | None = None,
     ) -> Arrays:
         """A cost's gradients by weights, inputs and initial state, from its derivatives by outputs and final state."""
         if output_gradients is None and state_gradients is None:
@@ -183,12 +169,12 @@ class TorchBackend(DecodingMethods):
         zeros = module.zero_state(batch)
         state = zeros if initial_state is None else state_of(network, initial_state, batch, like)
         state = states.mapped(Tensor.requires_grad_, state)
-        limits = optional_lengths(lengths)
+        limits, dropped = optional_lengths(lengths), masks_of(module, masks, batch, steps)
         if unrolling == "static":
-            listed, last = static_rnn(module, list(x.unbind(1)), limits, state)
+            listed, last = static_rnn(module, list(x.unbind(1)), limits, state, dropped)
             outputs = torch.stack(listed, 1)
         else:
-            outputs, last = dynamic_rnn(module, x, limits, state)
+            outputs, last = dynamic_rnn(module, x, limits, state, masks=dropped)
         costs, derivatives = [], []
         if output_gradients is not None:
             costs.append(outputs)
@@ -220,17 +206,18 @@ class TorchBackend(DecodingMethods):
     def forward(
         self, model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
-        """inputs [batch, steps, inputs] -> logits [batch, outputs], predictions [batch, steps, outputs], or the
-        logits [batch, max_steps, outputs] of a speller's own decoding."""
-        module = build.loaded(model, weights, self.device)
+        """inputs [batch, steps, inputs], or tokens [batch, steps] -> logits [batch, outputs], predictions or logits
+        [batch, steps, outputs], or the logits [batch, max_steps, outputs] of a speller's own decoding."""
+        module = self._model(model, weights)
         with torch.no_grad():
             return to_numpy(module(inputs_of(module, inputs), optional_lengths(lengths)))
 
     def predict(
         self, model: Model, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
-        """A classifier's classes, int64 [batch]; a regressor's predictions; a speller's tokens [batch, max_steps]."""
-        module = build.loaded(model, weights, self.device)
+        """A classifier's classes, int64 [batch]; a tagger's [batch, steps]; a regressor's predictions; a speller's
+        tokens [batch, max_steps]."""
+        module = self._model(model, weights)
         with torch.no_grad():
             return to_numpy(module.predict(inputs_of(module, inputs), optional_lengths(lengths)))
 
@@ -239,13 +226,13 @@ class TorchBackend(DecodingMethods):
     ) -> float:
         """The mean loss."""
         with torch.no_grad():
-            return float(_loss(build.loaded(model, weights, self.device), inputs, targets, lengths))
+            return float(_loss(self._model(model, weights), inputs, targets, lengths))
 
     def loss_gradients(
         self, model: Model, weights: Arrays, inputs: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None
     ) -> tuple[float, Arrays]:
         """The mean loss and its gradient by each weight."""
-        module = build.loaded(model, weights, self.device)
+        module = self._model(model, weights)
         loss = _loss(module, inputs, targets, lengths)
         loss.backward()
         return float(loss.detach()), module.canonical_gradients()
@@ -277,19 +264,23 @@ class TorchBackend(DecodingMethods):
         slots: Arrays | None = None,
     ) -> NumpyTrainer:
         """What `train` does, kept: `run(batches)` as often as wanted, `forward`, `weights` and `slots` in between."""
-        module = build.loaded(model, weights, self.device)
-        x = inputs_of(module, inputs)
-        values = x, targets_of(module, targets, x), optional_lengths(lengths)
+        module = self._model(model, weights)
+        x, limits = inputs_of(module, inputs), optional_lengths(lengths)
+        values = x, targets_of(module, targets, x, limits), limits
         return NumpyTrainer(Trainer(module, optimizer, *values, slots=slots))
+
+    def _model(self, model: Model, weights: Mapping[str, Any]) -> AnyModel:
+        """The model with these weights; it drops nothing, whatever its network has."""
+        return build.loaded(model, weights, self.device).eval()
 
     def _cell(self, network: Network, weights: Mapping[str, Any], inputs: Any, name: str) -> Any:
         """The cell of these weights, for an array of inputs [..., inputs], of which only that size is used."""
         if not isinstance(inputs, np.ndarray) or inputs.ndim == 0 or inputs.shape[-1] == 0:
             found = list(inputs.shape) if isinstance(inputs, np.ndarray) else type(inputs).__name__
             raise ValueError(f"{name} must be a NumPy array [..., inputs], at least 1 value per step, got {found}")
-        return build.filled(build.cell(network, inputs.shape[-1], "meta"), weights, self.device)
+        return build.filled(build.cell(network, inputs.shape[-1], "meta"), weights, self.device).eval()
 
 
 def _loss(module: AnyModel, inputs: Any, targets: Any, lengths: Any) -> Tensor:
-    x = inputs_of(module, inputs)
-    return module.training_loss(x, targets_of(module, targets, x), optional_lengths(lengths))
+    x, limits = inputs_of(module, inputs), optional_lengths(lengths)
+    return module.training_loss(x, targets_of(module, targets, x, limits), limits)

@@ -12,6 +12,7 @@ from torch_impl import build, states
 from torch_impl.arrays import integers, state_of, to_numpy
 from torch_impl.decoding import Decoder
 from torch_impl.states import State
+from torch_impl.unrolling.module import Recurrent
 from unrolled.networks import Network
 
 Arrays = dict[str, np.ndarray]
@@ -54,7 +55,7 @@ class DecodingMethods:
         vocabulary = _size(weights, "dense/bias", 1)[0]
         embedding = _size(weights, "embedding", 2)[1] if "embedding" in weights else None
         tokens = (_token("start", start, vocabulary), _token("end", end, vocabulary))
-        rnn = build.recurrent(network, embedding or vocabulary, "meta")
+        rnn = Recurrent(build.cell(network, embedding or vocabulary, "meta"))
         module = build.filled(Decoder(rnn, vocabulary, *tokens, embedding), weights, self.device)
         return module, state_of(network, initial_state, "batch", module.dense.weight)
 

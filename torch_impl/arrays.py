@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from torch_impl import states
+from torch_impl.cells import Cell
 from torch_impl.checks import check_lengths, check_tensor
+from torch_impl.masks import checked
 from torch_impl.models import AnyModel
+from torch_impl.training.protocol import check_targets
 from torch_impl.types import Lengths
 from unrolled.networks import Network
 
@@ -60,21 +63,23 @@ def optional_lengths(lengths: Any) -> Tensor | None:
 
 
 def inputs_of(model: AnyModel, inputs: Any) -> Tensor:
-    """The rows that a model reads, [batch, steps, inputs], as a tensor for it."""
-    return floats_like("inputs", inputs, next(model.parameters()), ("batch", "steps", model.inputs))
+    """The rows that a model reads, [batch, steps, inputs] or tokens [batch, steps], as a tensor for it."""
+    like = next(model.parameters())
+    if model.embedding is not None:
+        return model.check_inputs(integers("inputs", inputs).to(like.device))
+    return floats_like("inputs", inputs, like, ("batch", "steps", model.inputs))
 
 
-def targets_of(model: AnyModel, targets: Any, inputs: Tensor) -> Tensor:
-    """What a model shall predict for inputs [batch, steps, inputs], as a tensor for it; checked by the model."""
+def targets_of(model: AnyModel, targets: Any, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """What a model shall predict for inputs [batch, steps, ...], as a tensor for it; checked by the model."""
     if np.asarray(targets).dtype.kind == "f":
         found = floats("targets", targets, inputs.device)
     else:
         found = integers("targets", targets).to(inputs.device)
     try:
-        model.check_targets(found, model.prediction_shape(*inputs.shape[:2]))
+        return check_targets(model, found, inputs, lengths)
     except TypeError as error:
         raise ValueError(str(error)) from None
-    return found
 
 
 def state_of(network: Network, state: Any, batch: int | str, like: Tensor, name: str = "initial_state") -> states.State:
@@ -88,6 +93,20 @@ def state_of(network: Network, state: Any, batch: int | str, like: Tensor, name:
         parts[part] = floats_like(f"{name}/{part}", state[part], like, (batch, width))
         batch = len(parts[part])
     return states.from_parts(network, parts)
+
+
+def masks_of(cell: Cell, masks: Any, batch: int, steps: int) -> dict[str, Tensor] | None:
+    """A call's masks of dropouts, given as arrays by name, as tensors for the cell; None stays None."""
+    if masks is None:
+        return None
+    if not isinstance(masks, Mapping):
+        raise ValueError(f"masks must be a dict of arrays by name, got {type(masks).__name__}")
+    like = cell.reference
+    given = {name: floats(f"masks[{name!r}]", mask, like.device) for name, mask in masks.items()}
+    try:
+        return checked(cell.network, cell.inputs, given, batch, steps, like)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def in_chunks(

@@ -62,6 +62,29 @@ def check_tensor(name: str, value: Any, shape: tuple[int | str, ...], like: Tens
     return value
 
 
+def check_integers(name: str, value: Any, shape: tuple[int | str, ...], count: int, wanted: str) -> Tensor:
+    """Integers of `shape`, where a string names a size that is free but at least 1, each from 0 to count - 1.
+
+    Raises TypeError or ValueError that begins with `wanted`. On a GPU this waits for the values; while the call is
+    traced neither they nor the sizes are looked at.
+    """
+    if not isinstance(value, Tensor) or value.dtype not in INTEGER_DTYPES:
+        raise TypeError(f"{wanted}, got {shown(value)}")
+    if value.ndim != len(shape):
+        raise ValueError(f"{wanted}, got {shown(value)}")
+    if tracing():
+        return value
+    for found, size in zip(value.shape, shape, strict=True):
+        if found == 0 if isinstance(size, str) else found != size:
+            raise ValueError(f"{wanted}, got {shown(value)}")
+    low, high = torch.stack(torch.aminmax(value)).tolist()
+    if low < 0 or high >= count:
+        found = low if low < 0 else high
+        place = ", ".join(map(str, (value == found).nonzero()[0].tolist()))
+        raise ValueError(f"{wanted}, got {name}[{place}] = {found}")
+    return value
+
+
 def _wanted(shape: tuple[int | str, ...], like: Tensor) -> str:
     return f"{str(like.dtype)[6:]} [{', '.join(map(str, shape))}]"
 

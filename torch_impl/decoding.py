@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from torch_impl import states
 from torch_impl.cells.dense import Dense
-from torch_impl.checks import INTEGER_DTYPES, check_size, shown
+from torch_impl.checks import check_integers, check_size, shown
 from torch_impl.conversion import DENSE, EMBEDDING, Canonical, draw_, prefixed
 from torch_impl.states import State
 from torch_impl.unrolling.module import Recurrent
@@ -134,15 +134,7 @@ class Decoder(Canonical):
     def check_tokens(self, tokens: Any, batch: int, name: str = "tokens") -> None:
         """Raise TypeError or ValueError unless tokens are integers [batch, steps] of the vocabulary."""
         wanted = f"{name} must be integers [batch, steps] = [{batch}, steps], each from 0 to {self.vocabulary - 1}"
-        if not isinstance(tokens, Tensor) or tokens.dtype not in INTEGER_DTYPES:
-            raise TypeError(f"{wanted}, got {shown(tokens)}")
-        if tokens.ndim != 2 or len(tokens) != batch or tokens.shape[1] == 0:
-            raise ValueError(f"{wanted}, got {shown(tokens)}")
-        low, high = torch.stack(torch.aminmax(tokens)).tolist()
-        if low < 0 or high >= self.vocabulary:
-            found = low if low < 0 else high
-            row, step = (tokens == found).nonzero()[0].tolist()
-            raise ValueError(f"{wanted}, got {name}[{row}, {step}] = {found}")
+        check_integers(name, tokens, (batch, "steps"), self.vocabulary, wanted)
 
     def extra_repr(self) -> str:
         return f"vocabulary={self.vocabulary}, start={self.start}, end={self.end}"

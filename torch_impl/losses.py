@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from torch_impl.checks import INTEGER_DTYPES, check_size, check_tensor, shown
+from torch_impl.checks import INTEGER_DTYPES, check_integers, check_size, check_tensor, shown
 
 
 def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
@@ -19,14 +19,7 @@ def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
     """
     batch, classes = shape
     wanted = f"targets must be integers [batch] = [{batch}], each from 0 to {classes - 1}"
-    if not isinstance(labels, Tensor) or labels.dtype not in INTEGER_DTYPES:
-        raise TypeError(f"{wanted}, got {shown(labels)}")
-    if labels.shape != (batch,):
-        raise ValueError(f"{wanted}, got {shown(labels)}")
-    low, high = (int(bound) for bound in torch.stack(torch.aminmax(labels)).tolist())
-    if low < 0 or high >= classes:
-        found = low if low < 0 else high
-        raise ValueError(f"{wanted}, got targets[{int((labels == found).nonzero()[0])}] = {found}")
+    check_integers("targets", labels, (batch,), classes, wanted)
 
 
 def _check_logits(logits: Any) -> None:

@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from torch_impl.checks import check_tensor, shown
-from unrolled.networks import Network
 from unrolled.networks import Masks as Wanted
+from unrolled.networks import Network
 
-__all__ = ["Masks", "below", "by_step", "checked", "drawn", "scaled"]
+__all__ = ["Masks", "below", "by_step", "checked", "drawn", "scaled", "wanted"]
 
 Masks: TypeAlias = "Mapping[str, Tensor]"
+
+
+def wanted(network: Any, inputs: int) -> Wanted:
+    """The masks of a network; none where one of the user's own does not tell."""
+    return network.masks(inputs) if hasattr(network, "masks") else {}
 
 
 def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
@@ -28,19 +31,19 @@ def drawn(wanted: Wanted, batch: Any, steps: Any, like: Tensor) -> dict[str, Ten
     found = {}
     for name, mask in wanted.items():
         shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
-        found[name] = like.detach().new_empty(shape).bernoulli_(_rounded(mask.keep))
+        found[name] = like.detach().new_empty(shape).bernoulli_(mask.keep)
     return found
 
 
 def checked(network: Network, inputs: int, masks: Any, batch: Any, steps: Any, like: Tensor) -> dict[str, Tensor]:
     """The masks, if they are all of this network's; TypeError or ValueError that names the mask otherwise."""
-    wanted = network.masks(inputs)
+    names = wanted(network, inputs)
     if not isinstance(masks, Mapping):
         raise TypeError(f"masks must be a dict of tensors by name, got {shown(masks)}")
-    if set(masks) != set(wanted):
-        found, names = (", ".join(map(str, each)) or "none" for each in (masks, wanted))
-        raise ValueError(f"masks must be exactly {names}, got {found}")
-    for name, mask in wanted.items():
+    if set(masks) != set(names):
+        expected, found = (", ".join(map(str, each)) or "none" for each in (names, masks))
+        raise ValueError(f"masks must be exactly {expected}, got {found}")
+    for name, mask in names.items():
         shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
         check_tensor(f"masks[{name!r}]", masks[name], shape, like)
     return dict(masks)
@@ -59,9 +62,5 @@ def by_step(masks: Masks, steps: int) -> Iterator[dict[str, Tensor]]:
 
 
 def scaled(values: Tensor, mask: Tensor, keep: float) -> Tensor:
-    """values * mask / keep, in the values' dtype. TF1 rounds keep to float32, also where the rest is float64."""
-    return values * (mask / _rounded(keep)).to(values.dtype)
-
-
-def _rounded(keep: float) -> float:
-    return float(np.float32(keep))
+    """values * mask / keep, in the values' dtype."""
+    return values * (mask / keep).to(values.dtype)

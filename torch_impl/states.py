@@ -1,13 +1,15 @@
 """The state of a recurrent network as PyTorch code holds it, and as named parts.
 
-A state is a tensor [batch, width] where it has one part, an `LSTMState` of such tensors where a cell has c and h, and a
-tuple of states for layers and directions. `network.state` names the same parts in
-the same order: "h"; "c", "h"; "cell_0/h", "cell_1/h".
+A state is a tensor [batch, width] where it has one part, a named tuple of such tensors where a cell has more (its
+fields are the parts' names; that of c and h is `LSTMState`), and a tuple of states for layers and directions.
+`network.state` names the same parts in the same order: "h"; "c", "h"; "cell_0/h", "cell_1/h".
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -134,4 +136,9 @@ def _nested(parts: Mapping[str, Tensor]) -> State:
             groups.setdefault(first, {})[rest] = part
         return tuple(map(_nested, groups.values()))
     tensor, *others = parts.values()
-    return LSTMState(**parts) if others else tensor
+    return _named(*parts)(tensor, *others) if others else tensor
+
+
+@lru_cache
+def _named(*names: str) -> Any:
+    return LSTMState if names == LSTMState._fields else namedtuple("CellState", names)

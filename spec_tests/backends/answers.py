@@ -93,13 +93,13 @@ def _two_step(network: Any, weights: Any, x0: Any, x1: Any) -> Any:
     return Several({"y0": y, "y1": y})
 
 
-def _static_rnn(network: Any, weights: Any, inputs: Any, lengths: Any = None, initial_state: Any = None) -> Any:
+def _static_rnn(network: Any, weights: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
     batch = len(inputs[0])
     outputs = Steps(len(inputs), Array(_dtype(weights), (batch, network.output_size)))
     return Several({"outputs": outputs, "state": Parts(_state(network, weights, batch))})
 
 
-def _dynamic_rnn(network: Any, weights: Any, inputs: Any, lengths: Any = None, initial_state: Any = None) -> Any:
+def _dynamic_rnn(network: Any, weights: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
     batch, steps, _ = inputs.shape
     outputs = Array(_dtype(weights), (batch, steps, network.output_size))
     return Several({"outputs": outputs, "state": Parts(_state(network, weights, batch))})
@@ -137,7 +137,7 @@ def _initial_weights(model: Any, seed: int) -> Any:
 
 
 def _forward(model: Any, weights: Any, inputs: Any, lengths: Any = None) -> Any:
-    between = {"classifier": (), "regressor": (inputs.shape[1],), "speller": (model.max_steps,)}[model.kind]
+    between = {"classifier": (), "speller": (model.max_steps,)}.get(model.kind, (inputs.shape[1],))
     return Array(_dtype(weights), (len(inputs), *between, model.outputs))
 
 

@@ -45,6 +45,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "initial_weights": ("initial_weights",),
     "classifier": _LOSSES,
     "regressor": _LOSSES,
+    "tagger": _LOSSES,
     "speller": _LOSSES,
     "decoding": ("decode", "decode_gradients"),
     "training": ("train",),

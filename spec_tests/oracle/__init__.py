@@ -5,10 +5,11 @@ confirm them. Whatever the dtype of the arguments, everything here is computed a
 itself rounds to float32 (Adam's constants and powers). Arguments are taken as right: checking them is a backend's work.
 
     cells       one step of each kind of cell, forward and back: a page for each kind
-    structures  layers, both directions, residual: a page for each kind
+    structures  layers, both directions, residual, dropout: a page for each kind
     unrolling   a network over time, and back-propagation through it
     decoding    tokens until the end of sequence
-    models      classifier, regressor, speller, with losses
+    dense       the embedding before a network, and the dense layers after it
+    models      classifier, regressor, tagger, speller, with losses
     training    Adam
     backend     all of it as a backend of the contract, to be put under its own suite
     faults      the same with a planted fault each
@@ -20,7 +21,7 @@ from spec_tests.oracle.activations import ACTIVATIONS
 from spec_tests.oracle.cells.basic_rnn import two_step
 from spec_tests.oracle.decoding import decode, decode_gradients, token_lengths
 from spec_tests.oracle.losses import in_top_k
-from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, read_out, spell
+from spec_tests.oracle.models import forward, loss, loss_gradients, part_of, predict, read_out, spell
 from spec_tests.oracle.training import adam, fresh_slots, train
 from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
 
@@ -36,6 +37,7 @@ __all__ = [
     "loss",
     "loss_gradients",
     "part_of",
+    "predict",
     "read_out",
     "spell",
     "token_lengths",

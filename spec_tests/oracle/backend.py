@@ -22,7 +22,7 @@ from spec_tests.checks import (
     check_two_step,
     need,
 )
-from spec_tests.contract import Slots, State, Weights
+from spec_tests.contract import Masks, Slots, State, Weights
 from spec_tests.oracle.cells import CELLS
 from spec_tests.oracle.structures import STRUCTURES
 from unrolled import initial_values
@@ -44,7 +44,7 @@ CAPABILITIES = frozenset(
         "in_top_k",
         "initial_weights",
     ]
-    + ["classifier", "regressor", "speller", "decoding", "training"]
+    + ["classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training"]
     + ["tanh", "relu", "activations", "float32", "float64"]
 )
 
@@ -81,9 +81,10 @@ class OracleBackend:
         inputs: list[np.ndarray],
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
+        masks: Masks | None = None,
     ) -> tuple[list[np.ndarray], State]:
         check_steps(inputs)
-        outputs, state = self.dynamic_rnn(network, weights, np.stack(inputs, axis=1), lengths, initial_state)
+        outputs, state = self.dynamic_rnn(network, weights, np.stack(inputs, axis=1), lengths, initial_state, masks)
         return list(outputs.transpose(1, 0, 2)), state
 
     def dynamic_rnn(
@@ -93,9 +94,10 @@ class OracleBackend:
         inputs: np.ndarray,
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
+        masks: Masks | None = None,
     ) -> tuple[np.ndarray, State]:
-        dtype = check_sequences(network, weights, inputs, lengths, initial_state)
-        outputs, state = oracle.unroll(network, weights, inputs, lengths, initial_state)
+        dtype = check_sequences(network, weights, inputs, lengths, initial_state, masks)
+        outputs, state = oracle.unroll(network, weights, inputs, lengths, initial_state, masks)
         return outputs.astype(dtype), _cast(state, dtype)
 
     def rnn_gradients(
@@ -108,11 +110,12 @@ class OracleBackend:
         lengths: np.ndarray | None = None,
         initial_state: State | None = None,
         unrolling: str = "dynamic",
+        masks: Masks | None = None,
     ) -> dict[str, np.ndarray]:
-        dtype = check_sequences(network, weights, inputs, lengths, initial_state)
+        dtype = check_sequences(network, weights, inputs, lengths, initial_state, masks)
         check_cost(network, inputs, output_gradients, state_gradients, unrolling, dtype)
-        gradients = oracle.bptt(network, weights, inputs, output_gradients, state_gradients, lengths, initial_state)
-        return _cast(gradients, dtype)
+        cost = (output_gradients, state_gradients)
+        return _cast(oracle.bptt(network, weights, inputs, *cost, lengths, initial_state, masks), dtype)
 
     def decode(
         self, network: Network, weights: Weights, initial_state: State, start: int, end: int, max_steps: int
@@ -147,8 +150,9 @@ class OracleBackend:
     def predict(
         self, model: Model, weights: Weights, inputs: np.ndarray, lengths: np.ndarray | None = None
     ) -> np.ndarray:
-        y = self.forward(model, weights, inputs, lengths)
-        return y if model.kind == "regressor" else y.argmax(axis=-1).astype(np.int64)
+        dtype = check_rows(model, weights, inputs, lengths=lengths)
+        found = oracle.predict(model, weights, inputs, lengths)
+        return found.astype(dtype if model.kind == "regressor" else np.int64)
 
     def loss(
         self,

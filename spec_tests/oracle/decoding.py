@@ -30,7 +30,7 @@ def decode(
     while len(tokens) < max_steps and not finished.all():
         going = ~finished
         valid = going[:, None, None]
-        y, state, _ = over_time(network, w, np.where(valid, _embedding(w)[token][:, None], 0.0), valid, state)
+        y, state, _ = over_time(network, w, np.where(valid, _embedding(w)[token][:, None], 0.0), valid, state, {})
         outputs.append(y[:, 0])
         token = np.where(going, (outputs[-1] @ w["dense/kernel"] + w["dense/bias"]).argmax(axis=1), end)
         tokens.append(token)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, float64
+from spec_tests.oracle.arrays import Arrays, at_step, float64
 from spec_tests.oracle.cells import CELLS
 from spec_tests.oracle.structures import STRUCTURES
 from unrolled.networks import Network
@@ -25,17 +25,17 @@ def carried(valid: np.ndarray, after: Arrays, before: Arrays) -> Arrays:
 
 
 def over_time(
-    network: Network, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays
+    network: Network, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays, factors: Arrays
 ) -> tuple[np.ndarray, Arrays, Any]:
     """y_t, s_t = step(x_t, s_t-1) on valid steps; past them y_t = 0 and s_t = s_t-1.
 
     Returns (outputs [batch, steps, output_size], the last state, what the way back needs).
     """
     if network.kind in STRUCTURES:
-        return STRUCTURES[network.kind].unroll(over_time, network, w, x, valid, state)
+        return STRUCTURES[network.kind].unroll(over_time, network, w, x, valid, state, factors)
     outputs, kept = [], []
     for t in range(x.shape[1]):
-        output, after, needed = CELLS[network.kind].step(network, w, x[:, t], state)
+        output, after, needed = CELLS[network.kind].step(network, w, x[:, t], state, at_step(factors, t))
         outputs.append(np.where(valid[:, t], output, 0.0))
         state = carried(valid[:, t], after, state)
         kept.append(needed)
@@ -65,14 +65,30 @@ def back_in_time(
     return gradients, np.stack(dx[::-1], axis=1), dstate
 
 
+def _factors(network: Network, inputs: np.ndarray, masks: Arrays | None) -> Arrays:
+    """What each dropout multiplies by, mask / keep, [batch, steps, width]; none where no masks are given."""
+    batch, steps, width = inputs.shape
+    asked = network.masks(width)
+    return {
+        name: np.broadcast_to(np.asarray(mask, np.float64) / asked[name].keep, (batch, steps, asked[name].width))
+        for name, mask in (masks or {}).items()
+    }
+
+
 def _given(
-    network: Network, weights: Arrays, inputs: np.ndarray, lengths: np.ndarray | None, initial_state: Arrays | None
-) -> tuple[Arrays, np.ndarray, np.ndarray, Arrays]:
+    network: Network,
+    weights: Arrays,
+    inputs: np.ndarray,
+    lengths: np.ndarray | None,
+    initial_state: Arrays | None,
+    masks: Arrays | None,
+) -> tuple[Arrays, np.ndarray, np.ndarray, Arrays, Arrays]:
     """What `over_time` takes, in float64: the padding of the inputs is zeros, and so is a state that is not given."""
     valid = valid_steps(inputs, lengths)
     x = np.where(valid, np.asarray(inputs, np.float64), 0.0)
     zeros = {name: np.zeros((len(x), width)) for name, width in network.state.items()}
-    return float64(weights), x, valid, zeros if initial_state is None else float64(initial_state)
+    state = zeros if initial_state is None else float64(initial_state)
+    return float64(weights), x, valid, state, _factors(network, x, masks)
 
 
 def unroll(
@@ -81,9 +97,10 @@ def unroll(
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
     initial_state: Arrays | None = None,
+    masks: Arrays | None = None,
 ) -> tuple[np.ndarray, Arrays]:
     """The network over time: (outputs [batch, steps, output_size], the state after the last step)."""
-    return over_time(network, *_given(network, weights, inputs, lengths, initial_state))[:2]
+    return over_time(network, *_given(network, weights, inputs, lengths, initial_state, masks))[:2]
 
 
 def bptt(
@@ -94,10 +111,11 @@ def bptt(
     state_gradients: Arrays | None = None,
     lengths: np.ndarray | None = None,
     initial_state: Arrays | None = None,
+    masks: Arrays | None = None,
 ) -> Arrays:
     """Back-propagation through time: the gradients by every weight, "inputs", and "initial_state/<part>"."""
-    w, x, valid, state = _given(network, weights, inputs, lengths, initial_state)
-    outputs, state, kept = over_time(network, w, x, valid, state)
+    w, x, valid, state, factors = _given(network, weights, inputs, lengths, initial_state, masks)
+    outputs, state, kept = over_time(network, w, x, valid, state, factors)
     dy = np.zeros_like(outputs) if output_gradients is None else np.asarray(output_gradients, np.float64)
     zeros = {name: np.zeros_like(part) for name, part in state.items()}
     dstate = zeros if state_gradients is None else float64(state_gradients)

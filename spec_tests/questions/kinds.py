@@ -12,12 +12,25 @@ import numpy as np
 from spec_tests.questions import makers
 from spec_tests.questions.decoding import Decoding
 from spec_tests.questions.makers import BATCH, INPUTS, STEPS, UNITS, Supervised, Training
-from unrolled.models import Model
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers, Network, Residual
+from unrolled.models import Dense, Model
+from unrolled.networks import (
+    GRU,
+    LSTM,
+    BasicRNN,
+    Bidirectional,
+    Dropout,
+    KerasGRU,
+    KerasLSTM,
+    LayerNormLSTM,
+    Layers,
+    Network,
+    Residual,
+)
 from unrolled.programs import Adam
 
 # Layers differ in width. Two directions are alike where a framework has one layer for both, and elsewhere differ. The
-# clips act on some of the values of `case`, and on some not.
+# clips act on some of the values of `case`, and on some not. What is normalised has more units: of a few, some rows are
+# so flat that rounding grows.
 NETWORKS: dict[str, Network] = {
     "basic_rnn": BasicRNN(UNITS),
     "lstm": LSTM(UNITS),
@@ -28,6 +41,10 @@ NETWORKS: dict[str, Network] = {
     "lstm straight through": LSTM(UNITS, cell_clip=0.4, straight_through=True),
     "gru": GRU(UNITS),
     "gru reset after": GRU(UNITS, reset_after=True),
+    "layer norm lstm": LayerNormLSTM(7),
+    "keras lstm": KerasLSTM(UNITS),
+    "keras gru": KerasGRU(UNITS),
+    "keras gru reset after": KerasGRU(UNITS, reset_after=True),
     "layers basic_rnn": Layers((BasicRNN(UNITS), BasicRNN(2, "relu"))),
     "layers lstm": Layers((LSTM(UNITS), LSTM(2))),
     "layers lstm gru": Layers((LSTM(UNITS), GRU(2))),
@@ -37,6 +54,11 @@ NETWORKS: dict[str, Network] = {
     "bidirectional lstm gru": Bidirectional(LSTM(UNITS), GRU(2)),
     "stacked bidirectional": Layers((Bidirectional(GRU(UNITS), GRU(UNITS)), Bidirectional(GRU(2), GRU(2)))),
     "two stacks": Bidirectional(Layers((LSTM(UNITS), GRU(2))), Layers((GRU(2), LSTM(UNITS)))),
+    "dropout lstm": Dropout(LSTM(UNITS), 0.8, 0.6, 0.7),
+    "dropout layers": Dropout(Layers((LayerNormLSTM(7, candidate_keep=0.7), KerasGRU(2))), 0.8, 0.7, 0.6),
+    "bidirectional dropout": Bidirectional(
+        Dropout(KerasLSTM(UNITS), 0.8, 0.6, 0.7), Dropout(GRU(2), 0.7, 0.6, 0.6, variational=True)
+    ),
 }
 
 
@@ -45,7 +67,8 @@ def case(name: str, dtype: str) -> makers.Sequences:
     return makers.sequences_of(NETWORKS[name], dtype)
 
 
-# A classifier of each cell and of two directions, a regressor of layers in both forms, a speller.
+# A classifier of each cell and of two directions, a regressor of layers in both forms, taggers, spellers; some have an
+# embedding or hidden layers.
 MODELS: dict[str, Model] = {
     "lstm classifier": Model("classifier", LSTM(UNITS), INPUTS, 8),
     "lstm projection classifier": Model("classifier", LSTM(5, projection=2), INPUTS, 8),
@@ -54,20 +77,27 @@ MODELS: dict[str, Model] = {
     "layers lstm regressor": Model("regressor", Layers((LSTM(UNITS), LSTM(5))), INPUTS, 2),
     "layers lstm gru wrapped regressor": Model("regressor", Layers((LSTM(UNITS), GRU(5))), INPUTS, 2, "wrapped"),
     "stacked bidirectional regressor": Model("regressor", NETWORKS["stacked bidirectional"], INPUTS, 5),
+    "keras gru hidden regressor": Model(
+        "regressor", KerasGRU(UNITS), INPUTS, 2, hidden=(Dense(5, "relu"), Dense(7)), activation="sigmoid"
+    ),
+    "embedding lstm classifier": Model("classifier", LSTM(UNITS), 9, 8, embedding=INPUTS, hidden=(Dense(5, "tanh"),)),
+    "bidirectional lstm tagger": Model("tagger", Bidirectional(LSTM(UNITS), LSTM(UNITS)), INPUTS, 5),
+    "embedding gru tagger": Model("tagger", GRU(UNITS), 9, 5, embedding=INPUTS),
     "lstm speller": Model("speller", LSTM(UNITS), INPUTS, 8, max_steps=6),
     "layers gru speller": Model("speller", Layers((GRU(UNITS), GRU(5))), INPUTS, 8, max_steps=6),
+    "embedding gru speller": Model("speller", GRU(UNITS), 9, 8, max_steps=6, embedding=INPUTS),
 }
 
 
 # Of the spellers' weights: with these, three different words or more are decoded, of different lengths, and the largest
 # logit is ahead of the next by more than 0.01.
-SPELLERS: dict[str, int] = {"lstm speller": 251, "layers gru speller": 150}
+SPELLERS: dict[str, int] = {"lstm speller": 251, "layers gru speller": 150, "embedding gru speller": 216}
 
 
 def supervised(name: str, dtype: str, seed: int | None = None) -> Supervised:
     """A small random case for one of MODELS."""
     chosen, random = MODELS[name], np.random.RandomState(3)
-    inputs = random.normal(size=(BATCH, STEPS, chosen.inputs)).astype(dtype)
+    inputs = makers.inputs_for(chosen, random, BATCH, STEPS, dtype)
     if chosen.kind == "speller":
         targets = random.randint(0, chosen.outputs, (BATCH, 4))
     else:

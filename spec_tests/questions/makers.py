@@ -44,7 +44,8 @@ def with_kinds(capabilities: Iterable[str]) -> frozenset[str]:
 
 
 class Sequences(NamedTuple):
-    """A network, its weights, and sequences for it, with a cost's derivatives by outputs and final state."""
+    """A network, its weights, and sequences for it, with a cost's derivatives by outputs and final state, and the masks
+    of its dropouts."""
 
     network: Network
     weights: dict[str, np.ndarray]
@@ -52,6 +53,12 @@ class Sequences(NamedTuple):
     initial_state: dict[str, np.ndarray]  # each part [batch, width]
     output_gradients: np.ndarray  # [batch, steps, output_size]
     state_gradients: dict[str, np.ndarray]  # each part [batch, width]
+    masks: dict[str, np.ndarray] | None  # each [batch, steps, width] or [width]; None where it has no dropout
+
+    @property
+    def cost(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The derivatives by outputs and by the final state."""
+        return self.output_gradients, self.state_gradients
 
 
 class Supervised(NamedTuple):
@@ -59,8 +66,8 @@ class Supervised(NamedTuple):
 
     model: Model
     weights: dict[str, np.ndarray]
-    inputs: np.ndarray  # [rows, steps, inputs]
-    targets: np.ndarray  # int64 [rows], or [rows, steps, outputs]
+    inputs: np.ndarray  # [rows, steps, inputs], or int64 tokens [rows, steps]
+    targets: np.ndarray  # int64 [rows], int64 [rows, steps] of a tagger, or [rows, steps, outputs]
 
 
 def kernel(random: np.random.RandomState, rows: int, columns: int, dtype: str) -> np.ndarray:
@@ -75,12 +82,20 @@ def bias(random: np.random.RandomState, size: int, dtype: str) -> np.ndarray:
 
 
 def drawn(random: np.random.RandomState, weights: networks.Weights, dtype: str) -> dict[str, np.ndarray]:
-    """Random weights of these names and shapes, biases included."""
-    shapes = networks.shapes(weights)
-    return {
-        name: kernel(random, shape[0], shape[1], dtype) if len(shape) == 2 else bias(random, shape[0], dtype)
-        for name, shape in shapes.items()
-    }
+    """Random weights of these names and shapes: kernels, biases and other vectors, gammas away from 1, and embeddings
+    as large as inputs."""
+    found = {}
+    for name, shape in networks.shapes(weights).items():
+        last = name.split("/")[-1]
+        if last == "embedding":
+            found[name] = random.normal(size=shape).astype(dtype)
+        elif last == "bias" or len(shape) == 1:
+            found[name] = bias(random, int(np.prod(shape)), dtype).reshape(shape)
+        else:
+            found[name] = kernel(random, shape[0], shape[1], dtype)
+        if last == "gamma":
+            found[name] += 1
+    return found
 
 
 def sequences(
@@ -108,12 +123,34 @@ def sequences_of(
         state_of(random, network, batch, dtype),
         random.normal(size=(batch, steps, network.output_size)).astype(dtype),
         {name: random.normal(size=(batch, width)).astype(dtype) for name, width in network.state.items()},
+        masks_of(random, network, batch, steps, inputs, dtype),
     )
 
 
 def state_of(random: np.random.RandomState, network: Network, batch: int, dtype: str) -> dict[str, np.ndarray]:
     """A random state, whole."""
     return {name: random.uniform(-0.8, 0.8, (batch, width)).astype(dtype) for name, width in network.state.items()}
+
+
+def masks_of(
+    random: np.random.RandomState, network: Network, batch: int, steps: int, inputs: int, dtype: str
+) -> dict[str, np.ndarray] | None:
+    """Random masks, whole: each entry is 1 with the probability that the network keeps it with."""
+    found = {}
+    for name, mask in network.masks(inputs).items():
+        shape = ((batch, steps) if mask.per_step else ()) + (mask.width,)
+        found[name] = (random.uniform(size=shape) < mask.keep).astype(dtype)
+    return found or None
+
+
+def masks_within(masks: dict[str, np.ndarray] | None, rows: Any, steps: int) -> dict[str, np.ndarray] | None:
+    """Those of some rows, and of the first steps."""
+    return masks and {name: mask[rows, :steps] if mask.ndim == 3 else mask for name, mask in masks.items()}
+
+
+def only_given(masks: dict[str, np.ndarray] | None) -> dict[str, Any]:
+    """The argument `masks`, where there are any: a backend without dropout does not have it."""
+    return {"masks": masks} if masks else {}
 
 
 def rows_of(state: dict[str, np.ndarray], rows: Any) -> dict[str, np.ndarray]:
@@ -145,10 +182,19 @@ def model_weights(chosen: Model, dtype: str, seed: int = 2) -> dict[str, np.ndar
     return drawn(np.random.RandomState(seed), chosen.weights(), dtype)
 
 
+def inputs_for(chosen: Model, random: np.random.RandomState, rows: int, steps: int, dtype: str) -> np.ndarray:
+    """Normal values, or random tokens for an embedding."""
+    if chosen.embedding:
+        return random.randint(0, chosen.inputs, (rows, steps))
+    return random.normal(size=(rows, steps, chosen.inputs)).astype(dtype)
+
+
 def targets_for(chosen: Model, random: np.random.RandomState, rows: int, steps: int, dtype: str) -> np.ndarray:
     """Random classes, or values of both signs."""
     if chosen.kind == "classifier":
         return random.randint(0, chosen.outputs, rows)
+    if chosen.kind == "tagger":
+        return random.randint(0, chosen.outputs, (rows, steps))
     return random.normal(size=(rows, steps, chosen.outputs)).astype(dtype)
 
 
@@ -242,6 +288,7 @@ def run(
     inputs: np.ndarray,
     lengths: np.ndarray | None = None,
     initial_state: dict[str, np.ndarray] | None = None,
+    masks: dict[str, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Ask a backend to unroll inputs [batch, steps, inputs] in the named way: outputs [batch, steps, output_size], and
     the state by its parts."""
@@ -249,8 +296,8 @@ def run(
         y0, y1 = backend.two_step(network, weights, inputs[:, 0], inputs[:, 1])
         return np.stack([y0, y1], axis=1), {"h": y1}
     if unrolling == "dynamic":
-        return backend.dynamic_rnn(network, weights, inputs, lengths, initial_state)
-    outputs, state = backend.static_rnn(network, weights, steps_of(inputs), lengths, initial_state)
+        return backend.dynamic_rnn(network, weights, inputs, lengths, initial_state, **only_given(masks))
+    outputs, state = backend.static_rnn(network, weights, steps_of(inputs), lengths, initial_state, **only_given(masks))
     assert len(outputs) == inputs.shape[1], "static_rnn gives %d outputs for %d steps" % (len(outputs), inputs.shape[1])
     return np.stack(outputs, axis=1), state
 

@@ -91,7 +91,7 @@ def _judged(capabilities: dict[str, Iterable[str]]) -> list[Piece]:
 def _needs(program: str) -> frozenset[str]:
     """Of what a program's model is made, all that a backend declares."""
     model = makers.TRAINING[program].model
-    return needs_of(model.network) | {"training", model.kind}
+    return needs_of(model) | {"training"}
 
 
 def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:

@@ -55,7 +55,7 @@ each_network = each_of(kinds.NETWORKS)
 def each_model_of(names: Iterable[str], *capabilities: str) -> pytest.MarkDecorator:
     """A parameter `name`, of `kinds.MODELS`, each with all that its model needs."""
     models = {name: kinds.MODELS[name] for name in names}
-    marks = {name: needs(model.kind, *needs_of(model.network), *capabilities) for name, model in models.items()}
+    marks = {name: needs(*needs_of(model), *capabilities) for name, model in models.items()}
     return pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, mark in marks.items()])
 
 

@@ -6,7 +6,17 @@ import pytest
 from spec_tests import oracle
 from spec_tests.capabilities import CAPABILITIES, needs_of
 from spec_tests.questions import kinds, makers
-from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, padded, padding_of, rows_of, run
+from spec_tests.questions.makers import (
+    BATCH,
+    LENGTHS,
+    STEPS,
+    masks_within,
+    only_given,
+    padded,
+    padding_of,
+    rows_of,
+    run,
+)
 from spec_tests.suite.marks import each_dtype, each_network, each_of, needs, refused
 from spec_tests.tolerances import exact
 from unrolled.models import Model
@@ -38,15 +48,15 @@ STEPWISE = {name: network for name, network in kinds.NETWORKS.items() if network
 
 
 def gradients(backend, case, unrolling, inputs, lengths=None, initial_state=None):
-    cost = (case.output_gradients, case.state_gradients)
-    return backend.rnn_gradients(case.network, case.weights, inputs, *cost, lengths, initial_state, unrolling=unrolling)
+    given = (case.network, case.weights, inputs, *case.cost, lengths, initial_state)
+    return backend.rnn_gradients(*given, unrolling=unrolling, **only_given(case.masks))
 
 
 @each_way
 def test_outputs_and_every_part_of_the_state_match_the_oracle(backend, name, unrolling, dtype, compare):
     case = kinds.case(name, dtype)
-    outputs, state = run(backend, unrolling, *case[:3])
-    expected, expected_state = oracle.unroll(*case[:3])
+    outputs, state = run(backend, unrolling, *case[:3], masks=case.masks)
+    expected, expected_state = oracle.unroll(*case[:3], masks=case.masks)
     compare("outputs", outputs, expected, dtype)
     compare("state", state, expected_state, dtype)
 
@@ -55,8 +65,8 @@ def test_outputs_and_every_part_of_the_state_match_the_oracle(backend, name, unr
 @each_way
 def test_lengths_and_an_initial_state_are_respected(backend, name, unrolling, dtype, compare):
     case = kinds.case(name, dtype)
-    outputs, state = run(backend, unrolling, *case[:3], LENGTHS_OF, case.initial_state)
-    expected, expected_state = oracle.unroll(*case[:3], LENGTHS_OF, case.initial_state)
+    outputs, state = run(backend, unrolling, *case[:3], LENGTHS_OF, case.initial_state, case.masks)
+    expected, expected_state = oracle.unroll(*case[:3], LENGTHS_OF, case.initial_state, case.masks)
     compare("outputs", outputs, expected, dtype)
     compare("state", state, expected_state, dtype)
 
@@ -67,7 +77,7 @@ def test_every_gradient_matches_the_oracle_by_name(backend, name, unrolling, dty
     """By every weight, the inputs, and every part of the initial state, also where none is given."""
     case = kinds.case(name, dtype)
     found = gradients(backend, case, unrolling, case.inputs)
-    compare("gradients", found, oracle.bptt(*case[:3], *case[4:]), dtype)
+    compare("gradients", found, oracle.bptt(*case[:3], *case.cost, masks=case.masks), dtype)
 
 
 @needs("gradients", "lengths", "initial_state")
@@ -75,7 +85,7 @@ def test_every_gradient_matches_the_oracle_by_name(backend, name, unrolling, dty
 def test_every_gradient_with_lengths_matches_the_oracle_by_name(backend, name, unrolling, dtype, compare):
     case = kinds.case(name, dtype)
     found = gradients(backend, case, unrolling, case.inputs, LENGTHS_OF, case.initial_state)
-    compare("gradients", found, oracle.bptt(*case[:3], *case[4:], LENGTHS_OF, case.initial_state), dtype)
+    compare("gradients", found, oracle.bptt(*case[:3], *case.cost, LENGTHS_OF, case.initial_state, case.masks), dtype)
 
 
 @needs("gradients", "activations", *DYNAMIC)
@@ -88,7 +98,9 @@ def test_activation_is_the_one_of_that_name(backend, kind, activation, compare):
     case = case._replace(weights={name: larger * weight for name, weight in case.weights.items()})
     outputs, _ = run(backend, "dynamic", *case[:3])
     compare("outputs", outputs, oracle.unroll(*case[:3])[0], "float64")
-    compare("gradients", gradients(backend, case, "dynamic", case.inputs), oracle.bptt(*case[:3], *case[4:]), "float64")
+    compare(
+        "gradients", gradients(backend, case, "dynamic", case.inputs), oracle.bptt(*case[:3], *case.cost), "float64"
+    )
 
 
 @needs("gradients", "initial_state", *DYNAMIC)
@@ -99,7 +111,8 @@ def test_a_cost_on_one_part_of_the_state_has_every_gradient(backend, name, compa
     for part in case.network.state:
         cost = {each: gradient * (each == part) for each, gradient in case.state_gradients.items()}
         arguments = (*case[:3], None, cost, None, case.initial_state)
-        found, expected = backend.rnn_gradients(*arguments), oracle.bptt(*arguments)
+        found = backend.rnn_gradients(*arguments, **only_given(case.masks))
+        expected = oracle.bptt(*arguments, masks=case.masks)
         compare("gradients", found, expected, "float64", "gradients of a cost on %s of the state" % part)
 
 
@@ -109,11 +122,12 @@ def test_a_cost_on_one_part_of_the_state_has_every_gradient(backend, name, compa
 def test_every_part_of_the_state_is_the_one_at_the_last_valid_step(backend, name, lengths, compare):
     """What a row gives is what it gives alone, without its padding."""
     case = kinds.case(name, "float64")
-    outputs, state = run(backend, "dynamic", *case[:3], lengths, case.initial_state)
+    outputs, state = run(backend, "dynamic", *case[:3], lengths, case.initial_state, case.masks)
     for n in sorted(set(lengths) - {0}):
         rows = lengths == n
         alone, initial = case.inputs[rows, :n], rows_of(case.initial_state, rows)
-        expected, expected_state = run(backend, "dynamic", *case[:2], alone, None, initial)
+        masks = masks_within(case.masks, rows, n)
+        expected, expected_state = run(backend, "dynamic", *case[:2], alone, None, initial, masks)
         compare("outputs", outputs[rows, :n], expected, "float64", "outputs of the rows of length %d" % n)
         compare("state", rows_of(state, rows), expected_state, "float64", "the state of the rows of length %d" % n)
 
@@ -122,9 +136,9 @@ def test_every_part_of_the_state_is_the_one_at_the_last_valid_step(backend, name
 @each_exactly
 def test_every_part_of_the_state_of_length_zero_is_the_initial_one(backend, name, unrolling, dtype):
     case = kinds.case(name, dtype)
-    _, state = run(backend, unrolling, *case[:3], LENGTHS_OF, case.initial_state)
+    _, state = run(backend, unrolling, *case[:3], LENGTHS_OF, case.initial_state, case.masks)
     exact(rows_of(state, EMPTY), rows_of(case.initial_state, EMPTY), "the final state of rows of length 0")
-    _, state = run(backend, unrolling, *case[:3], LENGTHS["all zero"])
+    _, state = run(backend, unrolling, *case[:3], LENGTHS["all zero"], masks=case.masks)
     zeros = {part: np.zeros((BATCH, width)) for part, width in case.network.state.items()}
     exact(state, zeros, "the final state of rows of length 0, from no state")
 
@@ -135,7 +149,7 @@ def test_outputs_past_the_length_are_exactly_zero(backend, name, unrolling, dtyp
     """Also of two directions, and where inputs are added; all steps are kept."""
     case = kinds.case(name, dtype)
     for lengths in (LENGTHS_OF, LENGTHS["all shorter"]):
-        outputs, _ = run(backend, unrolling, *case[:3], lengths)
+        outputs, _ = run(backend, unrolling, *case[:3], lengths, masks=case.masks)
         assert outputs.shape[1] == STEPS, "outputs have %d steps, expected %d" % (outputs.shape[1], STEPS)
         past = outputs[padding_of(case.inputs, lengths)]
         exact(past, np.zeros(past.shape), "the outputs past the lengths %s" % lengths.tolist())
@@ -147,8 +161,10 @@ def test_outputs_past_the_length_are_exactly_zero(backend, name, unrolling, dtyp
 def test_padding_content_is_invisible(backend, name, unrolling, dtype, padding):
     """Bit for bit, in the outputs and in every part of the state."""
     case = kinds.case(name, dtype)
-    zeros, state = run(backend, unrolling, *case[:2], padded(case.inputs, LENGTHS_OF, 0.0), LENGTHS_OF)
-    found, found_state = run(backend, unrolling, *case[:2], padded(case.inputs, LENGTHS_OF, padding), LENGTHS_OF)
+    (zeros, state), (found, found_state) = (
+        run(backend, unrolling, *case[:2], padded(case.inputs, LENGTHS_OF, value), LENGTHS_OF, None, case.masks)
+        for value in (0.0, padding)
+    )
     exact(found, zeros, "outputs with %s in the padding" % padding)
     exact(found_state, state, "the state with %s in the padding" % padding)
 
@@ -170,7 +186,7 @@ def test_gradient_into_the_padding_is_exactly_zero(backend, name):
 def test_nan_in_padding_leaves_gradients_finite(backend, name, compare):
     case = kinds.case(name, "float64")
     found = gradients(backend, case, "dynamic", padded(case.inputs, LENGTHS_OF, np.nan), LENGTHS_OF)
-    compare("gradients", found, oracle.bptt(*case[:3], *case[4:], LENGTHS_OF), "float64")
+    compare("gradients", found, oracle.bptt(*case[:3], *case.cost, LENGTHS_OF, None, case.masks), "float64")
 
 
 @needs(*DYNAMIC)

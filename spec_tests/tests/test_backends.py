@@ -152,7 +152,8 @@ class Anywhere(OracleBackend):
 
 def test_every_capability_is_a_method_or_an_argument():
     """A capability with a method of its own must be in METHODS, or declaring it would promise nothing."""
-    arguments = {*KINDS, "lengths", "initial_state", "tanh", "relu", "activations", "float32", "float64"}
+    arguments = {*KINDS, "lengths", "initial_state", "tanh", "relu", "activations", "embedding", "hidden"}
+    arguments |= {"float32", "float64"}
     assert set(loading.METHODS) | arguments == set(CAPABILITIES)
     promised = {method for several in loading.METHODS.values() for method in several}
     assert promised == set(EXPECTED) == {name for name in vars(Backend) if name[0] != "_"} - {"describe"}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.conversion import Canonical, draw
+from torch_impl.masks import wanted
 from torch_impl.states import from_parts
 from unrolled.networks import Masks
 
@@ -67,7 +68,7 @@ class Cell(Canonical):
 
     def drawn(self) -> Masks:
         """The masks that are drawn for it where none are given: its network's, in training mode, and else none."""
-        return self.network.masks(self.inputs) if self.training else {}
+        return wanted(self.network, self.inputs) if self.training else {}
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """TF1's initial values for every parameter: those of the network's value."""

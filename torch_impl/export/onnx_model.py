@@ -77,6 +77,7 @@ def build_onnx(
             read = [state[name] for name in network.read_out]
             _classify(graph, weights, graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0])
         else:
+            assert isinstance(model, Regressor)
             _regress(graph, model, weights, outputs, limits, scaling)
     return graph.model(type(model).__name__, metadata or {})
 

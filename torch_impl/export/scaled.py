@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from torch_impl.cells.dense import ActiveDense
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller
 
 __all__ = ["ExportError", "Scaling", "check_model", "check_scaling"]
@@ -28,10 +29,13 @@ class Scaling(NamedTuple):
     target_scale: Any = None
 
 
-def check_model(model: Any) -> AnyModel:
-    """The model, or TypeError for anything but one of this library's three."""
+def check_model(model: Any) -> Classifier | Regressor | Speller:
+    """The model, TypeError for anything but these three, and ExportError for parts that have no form there."""
     if not isinstance(model, (Classifier, Regressor, Speller)):
         raise TypeError(f"model must be a Classifier, Regressor or Speller, got {type(model).__name__}")
+    head = [] if isinstance(model, Speller) else [*model.hidden, model.dense]
+    if model.embedding is not None or any(isinstance(layer, ActiveDense) for layer in head):
+        raise ExportError("export knows no embedding, no hidden dense layers and no activation of the last one")
     return model
 
 

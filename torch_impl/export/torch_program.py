@@ -97,6 +97,7 @@ class _Exported(nn.Module):
             return model.dense(states.read_out(rnn.network, state))
         if isinstance(model, Speller):
             return self._spell(model, state)
+        assert isinstance(model, Regressor)
         return self._regress(model, outputs, lengths)
 
     def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:

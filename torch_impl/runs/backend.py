@@ -66,7 +66,8 @@ class RunBackend:
         """
         module = build.loaded(model, weights, self.device)
         rows = inputs_of(module, inputs)
-        data = rows, targets_of(module, targets, rows), optional_lengths(lengths)
+        limits = optional_lengths(lengths)
+        data = rows, targets_of(module, targets, rows, limits), limits
         given = (module, optimizer, *data, slots, precision)
         if options == PLAIN and processes.world == 1:
             return RunTrainer(Trainer(*given))

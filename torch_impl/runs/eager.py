@@ -119,4 +119,6 @@ class EagerTrainer(Trainer):
         """How much of the mean loss is each row's; None where all have the same part."""
         if self.processes.world == 1 or not hasattr(self.model, "row_weights"):
             return None
-        return self.model.row_weights(self.targets.index_select(0, rows.to(self.targets.device))).double().cpu()
+        targets = self.targets.index_select(0, rows.to(self.targets.device))
+        lengths = None if self.lengths is None else self.lengths.index_select(0, rows)
+        return self.model.row_weights(targets, lengths).double().cpu()

@@ -19,6 +19,7 @@ from torch_impl.checkpoints.files import held
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.conversion import load_canonical
 from torch_impl.export.scaled import Scaling
+from torch_impl.model_parts import Reading
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs.saved import (
     OWN,
@@ -34,6 +35,7 @@ from torch_impl.runs.saved import (
     weights_of,
 )
 from torch_impl.runs.scaling import scaling_of
+from torch_impl.training.protocol import evaluating
 from torch_impl.training.trainer import Trainer
 from unrolled.models import from_plain
 from unrolled.programs import Adam
@@ -45,11 +47,11 @@ __all__ = ["Run", "load_run", "save_run"]
 class Run:
     """A trained model and where it came from.
 
-    folder, checkpoint: from where it was loaded. model: a Classifier, Regressor or Speller, or the user's own module,
-    with the trained weights, in evaluation mode. program: the name of what was trained, None where the checkpoint does
-    not tell. step: optimizer steps taken, None if unknown. data: what the program says of its data, plain values.
-    state, tensors: all of the checkpoint's, but for the weights. config: config.json's contents, empty where there is
-    none. scaling: what was applied to the data before training, None where nothing was.
+    folder, checkpoint: from where it was loaded. model: a Classifier, Regressor, Tagger or Speller, or the user's own
+    module, with the trained weights, in evaluation mode. program: the name of what was trained, None where the
+    checkpoint does not tell. step: optimizer steps taken, None if unknown. data: what the program says of its data,
+    plain values. state, tensors: all of the checkpoint's, but for the weights. config: config.json's contents, empty
+    where there is none. scaling: what was applied to the data before training, None where nothing was.
 
     The methods take the values of the user's own data, and scale them as the training did; a regressor that continues
     its own inputs predicts in their units again (float64 then, else the dtype of the weights).
@@ -111,14 +113,14 @@ class Run:
         """What the model's `forward` gives: a classifier's logits [batch, classes], a regressor's predictions [batch,
         steps, outputs], a speller's logits [batch, max_steps, vocabulary].
 
-        inputs: array or tensor [batch, steps, inputs] of any real dtype, lengths: integers [batch] or None. `rows` are
-        computed at a time. Raises TypeError or ValueError that names the argument.
+        inputs: array or tensor [batch, steps, inputs] of any real dtype, or tokens [batch, steps]; lengths: integers
+        [batch] or None. `rows` are computed at a time. Raises TypeError or ValueError that names the argument.
         """
         return self._rescaled(self._rows(self.model, inputs, lengths, rows))
 
     def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
-        """A classifier's classes, int64 [batch]; a regressor's predictions [batch, steps, outputs]; a speller's tokens,
-        int64 [batch, max_steps]; a module's own `predict` or `forward`. Arguments as for `logits`."""
+        """A classifier's classes, int64 [batch]; a tagger's [batch, steps]; a regressor's predictions; a speller's
+        tokens, int64 [batch, max_steps]; a module's own `predict` or `forward`. Arguments as for `logits`."""
         return self._rescaled(self._rows(getattr(self.model, "predict", self.model), inputs, lengths, rows))
 
     def probabilities(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
@@ -130,25 +132,30 @@ class Run:
     @torch.no_grad()
     def _rows(self, function: Any, inputs: Any, lengths: Any, rows: int) -> np.ndarray:
         values = torch.as_tensor(inputs)
-        if values.ndim != 3 or values.is_complex() or len(values) == 0:
+        if self._tokens:
+            values = self.model.check_inputs(values)
+        elif values.ndim != 3 or values.is_complex() or len(values) == 0:
             raise ValueError(
                 f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
             )
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             found = in_chunks(lambda part, limits: function(self._taken(part), limits), values, lengths, rows)
-        finally:
-            self.model.train(training)
         return found.cpu().numpy()
 
     def _taken(self, values: Tensor) -> Tensor:
         """Inputs in the user's own units as the model takes them. The model names a wrong width."""
         weight = next(self.model.parameters())
+        if self._tokens:
+            return values.to(weight.device)
         if self.scaling is not None and values.shape[-1] == len(self.scaling.shift):
             shift, scale = (torch.from_numpy(part) for part in (self.scaling.shift, self.scaling.scale))
             values = (values.to("cpu", torch.float64) - shift) / scale
         return values.to(weight.device, weight.dtype)
+
+    @property
+    def _tokens(self) -> bool:
+        """Whether the inputs are tokens, integers [batch, steps]."""
+        return isinstance(self.model, Reading) and self.model.embedding is not None
 
     def _rescaled(self, predictions: np.ndarray) -> np.ndarray:
         if self.scaling is None or self.scaling.target_scale is None or not isinstance(self.model, Regressor):

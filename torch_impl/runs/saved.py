@@ -5,6 +5,7 @@ See `torch_impl.runs` for the form. Nothing here knows the command line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +19,10 @@ from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.checkpoints.run_files import Checkpoint
 from torch_impl.conversion import table_of
-from torch_impl.models import Classifier, Regressor, Speller
+from torch_impl.model_parts import Headed, Reading
+from torch_impl.models import Classifier, Regressor, Speller, Tagger
 from torch_impl.training.trainer import Trainer
-from unrolled.models import END, START, Model, to_plain
+from unrolled.models import END, START, Dense, Model, to_plain
 
 __all__ = ["CONFIG", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of", "planned_step",
            "read_config", "set_steps", "slots_of", "weights_of"]  # fmt: skip
@@ -29,6 +31,7 @@ CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 1 << 24
 _MOST_STEPS = 1 << 53  # what a float64 counts
 OWN = "module"  # the kind of a model that is a module of the user's own
+_HEADED: dict[type, str] = {Classifier: "classifier", Regressor: "regressor", Tagger: "tagger"}
 
 
 def parameters_of(trainer: Trainer[Any]) -> dict[str, np.ndarray]:
@@ -74,19 +77,45 @@ def planned_step(state: Mapping[str, Any]) -> Any:
 def described(model: nn.Module) -> dict[str, Any]:
     """The state's "model": the fields of `unrolled.models.Model` for one that these say all of; for any other, a module
     of the user's own, which cannot be made from them, its class."""
-    value = None
-    if type(model) is Classifier:
-        value = Model("classifier", model.rnn.network, model.inputs, model.dense.out_features)
-    elif type(model) is Regressor:
-        value = Model("regressor", model.rnn.network, model.inputs, model.dense.out_features, model.projection)
-    elif type(model) is Speller and _usual(model):
-        size = model.decoder.vocabulary
-        value = Model("speller", model.encoder.network, model.inputs, size, max_steps=model.max_steps)
-    table = sorted(name for entry in table_of(model) for name in entry.parameters)
-    ours = all(type(part).__module__.startswith("torch_impl.") for part in model.modules())
-    if value is None or not ours or table != sorted(name for name, _ in model.named_parameters()):
+    value, table = None, sorted(name for entry in table_of(model) for name in entry.parameters)
+    if all(map(_ours, model.modules())) and table == sorted(name for name, _ in model.named_parameters()):
+        with contextlib.suppress(ValueError):  # such as a wrapped projection of two directions, which no value says
+            value = _value(model)
+    if value is None:
         return {"kind": OWN, "class": f"{type(model).__module__}.{type(model).__qualname__}"}
     return to_plain(value)
+
+
+def _ours(part: nn.Module) -> bool:
+    return type(part) is nn.ModuleList or type(part).__module__.startswith("torch_impl.")
+
+
+def _value(model: nn.Module) -> Model | None:
+    """The value of one of this library's models; None for others, ValueError for what no value says."""
+    if type(model) is Speller:
+        if not _usual(model):
+            return None
+        size, most, width = model.decoder.vocabulary, model.max_steps, _embedding(model)
+        return Model("speller", model.encoder.network, model.inputs, size, max_steps=most, embedding=width)
+    if type(model) not in _HEADED:
+        return None
+    assert isinstance(model, Headed)
+    hidden = tuple(Dense(layer.out_features, layer.activation) for layer in model.hidden)
+    return Model(
+        _HEADED[type(model)],
+        model.rnn.network,
+        model.inputs,
+        model.dense.out_features,
+        model.projection if isinstance(model, Regressor) else "stacked",
+        embedding=_embedding(model),
+        hidden=hidden,
+        activation=getattr(model.dense, "activation", "linear"),
+    )
+
+
+def _embedding(model: Reading) -> int:
+    """Its width; 0 for none."""
+    return 0 if model.embedding is None else model.embedding.embedding_dim
 
 
 def weights_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torch_impl.cells.cell import Cell
 from torch_impl.conversion import prefixed
+from torch_impl.masks import below
 from torch_impl.structures.structure import Run, Structure, check_cell
 from torch_impl.unrolling.packing import pack, padded
 from unrolled import networks
@@ -44,7 +45,10 @@ class Bidirectional(Structure):
     def of(cls, network: networks.Bidirectional, make: Callable[[Network, int], Cell], inputs: int) -> Bidirectional:
         return cls(make(network.forward, inputs), make(network.backward, inputs))
 
-    def step(self, inputs: Any, state: Any) -> Any:
+    def cells(self) -> dict[str, Cell]:
+        return {"fw/": self.fw, "bw/": self.bw}
+
+    def step(self, inputs: Any, state: Any, masks: Mapping[str, Tensor] | None = None) -> Any:
         raise ValueError("a network that reads in two directions has no single step; give it whole sequences")
 
     def unroll(
@@ -55,12 +59,14 @@ class Bidirectional(Structure):
         state: Any,
         outputs: bool = True,
         batch_sizes: Tensor | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[Any, Any]:
         if batch_sizes is not None:
             inputs, lengths = padded(inputs, batch_sizes)
         first, second = (None, None) if state is None else state
-        forth, last = run(self.fw, inputs, lengths, first, outputs, None)
-        back, other = run(self.bw, _turned(inputs, lengths), lengths, second, outputs, None)
+        forth, last = run(self.fw, inputs, lengths, first, outputs, None, below("fw/", masks))
+        turned = _turned(inputs, lengths)
+        back, other = run(self.bw, turned, lengths, second, outputs, None, below("bw/", masks))
         if not outputs:
             return None, (last, other)
         both = torch.cat([forth, _turned(back, lengths)], 2)

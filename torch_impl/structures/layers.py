@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from torch_impl.cells.cell import Cell
 from torch_impl.conversion import prefixed
+from torch_impl.masks import below
 from torch_impl.states import State, output_and_state
 from torch_impl.structures.bidirectional import Bidirectional
+from torch_impl.structures.dropout import Dropout
 from torch_impl.structures.structure import Run, Structure, check_cell
 from unrolled import networks
 from unrolled.networks import Network
@@ -49,10 +51,13 @@ class Layers(Structure):
             layers.append(make(layer, layers[-1].network.output_size if layers else inputs))
         return cls(layers)
 
-    def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, State]:
+    def cells(self) -> dict[str, Cell]:
+        return {f"cell_{number}/": layer for number, layer in enumerate(self.layers)}
+
+    def step(self, inputs: Tensor, state: Any, masks: Mapping[str, Tensor] | None = None) -> tuple[Tensor, State]:
         after = []
-        for layer, part in zip(self.layers, state, strict=True):
-            inputs, part = output_and_state(layer(inputs, part))
+        for (prefix, layer), part in zip(self.cells().items(), state, strict=True):
+            inputs, part = output_and_state(self.within(layer, inputs, part, below(prefix, masks)))
             after.append(part)
         return inputs, tuple(after)
 
@@ -64,20 +69,29 @@ class Layers(Structure):
         state: Any,
         outputs: bool = True,
         batch_sizes: Tensor | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[Any, Any]:
         after, top = [], len(self.layers) - 1
-        for number, layer in enumerate(self.layers):
-            part = None if state is None else state[number]
-            inputs, last = run(layer, inputs, lengths, part, outputs or number < top, batch_sizes)
+        for number, (prefix, layer) in enumerate(self.cells().items()):
+            part, own = None if state is None else state[number], below(prefix, masks)
+            inputs, last = run(layer, inputs, lengths, part, outputs or number < top, batch_sizes, own)
             after.append(last)
         return inputs, tuple(after)
 
 
-def layered(make: Callable[[int], Cell], inputs: int, num_layers: int, bidirectional: bool) -> Cell:
-    """As many layers of like cells, each in both directions where asked, as nn.LSTM has them; make: from its inputs."""
+def layered(
+    make: Callable[[int], Cell], inputs: int, num_layers: int, bidirectional: bool, dropout: float = 0.0
+) -> Cell:
+    """As many layers of like cells, each in both directions where asked, as nn.LSTM has them; make: from its inputs.
+
+    dropout: the share of each layer's outputs, but the last's, that is dropped before the next layer.
+    """
     layers: list[Cell] = []
-    for _ in range(num_layers):
-        layer = Bidirectional(make(inputs), make(inputs)) if bidirectional else make(inputs)
+    for number in range(num_layers):
+        keep = 1.0 if number == num_layers - 1 else 1.0 - dropout
+        cells = [make(inputs) for _ in range(1 + bidirectional)]
+        cells = [Dropout(cell, output_keep=keep) for cell in cells] if keep < 1.0 else cells
+        layer = Bidirectional(*cells) if bidirectional else cells[0]
         layers.append(layer)
         inputs = layer.network.output_size
     return layers[0] if num_layers == 1 else Layers(layers)

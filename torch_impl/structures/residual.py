@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -35,8 +35,11 @@ class Residual(Structure):
     def of(cls, network: networks.Residual, make: Callable[[Network, int], Cell], inputs: int) -> Residual:
         return cls(make(network.network, inputs))
 
-    def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, State]:
-        output, after = output_and_state(self.cell(inputs, state))
+    def cells(self) -> dict[str, Cell]:
+        return {"": self.cell}
+
+    def step(self, inputs: Tensor, state: Any, masks: Mapping[str, Tensor] | None = None) -> tuple[Tensor, State]:
+        output, after = output_and_state(self.within(self.cell, inputs, state, masks or {}))
         return inputs + output, after
 
     def unroll(
@@ -47,8 +50,9 @@ class Residual(Structure):
         state: Any,
         outputs: bool = True,
         batch_sizes: Tensor | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[Any, Any]:
-        found, last = run(self.cell, inputs, lengths, state, outputs, batch_sizes)
+        found, last = run(self.cell, inputs, lengths, state, outputs, batch_sizes, masks)
         if not outputs:
             return None, last
         if lengths is not None:

@@ -42,7 +42,6 @@ LABELS = np.array([0, 1, 2, 3])
         ({"weights": CELL_WEIGHTS}, "missing: dense/kernel, dense/bias"),
         ({"weights": {}}, "weight 'kernel' must be a float32 or float64 array, got none"),
         ({"targets": np.ones(4, np.float32)}, "targets must be integers"),
-        ({"model": replace(MODEL, network=Dropout(NETWORK, 0.5))}, "network kind must be .* here, got 'dropout'"),
     ],
 )
 def test_a_wrong_argument_is_a_value_error_that_names_it(change: dict[str, Any], words: str) -> None:
@@ -92,6 +91,36 @@ def test_the_global_random_state_stays() -> None:
     BACKEND.forward(MODEL, WEIGHTS, X)
     BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, X)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_masks_are_as_given_and_nothing_is_dropped_without_them() -> None:
+    network, x = Dropout(NETWORK, 0.5, 0.5, 0.5), X
+    for masks, words in (
+        ({"inputs": X}, "masks must be exactly inputs, state/h, outputs, got inputs"),
+        ([], "masks must be a dict of arrays by name, got list"),
+        (dict.fromkeys(("inputs", "state/h", "outputs"), X.astype(float)), r"masks\['inputs'\] must be float32"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            BACKEND.dynamic_rnn(network, CELL_WEIGHTS, x, masks=masks)  # type: ignore[arg-type]
+    outputs, _ = BACKEND.dynamic_rnn(network, CELL_WEIGHTS, x)
+    np.testing.assert_array_equal(outputs, BACKEND.dynamic_rnn(NETWORK, CELL_WEIGHTS, x)[0])
+    model, batches = replace(MODEL, network=network), np.array([[0, 1], [2, 3]])
+    losses, *_ = BACKEND.train(model, WEIGHTS, SETTINGS, X, LABELS, batches)
+    np.testing.assert_allclose(losses, BACKEND.train(MODEL, WEIGHTS, SETTINGS, X, LABELS, batches)[0], 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (X, "inputs must be an array of integers, got float32"),
+        (np.array([[1, 3], [0, 0]], np.uint8), r"inputs must be tokens, .* from 0 to 2, got inputs\[0, 1\] = 3"),
+        (np.array([1, 2]), r"inputs must be tokens, integers \[rows, steps\]"),
+    ],
+)
+def test_tokens_are_checked(inputs: np.ndarray, words: str) -> None:
+    model = replace(MODEL, embedding=2)
+    with pytest.raises(ValueError, match=words):
+        BACKEND.forward(model, BACKEND.initial_weights(model, 1), inputs, np.array([1, 1]))
 
 
 def test_the_trainer_is_train_in_parts() -> None:

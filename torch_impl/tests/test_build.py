@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch_impl import RNN, Classifier, Decoder, Regressor, Speller, build, states
 from unrolled import networks
 from unrolled.models import Model
-from unrolled.networks import BasicRNN, Dropout, shapes
+from unrolled.networks import BasicRNN, shapes
 from unrolled.programs import PROGRAMS
 
 
@@ -38,12 +37,6 @@ def test_a_claimed_size_takes_no_memory() -> None:
     weights = build.model(Model("classifier", BasicRNN(5), 3, 4)).canonical_weights()
     with pytest.raises(ValueError, match=r"weight 'kernel' must be .* \[1048579, 1048576\], got float32 \[8, 5\]"):
         build.loaded(claimed, weights)
-
-
-def test_what_is_not_there_yet_is_refused() -> None:
-    value = replace(PROGRAMS["mnist"].model, network=Dropout(BasicRNN(3), 0.5))
-    with pytest.raises(ValueError, match=r"network kind must be 'basic_rnn' or .* here, got 'dropout'"):
-        build.model(value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ What they compute is the suite's to say.
 
 from __future__ import annotations
 
+import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from torch_impl import (
     Classifier,
     Decoder,
     GRUCell,
+    KerasGRUCell,
+    KerasLSTMCell,
     LSTMCell,
     Recurrent,
     Regressor,
@@ -44,6 +48,9 @@ NETWORKS: dict[str, Any] = {
     "lstm": networks.LSTM(UNITS, forget_bias=0.5),
     "lstm projection": networks.LSTM(UNITS, projection=2),
     "gru": networks.GRU(UNITS, reset_after=True),
+    "layer_norm_lstm": networks.LayerNormLSTM(UNITS),
+    "keras_lstm": networks.KerasLSTM(UNITS, recurrent_activation="sigmoid"),
+    "keras_gru": networks.KerasGRU(UNITS, recurrent_activation="sigmoid", reset_after=True),
     "layers": Layers((networks.LSTM(UNITS), Residual(networks.GRU(UNITS)))),
     "bidirectional": Bidirectional(networks.LSTM(UNITS), networks.GRU(2)),
     "stacked": Layers((Bidirectional(networks.LSTM(2), networks.LSTM(2)), networks.GRU(UNITS, reset_after=True))),
@@ -93,7 +100,7 @@ def test_the_fast_code_gives_what_steps_give(network: Any, lengths: Tensor | Non
         return [outputs, *parts, *found]
 
     found = results()
-    for step in (LSTMCell.step, GRUCell.step):
+    for step in (LSTMCell.step, GRUCell.step, KerasLSTMCell.step, KerasGRUCell.step):
         monkeypatch.setitem(FASTER, step, by_steps)
     close(found, results())
 
@@ -159,6 +166,29 @@ def test_what_pytorch_computes_otherwise_does_not_load() -> None:
         LSTM(INPUTS, UNITS).load_state_dict(nn.LSTM(INPUTS, UNITS, num_layers=2).state_dict())
 
 
+def test_weights_of_pytorch_fit_keras_s_kinds_where_the_gates_are_sigmoids() -> None:
+    kinds: list[Any] = [
+        (nn.LSTM, networks.KerasLSTM(UNITS, recurrent_activation="sigmoid"), networks.KerasLSTM(UNITS)),
+        (nn.GRU, networks.KerasGRU(UNITS, "tanh", "sigmoid", True), networks.KerasGRU(UNITS, reset_after=True)),
+    ]
+    for theirs, same, other in kinds:
+        layer, rnn = theirs(INPUTS, UNITS, batch_first=True, dtype=torch.float64), made(same)
+        weights = {name.removesuffix("_l0"): weight.detach() for name, weight in layer.state_dict().items()}
+        rnn.cell.load_state_dict(rnn.cell.from_nn(weights))
+        close(rnn(inputs())[0], layer(inputs())[0])
+        with pytest.raises(ValueError, match="sigmoid gates"):
+            made(other).cell.from_nn(weights)
+
+
+def test_keras_s_gates_are_stored_in_its_order() -> None:
+    cell = torch_impl.KerasGRUCell(2, 1, reset_after=True)
+    assert (cell.bias.shape, cell.weight_ih.shape) == ((2, 3), (3, 2))
+    weights = {name: np.zeros(weight.shape, np.float32) for name, weight in cell.network.weights(2).items()}
+    weights["bias"] = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    cell.load_canonical(weights)
+    assert cell.bias.tolist() == [[2, 1, 3], [5, 4, 6]]  # r, z, n of z, r, h
+
+
 def test_the_forget_bias_is_not_stored() -> None:
     rnn = LSTM(INPUTS, UNITS, forget_bias=3.0)
     assert not rnn.cell.bias.any()
@@ -180,6 +210,7 @@ def test_a_state_has_its_parts_by_name() -> None:
     assert state.c.shape == state.h.shape == (BATCH, UNITS)
     _, state = LSTM(INPUTS, UNITS, dtype=torch.float64, num_layers=2, bidirectional=True)(inputs())
     assert state[1][0].h.shape == (BATCH, UNITS)
+    pickle.dumps(state)  # which another process, or a file, would take
 
 
 @pytest.mark.parametrize("name", ["layers", "bidirectional"])
@@ -247,7 +278,11 @@ def test_two_directions_cannot_write() -> None:
         (lambda: torch_impl.Layers([GRUCell(4, 4)] * 2), ValueError, r"layers\[1\] must be a cell of its own"),
         (lambda: torch_impl.Bidirectional(GRUCell(3, 4), GRUCell(2, 4)), ValueError, "backward must read 3 values"),
         (lambda: torch_impl.Residual(GRUCell(3, 4)), ValueError, "got 3 inputs and 4 outputs"),
-        (lambda: build.cell(networks.Dropout(BasicRNN(2), 0.5), 3), ValueError, "network kind must be"),
+        (lambda: build.cell(SimpleNamespace(kind="mamba"), 3), ValueError, "network kind must be"),  # type: ignore[arg-type]
+        (lambda: torch_impl.KerasGRUCell(3, 4, recurrent_activation="hard"), ValueError, "recurrent_activation must"),
+        (lambda: torch_impl.Dropout(GRUCell(3, 4), 0.0), ValueError, "input_keep must be a number above 0"),
+        (lambda: LSTM(3, 4, num_layers=2, dropout=1.0), ValueError, "dropout must be the share to drop, .* float 1.0"),
+        (lambda: LSTM(3, 4, dropout=0.5), ValueError, "dropout must be 0 for one layer"),
     ],
 )
 def test_wrong_arguments_are_named(make: Any, error: type[Exception], words: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from torch_impl import RNN, BasicRNNCell, Classifier, static_rnn
+from torch_impl import RNN, BasicRNNCell, Classifier, Layers, dynamic_rnn, static_rnn
 from torch_impl.conversion import canonical_weights, load_canonical
 from torch_impl.unrolling.paths import PATHS, forced_path
 
@@ -248,6 +248,22 @@ def test_a_subclass_with_another_step_is_unrolled_by_it() -> None:
     expected, last = static_rnn(rnn.cell, list(X.unbind(1)), LENGTHS)
     close((outputs, state), (torch.stack(expected, 1), last))
     assert outputs.max() > 1
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_named() -> None:
+    class Called(BasicRNNCell):
+        def forward(self, inputs: Tensor, state: Tensor) -> Tensor:  # type: ignore[override]
+            return self.step(inputs, state) + 1
+
+    class Taking(BasicRNNCell):
+        def forward(self, inputs: Any, state: Any, unroll: Any = None, masks: Any = None) -> Any:
+            return super().forward(inputs, state, unroll)
+
+    for cell in (Called(3, 5), Layers([Called(3, 5)])):
+        with pytest.raises(TypeError, match=r"Called must leave `forward` as Cell has it, .* say in `step`"):
+            dynamic_rnn(cell, X)
+    static_rnn(Called(3, 5), list(X.unbind(1)))
+    dynamic_rnn(Taking(3, 5), X)
 
 
 def test_a_pruned_model_moves_and_freezes() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from click.testing import CliRunner
 
 import torch_impl
+from torch_impl import build
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.checkpoints.files import held
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
@@ -25,6 +27,8 @@ from torch_impl.tf1.bundle import Bundle
 from torch_impl.tf1.command import convert
 from unrolled.datasets import mnist as mnist_files
 from unrolled.datasets.batches import BatchStream
+from unrolled.models import Dense, Model, to_plain
+from unrolled.networks import GRU, LSTM, Bidirectional, Dropout, KerasGRU, LayerNormLSTM, Layers
 from unrolled.programs import Adam
 
 BEFORE = Path(__file__).parent / "files" / "before_networks"
@@ -95,6 +99,56 @@ def test_the_librarys_models_need_no_module_but_where_a_value_does_not_say_all(t
         with pytest.raises(CheckpointError, match="make one and give it"):
             load_run(tmp_path / name)
         assert load_run(tmp_path / name, model=speller).predict(ROWS).shape == (12, 4)
+
+
+VALUES = [
+    Model("classifier", Layers((Dropout(LSTM(5), 0.5, 0.9), GRU(4))), 7, 3, embedding=2, hidden=(Dense(6, "relu"),)),
+    Model("tagger", Bidirectional(KerasGRU(3), LSTM(2)), 7, 3, embedding=2, activation="sigmoid"),
+    Model("regressor", LayerNormLSTM(4, candidate_keep=0.5), 3, 2, hidden=(Dense(6), Dense(5, "selu"))),
+    Model("speller", Dropout(LSTM(5), state_keep=0.5), 7, 6, max_steps=4, embedding=3),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=[value.kind for value in VALUES])
+def test_a_run_keeps_what_the_library_s_models_are_made_of(value: Model, tmp_path: Path) -> None:
+    model, random = build.model(value), np.random.default_rng(0)
+    model.reset_parameters()
+    rows = torch.tensor(ROWS).float() if not value.embedding else torch.tensor(random.integers(0, 7, (12, 5)))
+    targets = torch.tensor(random.integers(0, 3, {"classifier": (12,), "speller": (12, 2)}.get(value.kind, (12, 5))))
+    if value.kind == "regressor":
+        targets = torch.rand(12, rows.shape[1], 2)
+    trainer = torch_impl.Trainer(model, Adam(0.01), rows, targets, [2] * 12)
+    trainer.run(BATCHES[:1])
+    save_run(tmp_path, trainer)
+    run = load_run(tmp_path)
+    assert run.state["model"] == to_plain(value)
+    assert np.array_equal(run.logits(rows, [2] * 12), model.eval()(rows, [2] * 12).detach().numpy())
+    assert run.trainer(rows, targets).run(BATCHES[:1]).shape == (1,)
+    assert all(part.training for part in run.model.modules())
+    run.predict(rows)
+    assert all(part.training for part in run.model.modules())
+
+
+class OwnCell(torch_impl.BasicRNNCell):
+    """With a network that is no value of the library."""
+
+    network = property(lambda self: SimpleNamespace(state={"h": 5}, read_out=("h",), output_size=5), lambda *_: None)
+    units, activation = 5, "tanh"
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        torch.nn.init.ones_(self.weight_ih)
+
+
+def test_what_no_value_says_is_kept_as_a_module_of_one_s_own(tmp_path: Path) -> None:
+    both = torch_impl.LSTM(3, 5, bidirectional=True)
+    for name, model in (
+        ("cell", torch_impl.Classifier(torch_impl.Recurrent(OwnCell(3, 5)), 4)),
+        ("wrapped", torch_impl.Regressor(both, 2, "wrapped")),
+    ):
+        targets = torch.tensor(LABELS) if name == "cell" else torch.rand(*ROWS.shape[:2], 2)
+        save_run(tmp_path / name, torch_impl.Trainer(model, Adam(0.01), torch.tensor(ROWS).float(), targets))
+        with pytest.raises(CheckpointError, match="make one and give it"):
+            load_run(tmp_path / name)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from torch_impl.checks import INTEGER_DTYPES, check_lengths, shown
 from torch_impl.conversion import Entry, Table, canonical_weights, check_names, from_canonical, table_of, to_canonical
 from torch_impl.training.adam import Adam, Settings
 from torch_impl.training.cuda_graph import DeviceSteps, capturable
-from torch_impl.training.protocol import Trainable, check_inputs, check_model, check_targets
+from torch_impl.training.protocol import Trainable, check_inputs, check_model, check_targets, evaluating
 from torch_impl.training.whole_steps import whole_steps
 from torch_impl.types import Lengths
 
@@ -44,7 +44,8 @@ class Trainer(Generic[Model]):
     ) -> None:
         """optimizer: settings with the attributes learning_rate, beta1, beta2 and epsilon.
 
-        inputs [rows, steps, inputs], targets (labels [rows], values [rows, steps, outputs] or tokens [rows, any steps])
+        inputs [rows, steps, inputs], or tokens [rows, steps] of a model with an embedding; targets (labels [rows] or
+        [rows, steps], values [rows, steps, outputs] or tokens [rows, any steps])
         and lengths [rows], on the model's device; all are checked here, once. slots: as `slots` gives them, to go on
         from there. precision: one of PRECISIONS; "fp32" computes in the weights' own dtype, "bf16", for
         weights in float32, has the matrix products in bfloat16 (torch.autocast), and the weights, loss and Adam not.
@@ -52,8 +53,8 @@ class Trainer(Generic[Model]):
         """
         self._module, self.model = check_model(model), model
         self.inputs = check_inputs(model, inputs)
-        self.targets = check_targets(model, targets, inputs)
         self.lengths = None if lengths is None else check_lengths(lengths, *inputs.shape[:2])
+        self.targets = check_targets(model, targets, inputs, self.lengths)
         self._like = next(model.parameters())
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be {' or '.join(map(repr, PRECISIONS))}, got {precision!r}")
@@ -70,6 +71,7 @@ class Trainer(Generic[Model]):
     def run(self, batches: Tensor | npt.ArrayLike) -> np.ndarray:
         """One optimizer step per row of batches, integer row numbers [iterations, batch], in order.
 
+        The model's parts drop in it what they drop in the mode that they are in, see nn.Module.train.
         Returns the losses [iterations], each before its step, in the model's dtype.
         """
         batches = self._checked(batches)
@@ -114,8 +116,9 @@ class Trainer(Generic[Model]):
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, lengths: Lengths = None, rows: int = 5000) -> Tensor:
-        """The model's logits or predictions for any inputs, `rows` at a time and without a graph."""
-        with self.cast():
+        """The model's logits or predictions for any inputs, `rows` at a time, without a graph and in evaluation mode,
+        which is left again."""
+        with self.cast(), evaluating(self._module):
             return in_chunks(self.model, check_inputs(self.model, inputs), lengths, rows).to(self._like.dtype)
 
     def weights(self) -> dict[str, np.ndarray]:

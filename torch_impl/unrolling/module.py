@@ -14,9 +14,9 @@ from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.cell import Cell
 from torch_impl.cells.gru import GRUCell
 from torch_impl.cells.lstm import LSTMCell
-from torch_impl.checks import check_size
+from torch_impl.checks import check_size, shown
 from torch_impl.conversion import Canonical, Table, effective_weights, prefixed
-from torch_impl.structures import Bidirectional, Layers, layered
+from torch_impl.structures import Bidirectional, Dropout, Layers, layered
 from torch_impl.unrolling.dynamic import dynamic_rnn
 from unrolled.networks import Network
 
@@ -59,14 +59,19 @@ class Recurrent(Canonical):
         self.cell.reset_parameters(generator)
 
     def forward(
-        self, inputs: Tensor | PackedSequence, lengths: Any = None, initial_state: Any = None, outputs: bool = True
+        self,
+        inputs: Tensor | PackedSequence,
+        lengths: Any = None,
+        initial_state: Any = None,
+        outputs: bool = True,
+        masks: Any = None,
     ) -> tuple[Any, Any]:
         """inputs: [batch, steps, inputs], with lengths [batch] or None; or a PackedSequence, which has its own lengths.
 
         Returns (outputs, state): outputs of the same kind and layout as inputs; state: the last valid one of each row.
         See dynamic_rnn for the rest, and for what it raises.
         """
-        return dynamic_rnn(self.cell, inputs, lengths, initial_state, outputs, not self.batch_first)
+        return dynamic_rnn(self.cell, inputs, lengths, initial_state, outputs, not self.batch_first, masks)
 
     def extra_repr(self) -> str:
         return f"batch_first={self.batch_first}"
@@ -78,21 +83,32 @@ class _Layered(Recurrent):
     cell: Any
 
     def __init__(
-        self, make: Callable[[int], Cell], inputs: int, num_layers: int, bidirectional: bool, batch_first: bool
+        self,
+        make: Callable[[int], Cell],
+        inputs: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        batch_first: bool,
     ) -> None:
         """make: a cell of so many inputs."""
-        super().__init__(layered(make, inputs, check_size("num_layers", num_layers), bidirectional), batch_first)
+        check_size("num_layers", num_layers)
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout must be the share to drop, from 0 to below 1, got {shown(dropout)}")
+        if dropout and num_layers == 1:
+            raise ValueError(f"dropout must be 0 for one layer, since it acts between layers, got {dropout}")
+        super().__init__(layered(make, inputs, num_layers, bidirectional, dropout), batch_first)
 
     def _nn_cells(self) -> Iterator[tuple[str, str, Any]]:
         """Each cell, with the end of its weights' names in PyTorch's own layer, and its path here."""
         layers = isinstance(self.cell, Layers)
         for number, layer in enumerate(self.cell.layers if layers else [self.cell]):
             path = f"cell.layers.{number}." if layers else "cell."
+            cells = {f"_l{number}": (path, layer)}
             if isinstance(layer, Bidirectional):
-                yield f"_l{number}", path + "fw.", layer.fw
-                yield f"_l{number}_reverse", path + "bw.", layer.bw
-            else:
-                yield f"_l{number}", path, layer
+                cells = {f"_l{number}": (path + "fw.", layer.fw), f"_l{number}_reverse": (path + "bw.", layer.bw)}
+            for suffix, (path, cell) in cells.items():
+                yield (suffix, path + "cell.", cell.cell) if isinstance(cell, Dropout) else (suffix, path, cell)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Rename the keys of PyTorch's own layer; whatever is not exactly such layers stays, and is reported."""
@@ -127,11 +143,14 @@ class RNN(_Layered):
         *,
         num_layers: int = 1,
         bidirectional: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         """inputs: values per step. activation: a name that TF1 knows, such as "tanh" or "relu". batch_first: see
-        `Recurrent`. num_layers, bidirectional: as nn.RNN has them."""
+        `Recurrent`. num_layers, bidirectional, dropout: as nn.RNN has them; so the dropout is in training mode, between
+        layers, of their outputs. TF1's DropoutWrapper, which can drop inputs, states and the last outputs too, is
+        `torch_impl.Dropout`. ValueError for a dropout of one layer."""
         make = partial(BasicRNNCell, units=units, activation=activation, device=device, dtype=dtype)
-        super().__init__(make, inputs, num_layers, bidirectional, batch_first)
+        super().__init__(make, inputs, num_layers, bidirectional, dropout, batch_first)
 
     def nn_rnn_state_dict(self) -> dict[str, Tensor]:
         """The weights as a state_dict for an `nn.RNN` like this; its second biases are zero."""
@@ -161,12 +180,13 @@ class LSTM(_Layered):
         *,
         num_layers: int = 1,
         bidirectional: bool = False,
+        dropout: float = 0.0,
         **options: Any,
     ) -> None:
         """inputs: values per step. options: those of `LSTMCell`, such as forget_bias, peepholes and projection. The
         rest: see `RNN`."""
         make = partial(LSTMCell, units=units, activation=activation, device=device, dtype=dtype, **options)
-        super().__init__(make, inputs, num_layers, bidirectional, batch_first)
+        super().__init__(make, inputs, num_layers, bidirectional, dropout, batch_first)
 
 
 class GRU(_Layered):
@@ -187,9 +207,10 @@ class GRU(_Layered):
         reset_after: bool = False,
         num_layers: int = 1,
         bidirectional: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         """inputs: values per step. reset_after: whether the reset gate comes after the product, as in cuDNN and in
         nn.GRU, and not before it, as in TF1's GRUCell. The rest: see `RNN`."""
         options: dict[str, Any] = {"units": units, "activation": activation, "reset_after": reset_after}
         make = partial(GRUCell, **options, device=device, dtype=dtype)
-        super().__init__(make, inputs, num_layers, bidirectional, batch_first)
+        super().__init__(make, inputs, num_layers, bidirectional, dropout, batch_first)

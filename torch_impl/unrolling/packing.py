@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch_impl.checks import tracing
 from torch_impl.states import State, mapped
 
-__all__ = ["pack", "padded", "padding_mask", "rows", "run_packed"]
+__all__ = ["pack", "pack_like", "padded", "padding_mask", "rows", "run_packed"]
 
 # kernel(inputs, state, batch_sizes) -> (outputs, state), of inputs [batch, steps, inputs], or of packed values with
 # their batch_sizes
@@ -27,6 +27,14 @@ def padded(values: Tensor, batch_sizes: Tensor) -> tuple[Tensor, Tensor]:
 def pack(whole: Any, lengths: Any) -> Tensor:
     """[batch, steps, width] with sorted lengths -> packed values [values, width]."""
     return pack_padded_sequence(whole, lengths, batch_first=True).data
+
+
+def pack_like(mask: Tensor, batch_sizes: Tensor | None) -> Tensor:
+    """A mask [batch, steps, width] packed as the sequences are, whose order it has; as it is where nothing is packed,
+    and where it is [width]."""
+    if batch_sizes is None or mask.ndim == 1:
+        return mask
+    return torch.cat([mask[:size, step] for step, size in enumerate(batch_sizes.tolist())])
 
 
 def rows(inputs: Tensor, batch_sizes: Tensor | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,7 @@ class Dropout(Wrapper):
             (state, self.state_keep),
             ({"outputs": self.output_size}, self.output_keep),
         ):
+            keep = struct.unpack("f", struct.pack("f", keep))[0]  # as TF1's wrapper rounds it
             if keep < 1:
                 found.update((name, Mask(width, not self.variational, keep)) for name, width in widths.items())
         return dict(found, **prefixed("inner/", super().masks(inputs)))

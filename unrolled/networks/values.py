@@ -60,7 +60,7 @@ class Mask(NamedTuple):
     """A dropout's mask, an array of ones, each with probability `keep`, and zeros, which a behaviour is given.
 
     per_step: its shape is [batch, steps, width], steps in the order in which they are read; else [width], one for
-    every row and step.
+    every row and step. What is kept is divided by `keep`, exactly as it stands here.
     """
 
     width: int

@@ -14,7 +14,7 @@ from spec_tests.oracle.arrays import Arrays, float64
 from unrolled.networks import BasicRNN
 
 
-def step(network: BasicRNN, w: Arrays, x: np.ndarray, state: Arrays) -> tuple[np.ndarray, Arrays, Any]:
+def step(network: BasicRNN, w: Arrays, x: np.ndarray, state: Arrays, factors: Arrays) -> tuple[np.ndarray, Arrays, Any]:
     """h' = f(concat(x, h) kernel + bias)."""
     xh = np.concatenate([x, state["h"]], axis=1)
     z = xh @ w["kernel"] + w["bias"]

@@ -17,7 +17,7 @@ from unrolled.networks import GRU
 BEFORE, AFTER_X, AFTER_H = "candidate/", "candidate/input_projection/", "candidate/hidden_projection/"
 
 
-def step(network: GRU, w: Arrays, x: np.ndarray, state: Arrays) -> tuple[np.ndarray, Arrays, Any]:
+def step(network: GRU, w: Arrays, x: np.ndarray, state: Arrays, factors: Arrays) -> tuple[np.ndarray, Arrays, Any]:
     h = state["h"]
     xh = np.concatenate([x, h], axis=1)
     r, u = np.split(sigmoid(xh @ w["gates/kernel"] + w["gates/bias"]), 2, axis=1)

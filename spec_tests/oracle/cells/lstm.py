@@ -25,7 +25,7 @@ def _slope_of_clip(z: np.ndarray, limit: float | None) -> Any:
     return 1.0 if limit is None else (np.abs(z) <= limit).astype(np.float64)
 
 
-def step(network: LSTM, w: Arrays, x: np.ndarray, state: Arrays) -> tuple[np.ndarray, Arrays, Any]:
+def step(network: LSTM, w: Arrays, x: np.ndarray, state: Arrays, factors: Arrays) -> tuple[np.ndarray, Arrays, Any]:
     a, c, xh = ACTIVATIONS[network.activation], state["c"], np.concatenate([x, state["h"]], axis=1)
     zi, zj, zf, zo = np.split(xh @ w["kernel"] + w["bias"], 4, axis=1)
     if network.peepholes:

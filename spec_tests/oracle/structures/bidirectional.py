@@ -18,12 +18,22 @@ def turned(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def unroll(
-    over_time: Callable[..., Any], network: Bidirectional, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays
+    over_time: Callable[..., Any],
+    network: Bidirectional,
+    w: Arrays,
+    x: np.ndarray,
+    valid: np.ndarray,
+    state: Arrays,
+    factors: Arrays,
 ) -> tuple[np.ndarray, Arrays, Any]:
     """y = [y of fw, y of bw]. The last state of bw is the one after it has read the first step."""
     back = turned(x, valid)
-    y_fw, state_fw, kept_fw = over_time(network.forward, below("fw/", w), x, valid, below("fw/", state))
-    y_bw, state_bw, kept_bw = over_time(network.backward, below("bw/", w), back, valid, below("bw/", state))
+    y_fw, state_fw, kept_fw = over_time(
+        network.forward, below("fw/", w), x, valid, below("fw/", state), below("fw/", factors)
+    )
+    y_bw, state_bw, kept_bw = over_time(
+        network.backward, below("bw/", w), back, valid, below("bw/", state), below("bw/", factors)
+    )
     y_bw = turned(y_bw, valid)
     return np.concatenate([y_fw, y_bw], axis=2), both(state_fw, state_bw), (kept_fw, kept_bw)
 

@@ -11,12 +11,18 @@ from unrolled.networks import Layers, prefixed
 
 
 def unroll(
-    over_time: Callable[..., Any], network: Layers, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays
+    over_time: Callable[..., Any],
+    network: Layers,
+    w: Arrays,
+    x: np.ndarray,
+    valid: np.ndarray,
+    state: Arrays,
+    factors: Arrays,
 ) -> tuple[np.ndarray, Arrays, Any]:
     last, kept = {}, []
     for number, layer in enumerate(network.layers):
         name = "cell_%d/" % number
-        x, after, needed = over_time(layer, below(name, w), x, valid, below(name, state))
+        x, after, needed = over_time(layer, below(name, w), x, valid, below(name, state), below(name, factors))
         last.update(prefixed(name, after))
         kept.append(needed)
     return x, last, kept

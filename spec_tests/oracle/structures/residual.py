@@ -11,9 +11,15 @@ from unrolled.networks import Residual
 
 
 def unroll(
-    over_time: Callable[..., Any], network: Residual, w: Arrays, x: np.ndarray, valid: np.ndarray, state: Arrays
+    over_time: Callable[..., Any],
+    network: Residual,
+    w: Arrays,
+    x: np.ndarray,
+    valid: np.ndarray,
+    state: Arrays,
+    factors: Arrays,
 ) -> tuple[np.ndarray, Arrays, Any]:
-    outputs, last, kept = over_time(network.network, w, x, valid, state)
+    outputs, last, kept = over_time(network.network, w, x, valid, state, factors)
     return x + outputs, last, kept
 
 
