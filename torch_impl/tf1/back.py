@@ -105,7 +105,7 @@ class _Run:
                 continue  # Adam's state, of a run that came with another optimizer's
             own = {self.names[canonical]: array} if source is None else source.variables(array, self.shapes)
             for name, values in own.items():
-                if name in found:
+                if name in found and not np.array_equal(found[name], values):
                     raise CheckpointError(f"two variables would have one name: {name}")
                 found[name] = values
         for name, array in self.tensors.items():

@@ -34,12 +34,16 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--check-with", type=_PATH, metavar="PYTHON", help="Compare with TensorFlow, run by that Python now.")
 @click.option("--as-module", type=_PATH, metavar="FILE.py", help="Write PyTorch code, and FILE.safetensors beside it.")
 @click.option("--program", type=click.Choice(["mnist", "series"]), help="The chapter's program that was trained.")
-@click.option("--kind", type=click.Choice(["classifier", "regressor", "tagger"]), help="The model, where no graph tells.")
+@click.option(
+    "--kind", type=click.Choice(["classifier", "regressor", "tagger"]), help="The model, where no graph tells."
+)
 @click.option("--activation", type=click.Choice(ACTIVATIONS), help="The cells', where no graph tells.")
 @click.option("--forget-bias", type=float, help="An LSTM's, where no graph tells.")
 @click.option("--recurrent-activation", type=click.Choice(ACTIVATIONS), help="Of Keras's gates, where no graph tells.")
 @click.option("--hidden-activation", type=click.Choice(ACTIVATIONS), help="Of dense layers below the last.")
-@click.option("--projection", type=click.Choice(["stacked", "wrapped"]), help="A regressor's: after the loop or inside.")
+@click.option(
+    "--projection", type=click.Choice(["stacked", "wrapped"]), help="A regressor's: after the loop or inside."
+)
 @click.option("--scope", default="", metavar="NAME", help="Of several models, the one whose variables begin so.")
 @click.option("--ema", is_flag=True, help="Take the moving averages for the weights.")
 @click.option("--no-graph", is_flag=True, help="Go by names alone, also where a graph (.meta) lies beside SOURCE.")
@@ -94,7 +98,7 @@ def _check_options(context: click.Context, to_tf1: bool) -> None:
 def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
     """The lines to print, each when it is known."""
     from torch_impl.tf1 import convert as converting
-    from torch_impl.tf1.listing import described, listed, story
+    from torch_impl.tf1.listing import described, story
     from torch_impl.tf1.locate import find_prefix
     from torch_impl.tf1.understand import understand
 

@@ -134,7 +134,9 @@ def run_of(
         step = _steps(variables, found, slots, optimizer)
     except CheckpointError as error:
         text = str(error)
-        raise CheckpointError(text if text.startswith(str(variables.prefix)) else f"{variables.prefix}: {text}") from None
+        raise CheckpointError(
+            text if text.startswith(str(variables.prefix)) else f"{variables.prefix}: {text}"
+        ) from None
     origin = _origin(variables, found, dtype)
     carried, uncarried = _carried(variables, found, origin)
     state = {
@@ -165,9 +167,7 @@ def _dtype(variables: Variables, found: Inferred) -> np.dtype[Any]:
     return np.dtype(np.float64 if "float64" in kinds else np.float32)
 
 
-def _taken(
-    whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shapes: Shapes
-) -> np.ndarray:
+def _taken(whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shapes: Shapes) -> np.ndarray:
     array = source.array(whole.read)
     if shapes.get(canonical) != array.shape:
         name = source.names[0] if source.names else canonical
@@ -195,7 +195,9 @@ def _slot(
 
 
 def _names(found: Inferred) -> dict[str, str]:
-    names = {name: source.names[0] for name, source in {**found.weights, **found.slots}.items() if len(source.names) == 1}
+    names = {
+        name: source.names[0] for name, source in {**found.weights, **found.slots}.items() if len(source.names) == 1
+    }
     return {**names, **({GLOBAL_STEP: found.step} if found.step else {})}
 
 
@@ -243,7 +245,9 @@ def _steps(variables: Variables, found: Inferred, slots: Mapping[str, np.ndarray
     if found.step is not None:
         entry = variables.entries[found.step]
         if entry.dtype not in ("int32", "int64") or entry.shape != ():
-            raise CheckpointError(f"variable {found.step} is {entry.dtype} {list(entry.shape)}, expected int32 or int64 []")
+            raise CheckpointError(
+                f"variable {found.step} is {entry.dtype} {list(entry.shape)}, expected int32 or int64 []"
+            )
         step = int(variables.read(found.step))
         if step < 0:
             raise CheckpointError(f"{found.step} is {step}, expected a count from 0; leave it out with --ignore")

@@ -36,7 +36,13 @@ def story(whole: Understood) -> list[str]:
     lines = []
     for canonical, source in found.weights.items():
         if source.names:
-            how = " (transposed)" if source.transposed else " (slices whose rows take turns)" if source.interleaved else ""
+            how = (
+                " (transposed)"
+                if source.transposed
+                else " (slices whose rows take turns)"
+                if source.interleaved
+                else ""
+            )
             lines.append(f"  {', '.join(source.names)} -> {canonical}{how}")
         else:
             lines.append(f"  none, zeros -> {canonical} (training would move it)")
@@ -47,9 +53,13 @@ def story(whole: Understood) -> list[str]:
         lines.append("  ASSUMED, for no file tells it:")
         lines += [f"    {line}" for line in found.assumed]
     if found.judged is not None:
-        lines.append(f"  checked: the graph, computed here on drawn inputs, gives the same to {found.judged:.1e} of the largest output")
+        lines.append(
+            f"  checked: the graph, computed here on drawn inputs, gives the same to {found.judged:.1e} of the largest output"
+        )
     else:
-        lines.append(f"  NOT checked against TensorFlow: {found.unjudged}; do so with --check FILE.npz or --check-with PYTHON")
+        lines.append(
+            f"  NOT checked against TensorFlow: {found.unjudged}; do so with --check FILE.npz or --check-with PYTHON"
+        )
     return lines
 
 

@@ -14,7 +14,9 @@ __all__ = ["find_prefix"]
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
 _MOST_NAMED = 20
 # How a Saver checkpoint comes from what is none, in three lines of TensorFlow 1.
-_RESTORE = "saver = tf.train.import_meta_graph('{0}.meta'); saver.restore(session, '{0}'); saver.save(session, 'new/model')"
+_RESTORE = (
+    "saver = tf.train.import_meta_graph('{0}.meta'); saver.restore(session, '{0}'); saver.save(session, 'new/model')"
+)
 _HOW = {
     "a V1 checkpoint": "with tf.Session() as session: " + _RESTORE,
     "a SavedModel": "with tf.Session() as session: tf.saved_model.loader.load(session, ['serve'], '{0}'); "
@@ -43,7 +45,9 @@ def find_prefix(source: Path) -> Path:
             return prefix
         raise CheckpointError(f"{source}: a checkpoint's data, and {prefix.name}.index is not beside it; copy it there")
     if source.suffix == ".meta" and exists(source):
-        raise CheckpointError(f"{source}: a graph, and {source.stem}.index with its weights is not beside it; copy it there")
+        raise CheckpointError(
+            f"{source}: a graph, and {source.stem}.index with its weights is not beside it; copy it there"
+        )
     if exists(source, folder=True):
         return _in_folder(source)
     if source.name == STATE_FILE and exists(source):

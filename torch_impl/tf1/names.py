@@ -43,7 +43,6 @@ _LEAVES = {
     "candidate/biases": "candidate/bias", "gates/linear/matrix": "gates/kernel", "gates/linear/bias": "gates/bias",
     "candidate/linear/matrix": "candidate/kernel", "candidate/linear/bias": "candidate/bias",
     "w_ru": "gates/kernel", "b_ru": "gates/bias", "w_c": "candidate/kernel", "b_c": "candidate/bias",
-    "linear/weights": "kernel",
 }  # fmt: skip
 _PAIRS = (("kernel", "bias"), ("weights", "biases"), ("Matrix", "Bias"))
 _LAYER = re.compile(r"cell_?(\d+)", re.IGNORECASE)
@@ -86,7 +85,9 @@ def path_of(canonical: str, kind: str = "basic_rnn") -> str:
         kind = "gru"
     elif parts[0] in ("projection", "w_f_diag", "w_i_diag", "w_o_diag"):
         kind = "lstm"
-    return f"{path}{kind}_cell/{'/'.join(parts)}".replace("/lstm_cell/", "/lstm_cell/").replace("basic_rnn_cell", "basic_rnn_cell")
+    return f"{path}{kind}_cell/{'/'.join(parts)}".replace("/lstm_cell/", "/lstm_cell/").replace(
+        "basic_rnn_cell", "basic_rnn_cell"
+    )
 
 
 def infer_from_names(
@@ -163,7 +164,9 @@ class _Names:
                     scope = "/".join(parts[: k + 1])
                     leaf = "/".join(parts[k + 1 :])
                     cell = found.setdefault(scope, _Cell(kind, scope, _place(scope), {}))
-                    cell.weights[_LEAVES.get(leaf.lower(), leaf.lower() if leaf.lower().endswith("_diag") else leaf)] = name
+                    cell.weights[
+                        _LEAVES.get(leaf.lower(), leaf.lower() if leaf.lower().endswith("_diag") else leaf)
+                    ] = name
                     self.taken.add(name)
                     break
         return list(found.values())
@@ -202,9 +205,11 @@ class _Names:
             return Bidirectional(forward, backward), weights, width
         if set(tree) == {""}:
             return self._built(tree[""], expected)
-        numbers = sorted((int(name) for name in tree if name.isdigit()))
+        numbers = sorted(int(name) for name in tree if name.isdigit())
         if len(numbers) != len(tree) or numbers != list(range(len(numbers))):
-            raise CheckpointError(f"its layers are {', '.join(map(str, tree))}, expected 0, 1, …; name others with --ignore")
+            raise CheckpointError(
+                f"its layers are {', '.join(map(str, tree))}, expected 0, 1, …; name others with --ignore"
+            )
         layers, weights, width = [], {}, 0
         for number in numbers:
             network, own, inputs = self._built(tree[str(number)], expected)
@@ -301,7 +306,9 @@ class _Names:
             and (name == "embedding" or "embed" in name.lower())
         ]  # fmt: skip
         if len(fitting) > 1:
-            raise CheckpointError(f"{_listed(fitting)} could each be the embedding; leave all but one out with --ignore")
+            raise CheckpointError(
+                f"{_listed(fitting)} could each be the embedding; leave all but one out with --ignore"
+            )
         if fitting:
             self.taken.add(fitting[0])
             self._assume(f"what the network reads is rows of {fitting[0]}")
@@ -339,9 +346,11 @@ class _Names:
             )
         for name, _ in chain:
             rows, columns = self.entries[name].shape
-            if rows == columns and not name.rpartition("/")[2] in ("kernel", "weights"):
+            if rows == columns and name.rpartition("/")[2] not in ("kernel", "weights"):
                 self._assume(f"{name}, which is square, is not transposed")
-        return chain, "output_projection_wrapper" in chain[-1][0].lower().replace("outputprojectionwrapper", "output_projection_wrapper")
+        return chain, "output_projection_wrapper" in chain[-1][0].lower().replace(
+            "outputprojectionwrapper", "output_projection_wrapper"
+        )
 
     def _bias(self, kernel: str, rest: list[str]) -> str | None:
         scope, _, leaf = kernel.rpartition("/")
@@ -413,7 +422,7 @@ class _Names:
         found.step = self.slots.steps[0] if len(self.slots.steps) == 1 else None
         kinds = {behind for source in found.weights.values() for name in source.names
                  for behind in self.slots.slots.get(name, {})}  # fmt: skip
-        found.trained = {name for name in self.slots.slots}
+        found.trained = set(self.slots.slots)
         moments: dict[str, Source] = {}
         for canonical, source in found.weights.items():
             for slot in ("Adam", "Adam_1"):

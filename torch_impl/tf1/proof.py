@@ -49,17 +49,28 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
     what does not fit.
     """
     if model.embedding:
-        if inputs.ndim != 2 or inputs.dtype.kind not in "iu" or not 0 <= inputs.min(initial=0) <= inputs.max(initial=0) < model.inputs:
-            raise ValueError(f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} {list(inputs.shape)}")
+        if (
+            inputs.ndim != 2
+            or inputs.dtype.kind not in "iu"
+            or not 0 <= inputs.min(initial=0) <= inputs.max(initial=0) < model.inputs
+        ):
+            raise ValueError(
+                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} {list(inputs.shape)}"
+            )
         inputs = np.asarray(weights["embedding"])[inputs]
     if inputs.ndim != 3 or inputs.shape[2] != model.network_inputs:
         raise ValueError(f"inputs must be [batch, steps, {model.network_inputs}], got {list(inputs.shape)}")
     own = {name: weights[name] for name in model.network.weights(model.network_inputs)}
     outputs, final = computed(model.network, own, np.asarray(inputs, np.float64), lengths)
     values = final if model.kind == "classifier" else outputs
-    layers = [*((f"hidden_{number}/", each.activation) for number, each in enumerate(model.hidden)), ("dense/", model.activation)]
+    layers = [
+        *((f"hidden_{number}/", each.activation) for number, each in enumerate(model.hidden)),
+        ("dense/", model.activation),
+    ]
     for name, activation in layers:
-        values = activated(activation, values @ np.asarray(weights[name + "kernel"], np.float64) + weights[name + "bias"])
+        values = activated(
+            activation, values @ np.asarray(weights[name + "kernel"], np.float64) + weights[name + "bias"]
+        )
     if model.projection == "wrapped" and lengths is not None:
         valid = np.arange(values.shape[1]) < np.asarray(lengths)[:, None]
         values = np.where(valid[..., None], values, 0.0)
@@ -78,11 +89,16 @@ def check_file(whole: Understood, path: Path) -> float:
             if name not in recorded:
                 raise CheckpointError(f"has no array {name!r}; it has {', '.join(recorded) or 'none'}")
         if not recorded["outputs"].size or recorded["outputs"].dtype.kind != "f":
-            raise CheckpointError(f"outputs are {recorded['outputs'].dtype} {list(recorded['outputs'].shape)}, expected floats")
+            raise CheckpointError(
+                f"outputs are {recorded['outputs'].dtype} {list(recorded['outputs'].shape)}, expected floats"
+            )
         found = whole.found
         if found.model is None:
             raise CheckpointError("there is no model to check")
         inputs, outputs = recorded["inputs"], recorded["outputs"]
+        width = found.model.network_inputs
+        if not found.model.embedding and inputs.ndim == 2 and inputs.shape[1] % width == 0:
+            inputs = inputs.reshape(len(inputs), -1, width)  # fed in one row, and cut into steps by the graph
         lengths = recorded.get("lengths")
         if lengths is not None and lengths.dtype.kind not in "iu":
             raise CheckpointError(f"lengths are {lengths.dtype}, expected integers")
@@ -119,10 +135,14 @@ def check_with(found: Inferred, prefix: Path, python: Path) -> float:
     Raises CheckpointError where it cannot be computed, with the last line of what TensorFlow said.
     """
     if found.probe is None:
-        raise CheckpointError(f"{prefix}: TensorFlow is fed by its graph, which is not beside it or was not understood here")
+        raise CheckpointError(
+            f"{prefix}: TensorFlow is fed by its graph, which is not beside it or was not understood here"
+        )
     with tempfile.TemporaryDirectory() as folder:
         given, taken, script = (Path(folder) / name for name in ("given.npz", "taken.npz", "script.py"))
-        arrays: dict[str, Any] = {name.replace("/", "|"): np.asarray(value) for name, value in found.probe.feeds.items()}
+        arrays: dict[str, Any] = {
+            name.replace("/", "|"): np.asarray(value) for name, value in found.probe.feeds.items()
+        }
         np.savez(given, **arrays)
         script.write_text(_SCRIPT)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -66,10 +66,13 @@ class Variables:
         found: list[tuple[tuple[slice, ...], np.ndarray]] = []
         covered = 0
         for extents in entry.slices:
-            extents = tuple((0, size) if length < 0 else (start, length) for (start, length), size in zip(extents, entry.shape))
+            extents = tuple(
+                (0, size) if length < 0 else (start, length)
+                for (start, length), size in zip(extents, entry.shape, strict=False)
+            )
             shape = tuple(length for _, length in extents)
             if len(extents) != len(entry.shape) or any(
-                start + length > size for (start, length), size in zip(extents, entry.shape)
+                start + length > size for (start, length), size in zip(extents, entry.shape, strict=False)
             ):
                 raise CheckpointError(f"altered: a slice {list(extents)} of {list(entry.shape)}")
             piece = self._piece(name, extents, entry, shape)

@@ -39,7 +39,7 @@ def write_variables(
         array = np.asarray(variables[name])
         number, array = _as_saved(prefix, name, array, (dtypes or {}).get(name))
         pieces = list(_pieces(prefix, name, array, (slices or {}).get(name)))
-        for key, extents, piece in pieces:
+        for key, _extents, piece in pieces:
             content = piece.astype(piece.dtype.newbyteorder("<")).tobytes()
             table[key] = _entry(number, piece.shape, len(data), content)
             data += content
@@ -79,7 +79,10 @@ def _pieces(
         except (TypeError, ValueError):
             raise CheckpointError(f"{prefix}: the slices of {name} cannot be read") from None
         piece = array[tuple(slice(start, None if length < 0 else start + length) for start, length in pairs)]
-        key = [(0, size) if length < 0 else (start, length) for (start, length), size in zip(pairs, array.shape, strict=False)]
+        key = [
+            (0, size) if length < 0 else (start, length)
+            for (start, length), size in zip(pairs, array.shape, strict=False)
+        ]
         yield slice_key(name, tuple(key)), pairs, piece
 
 

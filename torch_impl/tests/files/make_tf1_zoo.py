@@ -139,7 +139,9 @@ def stacked_bidirectional_gru():
     """Two layers of both directions; a dense layer on the last layer's final states."""
     x, limits = values(), lengths()
     made = [[cells.GRUCell(UNITS) for _ in range(2)] for _ in range(2)]
-    _, forward, backward = rnn.stack_bidirectional_dynamic_rnn(*made, inputs=x, dtype=tf.float32, sequence_length=limits)
+    _, forward, backward = rnn.stack_bidirectional_dynamic_rnn(
+        *made, inputs=x, dtype=tf.float32, sequence_length=limits
+    )
     logits = tf.layers.dense(tf.concat([forward[-1], backward[-1]], 1), OUTPUTS)
     labels, loss = classes(logits)
     return Built(x, logits, loss, labels, adam(loss), limits)
@@ -193,7 +195,9 @@ def keras_gru():
     """Two GRU layers of Keras, the second of which resets after the product."""
     x = values(STEPS)
     lower = tf.keras.layers.GRU(UNITS, return_sequences=True)(x)
-    upper = tf.keras.layers.GRU(UNITS + 1, reset_after=True, recurrent_activation="sigmoid", return_sequences=True)(lower)
+    upper = tf.keras.layers.GRU(UNITS + 1, reset_after=True, recurrent_activation="sigmoid", return_sequences=True)(
+        lower
+    )
     predictions = tf.keras.layers.Dense(2)(upper)
     wanted, loss = squares(predictions)
     return Built(x, predictions, loss, wanted, adam(loss))
@@ -294,8 +298,10 @@ def record(folder, build):
     tf.set_random_seed(3)
     built, name = build(), build.__name__
     random = np.random.RandomState(4)
-    time_major = built.inputs.shape.ndims == 3 and built.inputs.shape[1].value is None and (
-        built.inputs.shape[0].value is None and name in TIME_MAJOR
+    time_major = (
+        built.inputs.shape.ndims == 3
+        and built.inputs.shape[1].value is None
+        and (built.inputs.shape[0].value is None and name in TIME_MAJOR)
     )
     feed = dict(built.feed)
     for tensor in (built.inputs, built.targets, built.lengths):

@@ -39,7 +39,7 @@ def candidates(walk: Walk, variables: Variables) -> Iterator[tuple[Found, Step]]
             units = shape_of(walk, names[1][0])[-1]
             h = Tensor(node.name, 3)
             step = Step(node.inputs[0], node.inputs[1], h, {"h": h}, {"h": node.inputs[1]})
-            weights = {name: Stored(stored) for name, stored in zip(order, names)}
+            weights = {name: Stored(stored) for name, stored in zip(order, names, strict=False)}
             yield Found(GRU(units), weights), _recurring(walk, step)
 
 
@@ -61,5 +61,5 @@ def _lstm(walk: Walk, variables: Variables, node: Node, weights: tuple[Tensor, .
     )
     found = {"kernel": Stored(kernel), "bias": Stored(bias) if bias else Stored(zeros=(columns,))}
     if seeing:
-        found.update(zip(("w_i_diag", "w_f_diag", "w_o_diag"), map(Stored, peepholes)))
+        found.update(zip(("w_i_diag", "w_f_diag", "w_o_diag"), map(Stored, peepholes), strict=False))
     return Found(network, found)

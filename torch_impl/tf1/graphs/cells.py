@@ -59,7 +59,7 @@ class Cell:
     doubts: list[str] = field(default_factory=list)
 
 
-class Unlike(Exception):
+class Unlike(Exception):  # noqa: N818 (what it says is that a cell is)
     """A product that begins like a cell, and is none that is known."""
 
 
@@ -71,7 +71,7 @@ def find_cells(walk: Walk, variables: Variables) -> tuple[list[Cell], list[str]]
         key = (step.frame, step.h if step.frame else "", tuple(found.weights.items()), found.network)
         steps.setdefault(key, (found, []))[1].append(step)
     cells = []
-    for found, own in steps.values():
+    for _, own in steps.values():
         walk.marked.update(step.output for step in own)
     for found, own in steps.values():
         scope = next(iter(found.weights.values())).parts[0].rpartition("/")[0]
@@ -139,9 +139,10 @@ def _candidates(walk: Walk, variables: Variables, doubts: list[str]) -> Iterator
             if found is not None:
                 yield found
                 break
-    from torch_impl.tf1.graphs import blocks, keras
+    from torch_impl.tf1.graphs import blocks, handmade, keras
 
     yield from blocks.candidates(walk, variables)
+    yield from handmade.candidates(walk, variables)
     yield from keras.candidates(walk, variables, doubts)
 
 
@@ -167,16 +168,16 @@ def biased(walk: Walk, variables: Variables, product: Tensor) -> tuple[Tensor, S
 
 def _lstm(walk: Walk, variables: Variables, linear: _Linear) -> tuple[Found, Step] | None:
     """BasicLSTMCell, LSTMCell, and the layer-normalised one's outline."""
-    split = first(
-        node for node in walk.users(linear.result, "Split", "SplitV") if _parts(node) == 4
-    )
+    split = first(node for node in walk.users(linear.result, "Split", "SplitV") if _parts(node) == 4)
     if split is None:
         return None
     piece = [Tensor(split.name, k) for k in range(4)]
     gates = [walk.sum_to(piece[k], "Sigmoid") for k in (0, 2, 3)]
     if any(gate is None for gate in gates):
         if walk.users(piece[0], "Mean", "SquaredDifference", "StopGradient"):
-            raise Unlike("an LSTM with layer normalisation")
+            from torch_impl.tf1.graphs.normalised import layer_norm_lstm
+
+            return layer_norm_lstm(walk, variables, linear.kernel, piece, linear.inputs, linear.h)
         raise Unlike("four gates that are not those of a TensorFlow 1 LSTM")
     into, forget, out = (Tensor(gate.name) for gate in gates if gate is not None)
     product = first(node for node in walk.users(into, "Mul"))
@@ -283,12 +284,10 @@ def _reaches(walk: Walk, end: Tensor, h: Tensor) -> bool:
 
 def _carried(walk: Walk, state: Tensor) -> Iterator[Tensor]:
     """What a loop carries on as this part of its state: the tensors that it may be, through dropouts and joins."""
-    source = walk.strip(state)
-    node = walk.node(source)
-    if node.op in ("Split", "SplitV", "StridedSlice", "Slice", "Unpack"):
-        node = walk.node(walk.strip(node.inputs[1 if node.op == "Split" else 0]))
-    if not walk.is_loop(node):
+    merge = walk.loop_of(state)
+    if merge is None:
         return
+    node = walk.node(merge)
     stack = [walk.node(node.inputs[1]).inputs[0]]
     for _ in range(200):
         if not stack:
@@ -305,12 +304,9 @@ def _carried(walk: Walk, state: Tensor) -> Iterator[Tensor]:
 def _recurring(walk: Walk, step: Step) -> Step:
     """The step with its loop and its state's dropout; Unlike where its output does not come back as h."""
     walk.marked.update(step.state.values())
-    source = walk.node(walk.strip(step.h))
-    joined = source
-    if source.op in ("Split", "SplitV", "StridedSlice", "Slice", "Unpack"):
-        joined = walk.node(walk.strip(source.inputs[1 if source.op == "Split" else 0]))
-    if walk.is_loop(joined):
-        step.frame = str(walk.node(joined.inputs[0]).attribute("frame_name"))
+    merge = walk.loop_of(step.h)
+    if merge is not None:
+        step.frame = str(walk.node(walk.node(merge).inputs[0]).attribute("frame_name"))
         carried = list(_carried(walk, step.h))
         if step.state["h"] not in carried:
             raise Unlike("a cell whose h does not come back")
@@ -395,7 +391,11 @@ def _updated(walk: Walk, update: Tensor, start: Tensor) -> tuple[Tensor, Tensor]
             continue
         for inverse, candidate in (new.inputs, new.inputs[::-1]):
             node = walk.node(walk.strip(inverse))
-            if node.op == "Sub" and walk.number(node.inputs[0]) == 1 and walk.strip(node.inputs[1]) == walk.strip(update):
+            if (
+                node.op == "Sub"
+                and walk.number(node.inputs[0]) == 1
+                and walk.strip(node.inputs[1]) == walk.strip(update)
+            ):
                 return candidate, Tensor(total.name)
     return None
 

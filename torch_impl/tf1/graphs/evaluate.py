@@ -28,13 +28,18 @@ class Evaluator:
     """A graph with the values of its variables.
 
     variables: the variable's node -> its array. aliases: tensors that are computed as others, as a dropout is as what
-    goes into it. Raises Unknown, which names the operation, where the graph holds what is not known here.
+    goes into it. branches: whether a constant in a condition's branch
+    is dead where that is not taken. Raises Unknown, which names the operation, where the graph holds what is not known here.
     """
 
     def __init__(
-        self, graph: Graph, variables: Callable[[str], np.ndarray], aliases: Mapping[Tensor, Tensor] | None = None
+        self,
+        graph: Graph,
+        variables: Callable[[str], np.ndarray],
+        aliases: Mapping[Tensor, Tensor] | None = None,
+        branches: bool = True,
     ) -> None:
-        self.graph, self.variables, self.aliases = graph, variables, aliases or {}
+        self.graph, self.variables, self.aliases, self.branches = graph, variables, aliases or {}, branches
         self.frames: dict[str, list[Node]] = {}
         for node in graph.of("Merge"):
             enter = graph.nodes.get(node.inputs[0].node) if node.inputs else None
@@ -99,7 +104,7 @@ class _Scope:
     def _is_pivot(self, name: str) -> bool:
         """Whether a control input says which branch of a condition the node is in."""
         nodes = self.owner.graph.nodes
-        node = nodes.get(name)
+        node = nodes.get(name) if self.owner.branches else None
         if node is None or node.op != "Identity" or not node.inputs:
             return False
         switch = nodes.get(node.inputs[0].node)
@@ -134,7 +139,7 @@ class _Scope:
         nodes = self.owner.graph.nodes
         switch = nodes[exit_.inputs[0].node]
         frame = str(nodes[nodes[switch.inputs[0].node].inputs[0].node].attribute("frame_name"))
-        merges = [each for each in self.owner.frames[frame]]
+        merges = self.owner.frames[frame]
         depth, scope = 0, self
         while scope.parent is not None:
             depth, scope = depth + 1, scope.parent

@@ -176,21 +176,40 @@ def _stitched(walk: Walk, variables: Variables, stitch: Node) -> Embedded | None
     return Embedded(Stored(group), tokens, interleaved, rows, width)
 
 
-def loss_on(walk: Walk, dense: DenseAt) -> str | None:
-    """What the graph does with a last dense layer's output: "cross-entropy", "squares", or None for what is not told."""
-    queue, seen = [dense.linear, dense.end], set()
+def loss_on(walk: Walk, *tensors: Tensor) -> str | None:
+    """What the graph makes of a model's outputs, these tensors: "cross-entropy", "squares", or None for neither."""
+    queue, seen = list(tensors), set()
     for tensor in queue:
         for node in walk.users(tensor):
-            if node.op in _CROSS:
+            if node.op in _CROSS or (node.op in ("Softmax", "LogSoftmax") and _logged(walk, node)):
                 return "cross-entropy"
             if node.op == "SquaredDifference":
                 return "squares"
             if node.op in ("Sub", "Square") and any(
-                each.op in ("Square", "Mul", "L2Loss", "Pow") or node.op == "Square" for each in walk.users(Tensor(node.name))
+                each.op in ("Square", "Mul", "L2Loss", "Pow") or node.op == "Square"
+                for each in walk.users(Tensor(node.name))
             ):
                 return "squares"
-            if node.op in (*_SHAPED, "Mul", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add") and node.name not in seen:
+            if (
+                node.op in (*_SHAPED, "Mul", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
+                and node.name not in seen
+            ):
                 seen.add(node.name)
                 if len(seen) < 50 and node.op != "Mul":
                     queue.append(Tensor(node.name))
     return None
+
+
+def _logged(walk: Walk, softmax: Node) -> bool:
+    """Whether a softmax's logarithm is taken, as a cross-entropy by hand does; or, where nothing was trained in the
+    graph, whether there is a softmax at all."""
+    if softmax.op == "LogSoftmax" or not any("Apply" in node.op for node in walk.graph.nodes.values()):
+        return True
+    queue = [Tensor(softmax.name)]
+    for tensor in queue:
+        for node in walk.users(tensor):
+            if node.op == "Log":
+                return True
+            if node.op in ("Maximum", "Minimum", "ClipByValue", "Add", "AddV2", *_SHAPED) and len(queue) < 10:
+                queue.append(Tensor(node.name))
+    return False

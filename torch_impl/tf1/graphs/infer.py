@@ -12,7 +12,7 @@ from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.graphs.cells import Cell, Found, Stored, Unlike, Variables, find_cells
 from torch_impl.tf1.graphs.heads import DenseAt, Embedded, dense_layers, embedding_of, feeds, loss_on
-from torch_impl.tf1.graphs.judge import LIMIT, Judge, Unknown, computed, nearness
+from torch_impl.tf1.graphs.judge import LIMIT, ROWS, Judge, Unknown, computed, nearness
 from torch_impl.tf1.graphs.meta import Graph, Tensor
 from torch_impl.tf1.graphs.operations import activated
 from torch_impl.tf1.graphs.optimizers import Optimizer, optimizers
@@ -22,7 +22,7 @@ from torch_impl.tf1.inferred import Inferred, Probe
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
-from unrolled.networks import Dropout, Layers, prefixed
+from unrolled.networks import Layers, prefixed
 from unrolled.programs import Adam
 
 __all__ = ["infer"]
@@ -43,6 +43,18 @@ def infer(
     return _Inference(graph, entries, read, scope, kind).result()
 
 
+def _shared(weights: dict[str, Source]) -> list[str]:
+    """Weights that are one variable there, and several here, which training moves apart."""
+    seen: dict[tuple[str, ...], str] = {}
+    lines = []
+    for name, source in weights.items():
+        if source.names in seen:
+            lines.append(f"{name} and {seen[source.names]} are one variable there, two here: training moves them apart")
+        elif source.names:
+            seen[source.names] = name
+    return lines
+
+
 class _Inference:
     def __init__(
         self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
@@ -57,9 +69,7 @@ class _Inference:
         for node, saved in self.saved.items():
             if saved.start is not None:
                 groups.setdefault(saved.name, []).append((saved.start, node))
-        self.groups = {
-            node: tuple(each for _, each in sorted(own)) for own in groups.values() for _, node in own
-        }
+        self.groups = {node: tuple(each for _, each in sorted(own)) for own in groups.values() for _, node in own}
         self.variables = Variables(self.walk, self.groups)
         self.cells, self.doubts = find_cells(self.walk, self.variables)
         self.cells = [cell for cell in self.cells if self._in_scope(cell.found.weights.values())]
@@ -102,7 +112,7 @@ class _Inference:
         if saved.start is None:
             return array
         shape = self.graph.nodes[node].attribute("shape")
-        return array[tuple(slice(start, start + size) for start, size in zip(saved.start, shape))]
+        return array[tuple(slice(start, start + size) for start, size in zip(saved.start, shape, strict=False))]
 
     # Parts
 
@@ -125,11 +135,13 @@ class _Inference:
 
     def _leaves(self, tensor: Tensor) -> tuple[list[Cell], bool]:
         """The cells whose states or outputs a tensor is made of, and whether only from final states."""
-        by_state = {}
+        by_state: dict[Tensor, list[Cell]] = {}
         for cell in self.cells:
             for step in cell.steps:
-                for name, before in step.before.items():
-                    by_state[self.walk.strip(before)] = (cell, name)
+                merge = self.walk.loop_of(step.h)
+                for before in (merge, *(self.walk.strip(each) for each in step.before.values())):
+                    if before is not None:
+                        by_state.setdefault(before, []).append(cell)
         queue, seen, found, final = [tensor], {tensor}, [], True
         for current in queue:
             current = self.walk.strip(current)
@@ -141,7 +153,7 @@ class _Inference:
             if node.op == "Exit":
                 merge = Tensor(self.walk.node(node.inputs[0]).inputs[0].node)
                 if merge in by_state:
-                    found.append(by_state[merge][0])
+                    found += by_state[merge]
                     continue
             if node.op == "TensorArrayGatherV3":
                 final = False
@@ -174,7 +186,7 @@ class _Inference:
         if holding:
             return min(holding, key=lambda part: len(part.cells))
         forward = [p for p in self.parts if "backward" not in p.facts and not p.reversed]
-        backward = [p for p in self.parts if "backward" in p.facts]
+        backward = [p for p in self.parts if "backward" in p.facts or p.reversed]
         for one in forward:
             for other in backward:
                 both = {id(cell) for part in (one, other) for cell in part.cells}
@@ -194,6 +206,12 @@ class _Inference:
         found.step = slots.steps[0] if len(slots.steps) == 1 else None
         used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
         found.left = [name for name in self.entries if name not in used and name not in slots.all]
+        lost = [name for name in found.left if name in found.trained]
+        if lost and found.model is not None:
+            found.assumed.append(
+                f"{', '.join(lost)}: trained, and not between inputs and outputs (a conditional random field's "
+                "transitions, say): what is decoded from the outputs by them is not the model's to do"
+            )
         return found
 
     def _all_trained(self) -> set[str]:
@@ -217,7 +235,9 @@ class _Inference:
         known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
         found.optimizer = Adam(**known)
         if "learning_rate" in adam.fed:
-            found.assumed.append(f"the learning rate is {found.optimizer.learning_rate:g}: the graph is fed it (--learning-rate)")
+            found.assumed.append(
+                f"the learning rate is {found.optimizer.learning_rate:g}: the graph is fed it (--learning-rate)"
+            )
         if len(adam.powers) == 2 and set(adam.powers) <= set(self.saved):
             self._moments(found, adam)
         if not found.slots:
@@ -230,7 +250,9 @@ class _Inference:
         still = []
         for name, (stored, interleaved) in self.stored.items():
             for k, slot in enumerate(("Adam", "Adam_1")):
-                nodes = tuple(adam.slots[part][k] if part in adam.slots else part.join(pattern[k]) for part in stored.parts)
+                nodes = tuple(
+                    adam.slots[part][k] if part in adam.slots else part.join(pattern[k]) for part in stored.parts
+                )
                 if nodes and all(node in self.saved for node in nodes):
                     slots[f"{name}/{slot}"] = self.source(Stored(nodes, stored.transposed), interleaved)
                 else:
@@ -239,7 +261,7 @@ class _Inference:
         if still:
             names = ", ".join(dict.fromkeys(still))
             found.facts.append(f"not trained there: {names}; training here would move it")
-        slots.update({name: Source((self.saved[node].name,)) for name, node in zip(POWERS, adam.powers)})
+        slots.update({name: Source((self.saved[node].name,)) for name, node in zip(POWERS, adam.powers, strict=False)})
         found.slots = slots
 
     def _network(self) -> Inferred:
@@ -307,21 +329,30 @@ class _Inference:
         weights: dict[str, Source] = {}
         judged: list[float] = []
         reason = ""
-        for number, part in enumerate(largest):
+        kept: list[Part] = []
+        for part in largest:
             own: dict[str, Source] = {}
             for name, stored in part.found.weights.items():
                 self.put(own, name, stored)
-            weights.update(prefixed(f"part_{number}/", own))
             try:
-                judged.append(self._judge_part(part, own))
+                near = self._judge_part(part, own)
             except Unknown as error:
                 reason = str(error)
+            else:
+                if near > LIMIT:
+                    problems.append(
+                        f"{', '.join(each.scope for each in part.cells)}: not understood ({near:.1e} off the graph)"
+                    )
+                    continue
+                judged.append(near)
+            weights.update(prefixed(f"part_{len(kept)}/", own))
+            kept.append(part)
         return Inferred(
             None,
             weights,
             facts=self._facts(),
             why="; ".join(dict.fromkeys(problems)),
-            parts=[part.found.network for part in largest],
+            parts=[part.found.network for part in kept],
             judged=max(judged) if judged and not reason else None,
             unjudged=reason,
         )
@@ -330,7 +361,7 @@ class _Inference:
         """The model of these dense layers on this part, judged."""
         found = part.found
         facts: list[str] = []
-        inputs, embedding, found = self._front(part, found, facts)
+        _inputs, embedding, found = self._front(part, found, facts)
         weights: dict[str, Source] = {}
         width = self._width(part)
         if embedding is not None:
@@ -343,7 +374,7 @@ class _Inference:
             self.put(weights, name + "kernel", each.kernel)
             self.put(weights, name + "bias", each.bias or Stored(zeros=(each.units,)))
         top = chain[-1]
-        loss = loss_on(self.walk, top)
+        loss = loss_on(self.walk, top.linear, top.end, part.outputs if part.wrapped else top.end)
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
         sizes = {"inputs": embedding.rows if embedding else width, "embedding": embedding.width if embedding else 0}
         rest = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
@@ -357,30 +388,60 @@ class _Inference:
         if form is None:
             why = f"its dense layer reads neither the final state nor every output ({judged:.1e} off)"
             return Inferred(None, weights, facts=facts, why=why)
-        kind = self._kind(form, loss)
+        kind = self._kind(form, loss, top.units)
         if kind is None:
             told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "", "no known loss")
-            where, kinds = ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
+            where, kinds = (
+                ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
+            )
             why = f"it has a dense layer on {where} and {told}: say what it is with --kind {kinds}"
             return Inferred(None, weights, facts=facts, why=why)
-        model = Model(kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest)
-        facts += self._facts()
+        model = Model(
+            kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
+        )
+        facts += self._facts() + self._on_lengths(part) + _shared(weights)
         parts = [found.network]
         return Inferred(
             model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
             probe=self.probe if not reason else None,
         )  # fmt: skip
 
-    def _kind(self, form: str, loss: str | None) -> str | None:
+    def _kind(self, form: str, loss: str | None, units: int) -> str | None:
         """The kind of model by what the dense layer reads and its loss, or as the user says; None for no such kind."""
         if self.kind is not None:
             return self.kind if (self.kind == "classifier") == (form == "final") else None
+        if form == "all" and loss is None and self._transitions(units):
+            return "tagger"
         if form == "final":
             return "classifier" if loss == "cross-entropy" else None
         return {"cross-entropy": "tagger", "squares": "regressor"}.get(loss or "")
 
+    def _transitions(self, units: int) -> bool:
+        """Whether scores from each class to each are trained beside the model: a conditional random field's."""
+        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
+        known = {part for stored, _ in self.stored.values() for part in stored.parts}
+        return any(self.graph.nodes[node].attribute("shape") == [units, units] for node in nodes - known)
+
+    def _on_lengths(self, part: Part) -> list[str]:
+        """Where lengths, and initial states, come from."""
+        lines = []
+        lengths, masks = self._lengths(part), self._masks(part)
+        if lengths:
+            source = self.walk.node(self.walk.strip(lengths[0]))
+            told = f"fed by {source.name}" if source.op == "Placeholder" else f"computed there ({source.name})"
+            lines.append(f"lengths: {told}; give them here")
+        elif masks:
+            lines.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
+        states = self._initial(part)[0]
+        if states:
+            lines.append(f"the initial state is fed by {', '.join(sorted(states))}; here it is zeros unless given")
+        return lines
+
     def _facts(self) -> list[str]:
-        lines = [f"dropout: what it keeps is fed by {name}, and is not known; the model has none there" for name in dict.fromkeys(self.sequences.fed)]
+        lines = [
+            f"dropout: what it keeps is fed by {name}, and is not known; the model has none there"
+            for name in dict.fromkeys(self.sequences.fed)
+        ]
         return lines + [f"not known: {each}" for each in self.doubts]
 
     def _width(self, part: Part) -> int:
@@ -406,8 +467,8 @@ class _Inference:
             if dropped.keep is None:
                 self.sequences.fed.append(dropped.placeholder or "something that is computed")
             else:
-                found = _with_inputs_dropped(found, dropped.keep, dropped.variational)
-        tensor, swapped = self.sequences._source(tensor)
+                found = self._with_inputs_dropped(found, dropped.keep, dropped.variational)
+        tensor, _swapped = self.sequences._source(tensor)
         embedding = embedding_of(self.walk, self.variables, tensor)
         if embedding is None:
             node = self.walk.node(tensor)
@@ -417,10 +478,14 @@ class _Inference:
             if node.op not in ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2"):
                 facts.append(f"the network reads what {node.op} ({tensor.node}) gives: prepare its inputs so")
             else:
-                facts.append(f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else ""))
+                facts.append(
+                    f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")
+                )
         else:
-            facts.append(f"embedding of {embedding.rows} tokens, width {embedding.width}" + (
-                f", in {len(embedding.table.parts)} slices whose rows take turns" if embedding.interleaved else ""))
+            facts.append(
+                f"embedding of {embedding.rows} tokens, width {embedding.width}"
+                + (f", in {len(embedding.table.parts)} slices whose rows take turns" if embedding.interleaved else "")
+            )
         return tensor, embedding, found
 
     # Judging
@@ -435,20 +500,53 @@ class _Inference:
             name for tensor in self._lengths(part) for name in self.walk.ancestors(tensor, 50)
             if self.graph.nodes[name].op == "Placeholder" and len(self.graph.nodes[name].attribute("shape") or []) == 1
         }  # fmt: skip
-        judge = Judge(self.walk, self.variable, tokens, lengths)
+        states, rows = self._initial(part)
+        judge = Judge(self.walk, self.variable, tokens, lengths, states, padded=bool(self._masks(part)), rows=rows)
         if part.time_major:
             judge.time_first.update(
                 name for name in self.walk.ancestors(part.inputs, 300) if self.graph.nodes[name].op == "Placeholder"
             )
         return judge
 
+    def _initial(self, part: Part) -> tuple[set[str], int]:
+        """The placeholders of initial states, and how many rows the states are fixed to, if they are."""
+        states, rows = set(), ROWS
+        for cell in part.cells:
+            step = cell.steps[0]
+            for before in {*step.before.values(), step.h}:
+                merge = self.walk.loop_of(before)
+                start = before if merge is None else self.walk.node(self.walk.node(merge).inputs[0]).inputs[0]
+                source = self.walk.node(self.walk.strip(start))
+                if source.op == "Placeholder":
+                    states.add(source.name)
+                    shape = source.attribute("shape") or [-1]
+                    rows = shape[0] if shape[0] > 0 else rows
+                value = self.walk.constant(start)
+                if value is not None and np.ndim(value) == 2:
+                    rows = len(value)
+        return states, rows
+
+    def _masks(self, part: Part) -> list[Tensor]:
+        """Sequences of truth by which a Keras layer's loop chooses: valid steps, [batch, steps] or with time first."""
+        found = []
+        frames = {step.frame for cell in part.cells for step in cell.steps} - {""}
+        for node in self.graph.of("TensorArrayReadV3"):
+            if int(node.attribute("dtype", 0)) != 10:
+                continue
+            handle = self.walk.node(node.inputs[2])
+            if handle.op == "Enter" and str(handle.attribute("frame_name")) in frames:
+                sequence = self.sequences._scattered(node)
+                if sequence is not None:
+                    found.append(sequence)
+        return found
+
     def _lengths(self, part: Part) -> list[Tensor]:
         """The lengths that the part's loops compare the time with."""
         found: list[Tensor] = []
         frames = {step.frame for cell in part.cells for step in cell.steps}
-        for node in self.graph.of("GreaterEqual"):
-            time = self.walk.node(self.walk.strip(node.inputs[0]))
-            limit = self.walk.strip(node.inputs[1])
+        for node in self.graph.of("GreaterEqual", "LessEqual"):
+            sides = node.inputs if node.op == "GreaterEqual" else node.inputs[::-1]
+            time, limit = self.walk.node(self.walk.strip(sides[0])), self.walk.strip(sides[1])
             if self.walk.is_loop(time):
                 frame = str(self.walk.node(time.inputs[0]).attribute("frame_name"))
                 if frame in frames and self.walk.constant(limit) is None:
@@ -468,17 +566,24 @@ class _Inference:
 
     def _run(self, part: Part, embedding: Embedded | None, wanted: list[Tensor]) -> tuple[list[Any], Any, Any]:
         """(values of what is wanted, what the network read with batch first, lengths)."""
-        lengths = self._lengths(part)[:1]
+        lengths = (self._lengths(part) or self._masks(part))[:1]
         inputs, _ = self.sequences._source(part.inputs)
+        if inputs in self.walk.dropouts:
+            inputs, _ = self.sequences._source(self.walk.dropouts[inputs].data)
         values, self.fed = self._judge(part, embedding).values([*wanted, inputs, *lengths])
         given = np.asarray(values[len(wanted)])
         if given.ndim != 3:
             raise Unknown(f"what the network reads has shape {list(given.shape)}")
         given = given.swapaxes(0, 1) if part.time_major else given
-        return values[: len(wanted)], given, values[-1] if lengths else None
+        limits = np.asarray(values[-1]) if lengths else None
+        if limits is not None and limits.dtype == bool:
+            time = next((axis for axis, size in enumerate(limits.shape) if size == given.shape[1]), 0)
+            limits = limits.sum(axis=time).reshape(-1)
+        return values[: len(wanted)], given, limits
 
     def _judge_part(self, part: Part, weights: dict[str, Source]) -> float:
-        (expected,), given, lengths = self._run(part, None, [part.outputs])
+        values, given, lengths = self._run(part, None, part.steps or [part.outputs])
+        expected = np.stack(values, 1) if part.steps else values[0]
         arrays = {name: self.array(source) for name, source in weights.items()}
         outputs, _ = computed(part.found.network, arrays, given, lengths)
         return min(nearness(outputs, expected), nearness(outputs.swapaxes(0, 1), expected))
@@ -522,13 +627,13 @@ class _Inference:
                     best = min(best, near)
         return None, best
 
-
-def _with_inputs_dropped(found: Found, keep: float, variational: bool) -> Found:
-    """A dropout of what the lowest layer reads."""
-    network = found.network
-    if isinstance(network, Layers) and network.layers[0].stepwise:
-        lowest = Dropout(network.layers[0], input_keep=keep, variational=variational)
-        return Found(Layers((lowest, *network.layers[1:])), found.weights)
-    if network.stepwise:
-        return Found(Dropout(network, input_keep=keep, variational=variational), found.weights)
-    return found
+    def _with_inputs_dropped(self, found: Found, keep: float, variational: bool) -> Found:
+        """A dropout of what the lowest layer reads."""
+        network = found.network
+        if isinstance(network, Layers) and network.layers[0].stepwise:
+            lowest = self.sequences._dropout(Found(network.layers[0], {}), "input_keep", keep, None, variational)
+            return Found(Layers((lowest.network, *network.layers[1:])), found.weights)
+        if network.stepwise:
+            return self.sequences._dropout(found, "input_keep", keep, None, variational)
+        self.sequences.fed.append(f"a constant, {keep:g}, of both directions' inputs")
+        return found

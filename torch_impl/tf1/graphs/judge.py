@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,18 @@ LIMIT = 1e-6  # of the largest
 class Judge:
     """The graph's values at drawn inputs.
 
-    variables: a variable's node -> its array. tokens: how many tokens each look-up knows, by the node of its tokens.
+    variables: a variable's node -> its array. By the placeholder's node, tokens: how many there are; lengths: of rows;
+    states: initial states, which are fed zeros; time_first: those whose first axis is time. padded: token 0 is padding.
     """
 
     walk: Walk
     variables: Callable[[str], np.ndarray]
     tokens: Mapping[str, int]
     lengths: set[str]
+    states: set[str] = field(default_factory=set)
+    time_first: set[str] = field(default_factory=set)
+    padded: bool = False
+    rows: int = ROWS
 
     def values(self, wanted: list[Tensor], seed: int = 0) -> tuple[list[Any], dict[str, Any]]:
         """The tensors' values, and what was fed; raises Unknown, which says what of the graph cannot be computed."""
@@ -59,24 +64,28 @@ class Judge:
             raise Unknown(f"placeholder {node.name}, whose shape is not told")
         fed = {dropped.placeholder for dropped in self.walk.dropouts.values()}
         if node.name in fed:
-            return np.ones([ROWS if size < 0 else size for size in shape], np.float64)
+            return np.ones([self.rows if size < 0 else size for size in shape], np.float64)
         rank = len(shape)
-        defaults = [ROWS, steps, 5, 5, 5][:rank]
-        if rank == 3 and self._time_first(node):
-            defaults = [steps, ROWS, 5]
-        if rank == 2 and kind != 1 and self._time_first(node):
-            defaults = [steps, ROWS]
-        sizes = [known if known > 0 else default for known, default in zip(shape, defaults)]
+        defaults = [self.rows, steps, 5, 5, 5][:rank]
+        if rank == 3 and node.name in self.time_first:
+            defaults = [steps, self.rows, 5]
+        if rank == 2 and kind != 1 and node.name in self.time_first:
+            defaults = [steps, self.rows]
+        sizes = [known if known > 0 else default for known, default in zip(shape, defaults, strict=False)]
         if kind in (1, 2):
             if rank == 0:
                 return np.float64(1)
-            return random.normal(size=sizes)
+            return np.zeros(sizes) if node.name in self.states else random.normal(size=sizes)
         if node.name in self.lengths or rank == 1:
             return random.permutation(np.linspace(1, steps, sizes[0]).round().astype(np.int32))
         if rank == 0:
-            return np.int32(ROWS)
+            return np.int32(self.rows)
         most = min(self.tokens.values(), default=2)
-        return random.integers(0, self.tokens.get(node.name, most), sizes)
+        drawn = random.integers(1 if self.padded else 0, self.tokens.get(node.name, most), sizes)
+        if self.padded and rank == 2:  # a mask's padding comes after all other tokens
+            lengths = np.linspace(1, sizes[1], sizes[0]).round()
+            drawn[np.arange(sizes[1]) >= lengths[:, None]] = 0
+        return drawn
 
     def _steps(self) -> int:
         """The steps of a sequence where the graph fixes them."""
@@ -86,13 +95,6 @@ class Judge:
                 if len(shape) == 3 or int(node.attribute("dtype", 1)) != 1:
                     return int(shape[1])
         return STEPS
-
-    def _time_first(self, node: Node) -> bool:
-        return node.name in self.time_first
-
-    @property
-    def time_first(self) -> set[str]:
-        return self.__dict__.setdefault("_time_first_names", set())
 
 
 @torch.no_grad()

@@ -40,13 +40,15 @@ def _steps(walk: Walk, recurrent: Node) -> Iterator[tuple[Found, Step]]:
     has_bias = scope + "bias" in walk.graph.nodes
     bias = shape_of(walk, scope + "bias") if has_bias else [columns]
     products = [each for each in _products(walk, recurrent.name, units) if _in_loop(walk, each[1])]
-    inside = {tensor for _, each, _ in products for tensor in (each, walk.strip(each))}
-    inputs = [each for each in _products(walk, scope + "kernel", units) if each[1] not in inside and _in_loop(walk, each[1])]
+    inside = {tensor for _, each, *_ in products for tensor in (each, walk.strip(each))}
+    inputs = [
+        each for each in _products(walk, scope + "kernel", units) if each[1] not in inside and _in_loop(walk, each[1])
+    ]
     if not products or not inputs:
         raise Unlike("a Keras layer whose products are not found")
     weights = {"kernel": Stored((scope + "kernel",)), _NAME: Stored((recurrent.name,))}
     weights["bias"] = Stored((scope + "bias",)) if has_bias else Stored(zeros=tuple(bias))
-    sums = _sums(walk, products, gates, units, len(bias) == 2)
+    sums = _sums(walk, products, gates, units)
     x, h = inputs[0][1], products[0][1]
     if gates == 4:
         found, step = _lstm(walk, sums, units, x, h)
@@ -58,23 +60,33 @@ def _steps(walk: Walk, recurrent: Node) -> Iterator[tuple[Found, Step]]:
     yield Found(found, weights), _recurring(walk, step)
 
 
-def _products(walk: Walk, variable: str, units: int) -> list[tuple[int, Tensor, Tensor]]:
-    """(gate, what is multiplied, the product) of each product with a variable, or with a gate's columns of it.
-
-    The gate of a product with all columns is -1.
-    """
+def _products(walk: Walk, variable: str, units: int) -> list[tuple[int, Tensor, Tensor, int]]:
+    """(first gate, what is multiplied, the product, how many gates) of each product with a variable, or with some
+    gates' columns of it. Of one with all columns the first gate is 0 and the number 0."""
     found = []
     for node in walk.graph.of("MatMul"):
-        gate, tensor = -1, node.inputs[1]
+        gate, count, tensor = 0, 0, node.inputs[1]
         cut = walk.node(walk.strip(tensor))
         if cut.op == "StridedSlice":
-            begin = walk.constant(cut.inputs[1])
-            gate, tensor = (0 if begin is None else int(begin[-1]) // units), cut.inputs[0]
+            columns = _columns(walk, cut, units)
+            gate, count = columns
+            tensor = cut.inputs[0]
         elif cut.op == "Split":
-            gate, tensor = walk.strip(tensor).index, cut.inputs[1]
+            gate, count, tensor = walk.strip(tensor).index, 1, cut.inputs[1]
         if walk.graph.variable(tensor) == variable:
-            found.append((gate, node.inputs[0], Tensor(node.name)))
+            found.append((gate, node.inputs[0], Tensor(node.name), count))
     return sorted(found)
+
+
+def _columns(walk: Walk, cut: Node, units: int) -> tuple[int, int]:
+    """(first gate, how many gates; 0 for all that follow) of a slice of columns."""
+    begin, end = walk.constant(cut.inputs[1]), walk.constant(cut.inputs[2])
+    last = len(begin) - 1 if begin is not None else 0
+    if begin is None or end is None:
+        raise Unlike("a Keras layer whose kernel is cut in a way that is not constant")
+    start = 0 if int(cut.attribute("begin_mask", 0)) >> last & 1 else int(begin[last])
+    open_ended = int(cut.attribute("end_mask", 0)) >> last & 1
+    return start // units, 0 if open_ended else (int(end[last]) - start) // units
 
 
 def _in_loop(walk: Walk, tensor: Tensor) -> bool:
@@ -91,24 +103,21 @@ def _in_loop(walk: Walk, tensor: Tensor) -> bool:
     return False
 
 
-def _sums(walk: Walk, products: list[Any], gates: int, units: int, two_biases: bool) -> dict[int, Tensor]:
+def _sums(walk: Walk, products: list[Any], gates: int, units: int) -> dict[int, Tensor]:
     """Gate -> the sum that is activated."""
     sums: dict[int, Tensor] = {}
-    for gate, _, product in products:
-        if gate >= 0:
+    for gate, _, product, count in products:
+        if count == 1 or gates == 1 or (count == 0 and gate == gates - 1):
             sums[gate] = _total(walk, product)
-        elif gates == 1:
-            sums[0] = _total(walk, product)
-        else:
-            whole = _total(walk, product, cut=True)
-            for node in walk.users(whole, "StridedSlice", "Split"):
-                if node.op == "Split":
-                    pieces = {k: Tensor(node.name, k) for k in range(gates)}
-                else:
-                    begin = walk.constant(node.inputs[1])
-                    pieces = {int(begin[-1]) // units: Tensor(node.name)} if begin is not None else {}
-                for k, piece in pieces.items():
-                    sums[k] = piece if not two_biases and gates == 4 else _total(walk, piece)
+            continue
+        whole = _total(walk, product, cut=True)
+        for node in walk.users(whole, "StridedSlice", "Split"):
+            if node.op == "Split":
+                pieces = {gate + k: Tensor(node.name, k) for k in range(int(node.attribute("num_split", 0)))}
+            else:
+                pieces = {gate + _columns(walk, node, units)[0]: Tensor(node.name)}
+            for k, piece in pieces.items():
+                sums[k] = _total(walk, piece)
     return sums
 
 
@@ -138,7 +147,8 @@ def _end(walk: Walk, tensor: Tensor) -> Tensor:
         user = first(
             node
             for node in walk.users(tensor)
-            if all(walk.strip(each) == walk.strip(tensor) or walk.constant(each) is not None for each in node.inputs)
+            if node.op not in ("NextIteration", "Merge", "Exit", "TensorArrayWriteV3", "Pack", "Shape")
+            and all(walk.strip(each) == walk.strip(tensor) or walk.constant(each) is not None for each in node.inputs)
         )
         if user is None:
             break

@@ -26,6 +26,7 @@ __all__ = ["DTYPES", "Graph", "Node", "Saved", "Tensor", "read_graph"]
 _MOST_BYTES = 1 << 29  # a real one has under a megabyte for each layer, and more only where constants are large
 _MOST_NODES = 400_000
 _MOST_CONSTANT = 1 << 28  # entries
+_READING = ("Identity", "ReadVariableOp", "Enter", "Switch", "RefSwitch", "Cast", "StopGradient")
 _BACKWARD = re.compile(r"(^|/)gradients(_\d+)?/")
 
 # framework/types.proto; references to variables are 100 above.
@@ -114,7 +115,7 @@ class Graph:
             keys, slices = (self._texts(tensor) for tensor in node.inputs[1:3])
             if not keys or not set(keys) <= names:
                 continue
-            for key, piece, tensor in zip(keys, slices or [""] * len(keys), node.inputs[3:]):
+            for key, piece, tensor in zip(keys, slices or [""] * len(keys), node.inputs[3:], strict=False):
                 variable = self.variable(tensor)
                 if variable is not None and variable not in found:
                     found[variable] = Saved(key, _start(piece))
@@ -128,7 +129,7 @@ class Graph:
                 return None
             if node.op in ("Variable", "VariableV2", "VarHandleOp"):
                 return node.name
-            if node.op not in ("Identity", "ReadVariableOp", "Enter", "Cast", "StopGradient") or not node.inputs:
+            if node.op not in _READING or not node.inputs:
                 return None
             tensor = node.inputs[0]
         return None

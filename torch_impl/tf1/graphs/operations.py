@@ -44,7 +44,9 @@ def _matmul(node: Node, a: Any, b: Any) -> Any:
 
 def _strided_slice(node: Node, x: Any, begin: Any, end: Any, strides: Any) -> Any:
     x = np.asarray(x)
-    bit = {name: int(node.attribute(name + "_mask", 0)) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+    bit = {
+        name: int(node.attribute(name + "_mask", 0)) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
     index: list[Any] = []
     for k in range(len(begin)):
         if bit["ellipsis"] >> k & 1:
@@ -61,7 +63,7 @@ def _strided_slice(node: Node, x: Any, begin: Any, end: Any, strides: Any) -> An
 
 
 def _slice(node: Node, x: Any, begin: Any, size: Any) -> Any:
-    parts = zip(np.ravel(begin).tolist(), np.ravel(size).tolist())
+    parts = zip(np.ravel(begin).tolist(), np.ravel(size).tolist(), strict=False)
     return x[tuple(slice(b, None if s == -1 else b + s) for b, s in parts)]
 
 
@@ -126,7 +128,7 @@ def _stitch(node: Node, *given: Any) -> Any:
     rank = np.ndim(indices[0])
     rows = max((int(np.max(each)) + 1 for each in indices if np.size(each)), default=0)
     found = np.zeros((rows, *np.shape(data[0])[rank:]), np.asarray(data[0]).dtype)
-    for where, each in zip(indices, data):
+    for where, each in zip(indices, data, strict=False):
         found[np.ravel(where)] = np.reshape(each, (-1, *found.shape[1:]))
     return found
 
@@ -175,7 +177,7 @@ def _array_gather(node: Node, handle: Any, indices: Any, flow: Any) -> Any:
 
 
 def _array_scatter(node: Node, handle: Any, indices: Any, value: Any, flow: Any) -> Any:
-    return {**flow, **{int(k): each for k, each in zip(np.ravel(indices), value)}}
+    return {**flow, **{int(k): each for k, each in zip(np.ravel(indices), value, strict=False)}}
 
 
 def lstm_block(node: Node, x: Any, c: Any, h: Any, w: Any, wci: Any, wcf: Any, wco: Any, b: Any) -> list[Any]:

@@ -78,9 +78,7 @@ def _scope(node: Node) -> str:
     return node.name.split("/update_")[0]
 
 
-def _first(
-    walk: Walk, read: Callable[[str], np.ndarray], node: Node, name: str, numbers: dict[str, int]
-) -> Optimizer:
+def _first(walk: Walk, read: Callable[[str], np.ndarray], node: Node, name: str, numbers: dict[str, int]) -> Optimizer:
     sparse = "Sparse" in node.op
     optimizer = Optimizer(name)
     for number, position in numbers.items():

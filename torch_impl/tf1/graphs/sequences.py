@@ -26,8 +26,9 @@ class Wrapped(NamedTuple):
 @dataclass
 class Part:
     """A network in the graph. inputs: the sequence that it reads, [batch, steps, width], or with time first.
-    outputs: all its outputs. time_major: whether inputs have time first. lengths: the tensors of the loops' lengths.
-    cells: which it is made of. finals: final states, each a tensor by the cell's number in `cells` and its part."""
+    outputs: all its outputs. time_major: whether inputs have time first.
+    cells: which it is made of. reversed: it reads backward, and its outputs are not turned back. steps: its outputs one by
+    one, where they are written out. facts: "backward", where its outputs are turned back."""
 
     found: Found
     inputs: Tensor
@@ -38,6 +39,7 @@ class Part:
     reversed: bool = False
     wrapped: Wrapped | None = None
     facts: list[str] = field(default_factory=list)
+    steps: list[Tensor] = field(default_factory=list)
 
 
 class Sequences:
@@ -72,7 +74,11 @@ class Sequences:
             if below is None:
                 return None
             found, cells, inputs = below
-            return self._dropout(found, "output_keep", dropped.keep, dropped.placeholder, dropped.variational), cells, inputs
+            return (
+                self._dropout(found, "output_keep", dropped.keep, dropped.placeholder, dropped.variational),
+                cells,
+                inputs,
+            )
         node = self.walk.node(tensor)
         if node.op in ("Add", "AddV2"):
             return self._residual(node)
@@ -136,7 +142,9 @@ class Sequences:
             found = self.part(dropped.data)
             if found is not None:
                 keep = (dropped.keep, dropped.placeholder, dropped.variational)
-                found.found = self._dropout(found.found, "output_keep", *keep) if found.found.network.stepwise else found.found
+                found.found = (
+                    self._dropout(found.found, "output_keep", *keep) if found.found.network.stepwise else found.found
+                )
         elif node.op in ("Add", "AddV2"):
             found = self._summed(node)
         if found is not None:
@@ -151,10 +159,24 @@ class Sequences:
         for _ in range(8):
             tensor = self.walk.strip(tensor)
             node = self.walk.node(tensor)
-            if node.op != "Transpose":
+            together = self._unpacked(node) if node.op == "Pack" else None
+            if together is not None:
+                tensor, swapped = together[0], swapped != together[1]
+            elif node.op == "Transpose":
+                tensor, swapped = node.inputs[0], not swapped
+            else:
                 break
-            tensor, swapped = node.inputs[0], not swapped
         return tensor, swapped
+
+    def _unpacked(self, pack: Node) -> tuple[Tensor, bool] | None:
+        """What was taken apart along an axis and put together again: it, and whether along the other axis."""
+        given = [self.walk.strip(tensor) for tensor in pack.inputs]
+        apart = self.walk.node(given[0])
+        if apart.op != "Unpack" or [(each.node, each.index) for each in given] != [
+            (apart.name, k) for k in range(len(given))
+        ]:
+            return None
+        return apart.inputs[0], int(apart.attribute("axis", 0)) != int(pack.attribute("axis", 0))
 
     def _looped(self, gather: Node) -> Part | None:
         """dynamic_rnn: what the loop writes into the array that is gathered."""
@@ -180,7 +202,9 @@ class Sequences:
             return None
         return self._made(layers, inputs, True, wrapped)
 
-    def _made(self, layers: list[tuple[Found, list[Cell]]], inputs: Tensor, time_major: bool, wrapped: Wrapped | None) -> Part:
+    def _made(
+        self, layers: list[tuple[Found, list[Cell]]], inputs: Tensor, time_major: bool, wrapped: Wrapped | None
+    ) -> Part:
         """Layers over a sequence, on the parts below that are recurrent too."""
         cells = [cell for _, own in layers for cell in own]
         tensor, swapped = self._source(inputs)
@@ -218,8 +242,12 @@ class Sequences:
         if node.op not in ("BiasAdd", "Add", "AddV2", "MatMul") and len(node.inputs) == 1:
             node = self.walk.node(self.walk.strip(node.inputs[0]))
         result = Tensor(node.name)
-        product = node if node.op == "MatMul" else first(
-            each for tensor in node.inputs if (each := self.walk.node(self.walk.strip(tensor))).op == "MatMul"
+        product = (
+            node
+            if node.op == "MatMul"
+            else first(
+                each for tensor in node.inputs if (each := self.walk.node(self.walk.strip(tensor))).op == "MatMul"
+            )
         )
         kernel = self.variables.at(product.inputs[1]) if product is not None and product.op == "MatMul" else ()
         if not kernel:
@@ -296,7 +324,14 @@ class Sequences:
         own = [cell for cell in forward.cells if cell not in below.cells]
         weights = {**prefixed("fw/", top.weights), **prefixed("bw/", backward.found.weights)}
         both = Found(Bidirectional(top.network, backward.found.network), weights)
-        made = Part(both, backward.inputs, backward.time_major, own + backward.cells, forward.outputs, forward.outputs_time_major)
+        made = Part(
+            both,
+            backward.inputs,
+            backward.time_major,
+            own + backward.cells,
+            forward.outputs,
+            forward.outputs_time_major,
+        )
         return self._above(below, made)
 
     def _same(self, one: Tensor, other: Tensor) -> bool:
@@ -327,7 +362,7 @@ class Sequences:
         """The network whose outputs these are, step by step, written out."""
         layers, bottom = self.stack(tensors[0])
         if not layers:
-            return self._two_directions(tensors)
+            return self._two_directions(tensors) or self._apart(tensors)
         inputs, _ = self._taken(bottom)
         if inputs is None:
             return None
@@ -336,7 +371,19 @@ class Sequences:
         backward = order_of(self, lowest[0]) > order_of(self, lowest[-1])
         if backward:
             made.facts.append("backward")
+        made.steps = list(tensors)
         return made
+
+    def _apart(self, tensors: list[Tensor]) -> Part | None:
+        """Steps taken out of a sequence again, as the backward direction's are once they are turned back."""
+        given = [self.walk.strip(tensor) for tensor in tensors]
+        apart = self.walk.node(given[0])
+        if apart.op != "Unpack" or any(each.node != apart.name for each in given):
+            return None
+        found = self.part(apart.inputs[0])
+        if found is not None:
+            found.steps = list(tensors)
+        return found
 
     def _two_directions(self, tensors: list[Tensor]) -> Part | None:
         joined = [self.walk.node(self.walk.strip(tensor)) for tensor in tensors]
@@ -345,7 +392,9 @@ class Sequences:
         forward, backward = (self.steps([node.inputs[k] for node in joined]) for k in (0, 1))
         if forward is None or backward is None or "backward" not in backward.facts:
             return None
-        return self._directions(forward, backward)
+        made = self._directions(forward, backward)
+        made.steps = list(tensors)
+        return made
 
     def _taken(self, tensor: Tensor) -> tuple[Tensor | None, int]:
         """The sequence that a written-out step's input is a step of, and which."""

@@ -55,6 +55,18 @@ class Walk:
         """Whether a Merge is a loop's variable, and not the end of a condition."""
         return node.op == "Merge" and bool(node.inputs) and self.op(node.inputs[0]) == "Enter"
 
+    def loop_of(self, tensor: Tensor) -> Tensor | None:
+        """The loop variable that a tensor is, or is a part of: the Merge; None for what is carried by no loop."""
+        tensor = self.strip(tensor)
+        for _ in range(6):
+            node = self.node(tensor)
+            if self.is_loop(node):
+                return tensor
+            if node.op not in ("Split", "SplitV", "StridedSlice", "Slice", "Unpack", "Squeeze"):
+                return None
+            tensor = self.strip(node.inputs[1 if node.op == "Split" else 0])
+        return None
+
     def strip(self, tensor: Tensor) -> Tensor:
         """What the tensor is, without operations that pass it on, choices by lengths, and conditions."""
         for _ in range(64):
@@ -78,7 +90,7 @@ class Walk:
         for _ in range(6):
             node = self.node(tensor)
             if node.op in ("GreaterEqual", "LessEqual", "Less", "Greater"):
-                return node.op == "GreaterEqual"
+                return node.op in ("GreaterEqual", "LessEqual")  # written out, it is lengths <= time
             if not node.inputs:
                 return False
             tensor = node.inputs[0]
@@ -115,7 +127,9 @@ class Walk:
             if inner.op in ("RealDiv", "Div"):
                 keep, data = inner.inputs[1], inner.inputs[0]
             elif inner.op == "Mul":
-                scale = [k for k in (0, 1) if self.op(self.strip(inner.inputs[k])) in ("RealDiv", "Const", "Reciprocal")]
+                scale = [
+                    k for k in (0, 1) if self.op(self.strip(inner.inputs[k])) in ("RealDiv", "Const", "Reciprocal")
+                ]
                 data = inner.inputs[1 - scale[0]] if scale else data
             value, fed = self._keep(keep, inverted=inner.op not in ("RealDiv", "Div"))
             return Dropped(data, value, fed, outside)
@@ -162,7 +176,7 @@ class Walk:
             return None
         try:
             aliases = {Tensor(n): self.graph.nodes[n].inputs[0] for n in ancestors if self.graph.nodes[n].op == "Enter"}
-            (value,) = Evaluator(self.graph, _none, aliases).run([tensor])
+            (value,) = Evaluator(self.graph, _none, aliases, branches=False).run([tensor])
         except Unknown:
             return None
         return value
