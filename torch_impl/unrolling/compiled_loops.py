@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch_impl.unrolling.jit import at, call, compiled, missing
 from torch_impl.unrolling.tables import (
     BACK, BACKWARD, BATCH, BELOW, BY_CELL, BY_OUTPUTS, BY_STATE, CARRIES, CARRY, DENSE, DENSE_BACK, FIRST, FIRST_CELL,
-    FORWARD, GATES, GATES_ROW, GRADIENT, GRADIENTS, HISTORY, INPUTS, KEEP, MIDDLE, MULTIPLY, OFFSETS, ORDER, OUTPUTS,
-    PACKED, ROW, ROWS, SIZE, SIZES, STEP, STEP_BACK, STEP_BACKWARD, STEP_FORWARD, STEPS, STRIDE, SUMS, TURN, UNITS,
-    WANTED, copy, fill, padded,
+    FORWARD, GATES, GATES_ROW, GRADIENT, GRADIENTS, HISTORY, INPUTS, KEEP, MIDDLE, MULTIPLY, ORDER, OUTPUTS, PACKED,
+    ROW, ROWS, SIZE, SIZES, STATE_ROW, STEP, STEP_BACK, STEP_BACKWARD, STEP_FORWARD, STEPS, STRIDE, SUMS, TURN, UNITS,
+    WANTED, EVERY, copy, fill, offsets_of, padded,
 )  # fmt: skip
 from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
@@ -23,7 +23,7 @@ ADDED_TO_STATE, CELL = 1, 2  # what a kind's `carry` is: see `kinds.kind`
 @compiled
 def place_of(ints, t, b):
     """Which row of the inputs, of all their steps one after the other, belongs to step t of row b."""
-    sizes, offsets = ints[SIZES], ints[OFFSETS]
+    sizes, offsets = ints[SIZES], offsets_of(ints)
     if sizes[STRIDE] == 0:
         return offsets[t + 1] - sizes[BATCH] + b
     return ints[ROWS][sizes[TURN] * sizes[BATCH] + b] * sizes[STRIDE] + t
@@ -44,14 +44,14 @@ def _begin(ints, row, given, place, units, width):
     if missing(given):
         fill(row, width, 0)
     else:
-        copy(row, at(given, place * units), units)
+        copy(row, at(given, place * ints[SIZES][STATE_ROW]), units)
         fill(at(row, units), width - units, 0)
 
 
 def forward(ints, floats, begin, end):
     """Fill HISTORY and GATES from INPUTS, the initial state, and PACKED."""
     before = flush_denormals()
-    sizes, offsets, products = ints[SIZES], ints[OFFSETS], ints[FORWARD]
+    sizes, offsets, products = ints[SIZES], offsets_of(ints), ints[FORWARD]
     history, gates, inputs = floats[HISTORY], floats[GATES], floats[INPUTS]
     steps, units, size, row, gates_row = sizes[STEPS], sizes[UNITS], sizes[SIZE], sizes[ROW], sizes[GATES_ROW]
     width = padded(units)
@@ -108,7 +108,7 @@ def _by_results(ints, floats, t, begin, end, later, units, width):
             fill(at(row, units), width - units, 0)
         else:
             fill(row, width, 0)
-    if not missing(floats[DENSE]):  # a dense layer on every output
+    if sizes[EVERY]:  # a dense layer on every output
         columns = padded(sizes[OUTPUTS])
         dense = at(floats[DENSE], (t * sizes[BATCH] + begin) * columns)
         call(
@@ -121,14 +121,14 @@ def _by_results(ints, floats, t, begin, end, later, units, width):
     for b in range(later, end):
         place = b if missing(ints[ORDER]) else ints[ORDER][b]
         if not missing(floats[BY_STATE]):
-            given, row = at(floats[BY_STATE], place * units), at(below, b * width)
+            given, row = at(floats[BY_STATE], place * sizes[STATE_ROW]), at(below, b * width)
             for j in range(units):
                 row[j] += given[j]
         row = at(carry, b * width)
         if missing(floats[BY_CELL]):
             fill(row, width, 0)
         else:
-            copy(row, at(floats[BY_CELL], place * units), units)
+            copy(row, at(floats[BY_CELL], place * sizes[STATE_ROW]), units)
             fill(at(row, units), width - units, 0)
 
 
@@ -156,7 +156,7 @@ def backward(ints, floats, begin, end):
     end, where WANTED, BELOW and CARRY are the gradients by the initial state's parts.
     """
     before = flush_denormals()
-    sizes, offsets = ints[SIZES], ints[OFFSETS]
+    sizes, offsets = ints[SIZES], offsets_of(ints)
     history, gates, below, carry, middle = floats[HISTORY], floats[GATES], floats[BELOW], floats[CARRY], floats[MIDDLE]
     steps, units, row, gates_row = sizes[STEPS], sizes[UNITS], sizes[ROW], sizes[GATES_ROW]
     width = padded(units)
@@ -195,7 +195,7 @@ def _by_initial_state(ints, floats, begin, end, units, width):
     """Fill BELOW, and CARRY where it is a part of the state, with the gradient by the initial state; a row without
     steps hands that by its final state through."""
     below, carry = floats[BELOW], floats[CARRY]
-    last = rows_at(ints[OFFSETS], 0, ints[SIZES][STEPS], end)
+    last = rows_at(offsets_of(ints), 0, ints[SIZES][STEPS], end)
     last = last if last > begin else begin
     if last > begin:
         z = at(floats[GATES], begin * ints[SIZES][GATES_ROW])
@@ -211,7 +211,7 @@ def _by_initial_state(ints, floats, begin, end, units, width):
             if missing(given):
                 fill(row, width, 0)
             else:
-                copy(row, at(given, place * units), units)
+                copy(row, at(given, place * ints[SIZES][STATE_ROW]), units)
 
 
 def weight_gradients(ints, floats, begin, end):
@@ -219,7 +219,7 @@ def weight_gradients(ints, floats, begin, end):
     before = flush_denormals()
     sizes, products = ints[SIZES], ints[GRADIENTS]
     gates_row, row, units = sizes[GATES_ROW], sizes[ROW], sizes[UNITS]
-    total, width = ints[OFFSETS][sizes[STEPS]], padded(units)
+    total, width = offsets_of(ints)[sizes[STEPS]], padded(units)
     for k in range(0, total, DEPTH):
         depth = DEPTH if total - k > DEPTH else total - k
         for number in range(products[0]):

@@ -130,14 +130,15 @@ class Tables:
 
     def __init__(self, layout: Layout, batch: int, steps: int, stride: int, offsets: Tensor) -> None:
         self.layout = layout
-        self.sizes = array("q", bytes(8 * (tables.TURNS + 1)))
+        self.sizes = array("q", bytes(8 * (tables.PHASE + 1)))
         self.ints = array("q", bytes(8 * (tables.PIECES + 1)))
         self.floats = array("q", bytes(8 * (tables.PARAMETERS + 3 * (len(layout.kind.parts) + 2))))
-        self.kept: list[Any] = []
+        self.kept: dict[tuple[int, int], Tensor | None] = {}  # so that the memory stays
         sizes = self.sizes
         sizes[tables.BATCH], sizes[tables.STEPS], sizes[tables.STRIDE] = batch, steps, stride
         sizes[tables.UNITS], sizes[tables.SIZE] = layout.units, layout.inputs
         sizes[tables.ROW], sizes[tables.GATES_ROW] = layout.row, layout.gates_row
+        sizes[tables.STATE_ROW] = layout.units
         sizes[tables.KEEP], sizes[tables.CARRIES] = 1, layout.kind.carries
         sizes[tables.MULTIPLY] = kernel(tiles.multiply, layout.scalar, tiles.MULTIPLY).address
         for place, values in (
@@ -150,16 +151,16 @@ class Tables:
 
     def set_ints(self, given: Mapping[int, Tensor | None]) -> None:
         """Tables of int64."""
-        self._set(self.ints, given)
+        self._set(0, self.ints, given)
 
     def set(self, given: Mapping[int, Tensor | None]) -> None:
-        """Tables of scalars. All memory is held for as long as this is; None: null."""
-        self._set(self.floats, given)
+        """Tables of scalars. Memory is held until another takes its place; None: null."""
+        self._set(1, self.floats, given)
 
-    def _set(self, where: Any, given: Mapping[int, Tensor | None]) -> None:
+    def _set(self, number: int, where: Any, given: Mapping[int, Tensor | None]) -> None:
         for place, tensor in given.items():
             where[place] = 0 if tensor is None else tensor.data_ptr()
-            self.kept.append(tensor)
+            self.kept[number, place] = tensor
 
     def call(self, function: Kernel, begin: int, end: int) -> None:
         """Call a kernel."""

@@ -23,16 +23,17 @@ from torch_impl.unrolling.jit import MAX_WIDTH, PADDING, at, compiled, missing
 from torch_impl.unrolling.tiles import lanes_of
 
 # Tables of int64. ROWS: which of the inputs each row of the batch is. ORDER: where in a state that was given or is
-# wanted it is; null for the same place. PARTS: see `memory.Layout`.
-SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LABELS, ROW_LOSSES, PIECES = range(11)
+# wanted it is; null for the same place. LENGTHS: of the rows; null: all steps. PARTS and others: see `memory.Layout`.
+SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES = range(12)
 
 # In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step, or
 # for one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's gradient is. MULTIPLY, STEP,
-# STEP_BACK: addresses of kernels. TURN: which of many batches is trained on.
+# STEP_BACK: addresses of kernels. STATE_ROW: how far the rows of states that are given are apart. TURN: which of many
+# batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense layer is on every output.
 (
     BATCH, STEPS, STRIDE, UNITS, SIZE, ROW, GATES_ROW, KEEP, CARRIES, WANTED, MULTIPLY, STEP, STEP_BACK,
-    OUTPUTS, TURN, TURNS,
-) = range(16)  # fmt: skip
+    STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, PHASE,
+) = range(19)  # fmt: skip
 
 # Tables of scalars. FIRST, FIRST_CELL: the initial state [batch, units]; null: zeros. BY_OUTPUTS, BY_STATE, BY_CELL: the
 # cost's gradients, laid out as inputs and states are; null: zeros. BELOW, CARRY, MIDDLE: [batch, width], see `backward`.
@@ -50,6 +51,13 @@ PART, STEP_FORWARD, STEP_BACKWARD, GRADIENT = 11, 10, 3, 6
 def padded(size):
     """size rounded up to whole vectors."""
     return (size + PADDING - 1) // PADDING * PADDING
+
+
+@compiled
+def offsets_of(ints):
+    """OFFSETS of the batch at hand."""
+    sizes = ints[SIZES]
+    return at(ints[OFFSETS], sizes[TURN] * sizes[OFFSETS_ROW])
 
 
 @compiled
