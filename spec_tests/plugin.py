@@ -50,13 +50,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def description(backend: Any) -> list[str]:
     """What a run says of a backend: its versions, Python and device; what it offers, lacks, and is known to fail."""
-    from spec_tests.capabilities import CAPABILITIES
+    from spec_tests.capabilities import grouped
 
-    offered = [name for name in CAPABILITIES if name in backend.capabilities]
-    lacking = [name for name in CAPABILITIES if name not in backend.capabilities]
     lines = ["backend %s (%s)" % (backend.name, ", ".join("%s %s" % fact for fact in backend.describe().items()))]
-    lines.append("  offers %s" % ", ".join(offered))
-    lines += ["  does not offer %s" % ", ".join(lacking)] if lacking else []
+    lines += ["  %s: %s" % offered for offered in grouped(backend.capabilities).items()]
     return lines + ["  known to fail %s: %s" % known for known in backend.expected_failures.items()]
 
 

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from spec_tests.causes import Failure, causes
+from unrolled.showing import shown, shown_lines
+
 PROPERTY = "unrolled"  # the name of a spec test's record among its report's user_properties
+SENTENCE = 600  # characters kept of what a failure says
 OUTCOMES = ("passed", "failed", "not offered", "known failure", "skipped otherwise")
 
 
@@ -36,10 +40,26 @@ def outcome_of(report: pytest.TestReport) -> str:
     return "passed" if report.when == "call" else ""
 
 
+def reason_of(report: pytest.TestReport, outcome: str) -> str:
+    """Why a test failed, in its own words, or is known to; "" for another outcome."""
+    if outcome == "known failure":
+        return str(report.wasxfail).partition("reason: ")[2] or str(report.wasxfail)
+    if outcome != "failed":
+        return ""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = crash.message if crash is not None else str(report.longrepr)
+    # pytest adds to a sentence, on lines of its own, how the assertion was computed, and Hypothesis its example.
+    sentence = said.strip().partition("\nassert ")[0].partition("\nFalsifying example:")[0]
+    sentence = sentence[len("AssertionError: ") :] if sentence.startswith("AssertionError: ") else sentence
+    sentence = sentence.rstrip().encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate is no text
+    return sentence if len(sentence) <= SENTENCE else sentence[:SENTENCE] + " ..."
+
+
 class Results:
     """A pytest plugin of its own, registered by `spec_tests.plugin`."""
 
     def __init__(self) -> None:
+        self.failures: dict[str, list[Failure]] = defaultdict(list)  # by backend
         self.outcomes: dict[str, dict[str, int]] = defaultdict(Counter)
         self.limits: dict[tuple[str, str], float] = {}  # (quantity, dtype)
         self.errors: dict[tuple[str, str, str], float] = {}  # (quantity, dtype, backend): the largest seen
@@ -53,6 +73,10 @@ class Results:
         if record is None or not outcome:
             return
         self.outcomes[record["backend"]][outcome] += 1
+        if outcome == "failed":
+            test = report.location[2].partition("[")[0]
+            told = Failure(test, reason_of(report, outcome), record["differences"])
+            self.failures[record["backend"]].append(told)
         for difference in record["differences"]:
             quantity, dtype = difference["quantity"], difference["dtype"]
             self.limits[quantity, dtype] = difference["limit"]
@@ -70,6 +94,10 @@ class Results:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.outcomes:
             return
+        for name, failures in self.failures.items():
+            terminalreporter.section("spec: why %s failed %d tests" % (shown(name), len(failures)))
+            for cause in causes(failures):
+                terminalreporter.line(shown_lines(str(cause)))
         terminalreporter.section("spec: what each backend showed")
         for line in self.summary():
             terminalreporter.line(line)

@@ -47,7 +47,8 @@ from unrolled.networks import Network
 CAPABILITIES = (
     frozenset([*CELLS, *STRUCTURES])
     | {"two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k", "initial_weights"}
-    | {"classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training"}
+    | {"classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training", "mnist"}
+    | {"lstm_options", "projection", "gru_reset_after", "directions"}
     | {"tanh", "relu", "activations", "float32", "float64"}
 )
 

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]  # the folder of the packages: site-packages, or a checkout
 SUITE = ROOT / "spec_tests" / "suite"
+FOREIGN = pytest.StashKey["list[str]"]()  # of --backend and --device, those that the project has itself
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,10 +53,11 @@ def _add_options(parser: pytest.Parser, backend: str, device: str, also: str = "
 
 
 @pytest.hookimpl(hookwrapper=True)  # the newer wrapper=True is unknown to pytest 7
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None, None, None]:
     """Take the short names, --backend and --device, once the project's conftest.py has taken what it wants."""
     yield
-    if _is_free(parser, "--backend") and _is_free(parser, "--device"):
+    early_config.stash[FOREIGN] = [name for name in ("--backend", "--device") if not _is_free(parser, name)]
+    if not early_config.stash[FOREIGN]:
         _add_options(parser, "--backend", "--device")
 
 
@@ -69,8 +71,22 @@ def _is_free(parser: pytest.Parser, option: str) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.unrolled_suite:
         config.args[:] = [str(SUITE)]
+    if _runs_suite(config):
+        _refuse_foreign(config)
     if config.option.unrolled_backend is not None or _runs_suite(config):
         load_suite(config)
+
+
+def _refuse_foreign(config: pytest.Config) -> None:
+    """The suite is run, and asked for something by an option that is the project's own: it must not be passed over."""
+    words = [word.partition("=")[0] for word in config.invocation_params.args if isinstance(word, str)]
+    foreign = config.stash.get(FOREIGN, [])
+    for name, own in (("--backend", "--unrolled-backend"), ("--device", "--unrolled-device")):
+        if foreign and name in words and own not in words:
+            raise pytest.UsageError(
+                "%s: this project's conftest.py (in %s) has its own %s, so that the suite takes neither --backend nor "
+                "--device here; give it %s" % (name, config.rootpath, " and ".join(foreign), own)
+            )
 
 
 def load_suite(config: pytest.Config) -> Any:

@@ -67,6 +67,11 @@ class Selection(NamedTuple):
     left_out: dict[str, str]
 
 
+def defaults() -> list[str]:
+    """The shipped backends of a run that names none."""
+    return [name for name in SHIPPED if SHIPPED[name].default]
+
+
 def missing(name: str) -> str:
     """Why a shipped backend's framework is not there, as a sentence's end; empty when it is."""
     absent = [package for module, package in SHIPPED[name].needs.items() if importlib.util.find_spec(module) is None]
@@ -208,14 +213,14 @@ def _tell_apart(backends: Sequence[Any]) -> None:
     """Give remote backends of one name, such as two of the same Python version, their interpreter as part of it."""
     names = [backend.name for backend in backends]
     for backend in backends:
-        if names.count(backend.name) > 1 and hasattr(backend, "python"):
-            backend.name = "%s@%s" % (backend.served, backend.python)
+        if names.count(backend.name) > 1 and hasattr(backend, "asked"):
+            backend.name = backend.asked
 
 
 def _defaults(device: str) -> Selection:
     backends: list[Any] = []
     left_out: dict[str, str] = {}
-    for name in (name for name in SHIPPED if SHIPPED[name].default):
+    for name in defaults():
         if missing(name):
             left_out[name] = missing(name)
             continue
@@ -245,6 +250,11 @@ def select(names: Sequence[str], device: str = "cpu") -> Selection:
     """
     check_names(names)
     backends, left_out = _defaults(device) if not names else ([load(n, device) for n in dict.fromkeys(names)], {})
+    return together(backends, left_out)
+
+
+def together(backends: list[Any], left_out: dict[str, str]) -> Selection:
+    """Backends for one run. Raises BackendError when there is none, or when two have the same name."""
     if not backends:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
         raise BackendError("no backend to test%s: name one with --backend or in %s" % (reasons, ENVIRONMENT))

@@ -21,7 +21,7 @@ from spec_tests.backends.answers import EXPECTED
 from spec_tests.backends.process import Process, WorkerError
 from spec_tests.contract import Backend
 
-__all__ = ["RemoteBackend", "WorkerError"]
+__all__ = ["CALL_LIMIT", "RemoteBackend", "WorkerError", "call_limit"]
 
 START_S = 120.0  # to import a framework, on a slow disk
 CALL_S = 900.0
@@ -57,9 +57,10 @@ class RemoteBackend:
         limit_s: float | None = None,
     ) -> None:
         self.served, self.python = name, python
-        self.name = "%s@%s" % (name, python)  # until the worker says what it serves
+        self.asked = "%s@%s" % (name, python)
+        self.name = self.asked  # until the worker says what it serves
         self._device = device
-        self._limit_s = _limit() if limit_s is None else limit_s
+        self._limit_s = call_limit() if limit_s is None else limit_s
         self._command = _command(python, package)
         self._lock = threading.Lock()
         self._number = 0
@@ -163,7 +164,8 @@ def _name_unsupported(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
         wire.encode(value, name, [])
 
 
-def _limit() -> float:
+def call_limit() -> float:
+    """Seconds for one call, or for one test of a backend in this Python: what the environment says, or 900."""
     given = os.environ.get(CALL_LIMIT, "")
     try:
         seconds = float(given or CALL_S)

@@ -11,6 +11,7 @@ import faulthandler
 import importlib
 import importlib.abc
 import importlib.util
+import inspect
 import json
 import os
 import select
@@ -18,7 +19,8 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Callable
+import zlib
+from typing import Any, Callable, Iterator
 
 GRACE_S = 1.0  # for an orderly end once the parent has gone
 WATCH_S = 1.0  # between two looks at the parent
@@ -128,7 +130,13 @@ class Server:
             return self._open(*positional, **named)
         if method == "task":
             return self._do(*positional, **named)
-        return getattr(self._backend.inner, method)(*positional, **named)  # its answer is checked where it arrives
+        function = getattr(self._backend.inner, method)
+        before = dict(_prints(_by_name(method, positional, named)))
+        answer = function(*positional, **named)  # which is checked where it arrives
+        for name, found in _prints(_by_name(method, positional, named)):
+            if before.get(name) != found:  # here alone can it be seen: where the call came from are other arrays
+                raise AssertionError("%s has modified %s, but no argument is ever modified" % (method, name))
+        return answer
 
     def _do(self, module: str, name: str, arguments: dict[str, Any]) -> Any:
         """What a module of the suite does with the backend, here, so that it is measured here."""
@@ -158,6 +166,26 @@ class Server:
             message = "%s returned what the protocol cannot carry: %s" % (method, error)
             buffers = self._wire.pack(number, {"error": {"kind": "UnsupportedValue", "message": message, "trace": ""}})
         self._write(buffers)
+
+
+def _by_name(method: str, positional: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by the contract's names."""
+    from spec_tests.contract import Backend
+
+    names = list(inspect.signature(getattr(Backend, method)).parameters)[1:]
+    return dict(zip(names, positional), **named)
+
+
+def _prints(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """(name, checksum) of each array in dicts and lists."""
+    if isinstance(value, dict):
+        for key in value:
+            yield from _prints(value[key], "%s/%s" % (name, key) if name else str(key))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _prints(each, "%s[%d]" % (name, number))
+    elif hasattr(value, "tobytes"):
+        yield name, zlib.crc32(memoryview(value).cast("B")) if value.size else 0
 
 
 def _described(error: Exception) -> dict[str, str]:

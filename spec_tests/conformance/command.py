@@ -10,6 +10,9 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from unrolled.showing import shown as shown_name
+from unrolled.showing import shown_lines
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -48,7 +51,7 @@ def conform(
     from spec_tests.conformance import report
     from spec_tests.conformance.matrix import untested
 
-    click.echo(report.text(results))
+    click.echo(shown_lines(report.text(results)))
     click.echo("\n%s\n%s" % (report.about(results), report.conclusion(results)))
     if json_path is not None:
         _write(json_path, json.dumps(results, indent=1, allow_nan=False) + "\n")
@@ -77,30 +80,30 @@ def _check_files(paths: dict[str, Path | None]) -> None:
 
 
 def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) -> dict[str, Any]:
-    from spec_tests.backends import loading
+    from spec_tests.backends.loading import BackendError
     from spec_tests.conformance import matrix
-    from spec_tests.plugin import description
 
-    try:
-        selection = loading.selection(names, device)
-    except loading.BackendError as error:
-        raise click.ClickException(str(error)) from error
-    for backend in selection.backends:
-        click.echo("\n".join(description(backend)))
-    for name, reason in selection.left_out.items():
-        click.echo("left out %s: %s" % (name, reason))
-    click.echo()
-    # Nothing where standard error is not a terminal.
+    # Nothing where standard error is not a terminal; there a line at each backend's beginning and end.
     with tqdm(unit="test", leave=False, disable=None) as bar:
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done)
+        def opened(shown: Any) -> None:
+            with tqdm.external_write_mode():
+                click.echo(shown_lines("\n".join(shown.description)) + "\n")
+
+        def progress(name: str, done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.set_description(shown_name(name), refresh=False)
+            bar.refresh() if done == total else bar.update(0)
+            if bar.disable and done == total:
+                click.echo("%s: %d tests done" % (shown_name(name), done), err=True)
 
         try:
-            return matrix.run(selection, device, quick, expression, progress)
-        except matrix.SuiteError as error:
-            raise click.ClickException(str(error)) from error
+            results = matrix.run(names, device, quick, expression, opened, progress)
+        except (BackendError, matrix.SuiteError) as error:
+            raise click.ClickException(shown_lines(str(error))) from error
+    for name, reason in results["not_loaded"].items():
+        click.echo("left out %s: %s" % (name, reason))
+    return results
 
 
 def _write(path: Path, content: str) -> None:

@@ -7,122 +7,52 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import platform
 from collections import Counter, defaultdict
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Sequence
 
-import pytest
-
-from spec_tests import distribution, plugin
-from spec_tests.capabilities import CAPABILITIES
-from spec_tests.results import OUTCOMES, outcome_of, record_of
-from unrolled import pytest_plugin
-from unrolled.pytest_plugin import ROOT, SUITE
+from spec_tests import distribution
+from spec_tests.backends import loading
+from spec_tests.capabilities import CAPABILITIES, grouped
+from spec_tests.causes import Failure, causes
+from spec_tests.conformance.apart import Progress, Shown, SuiteError, Verdict, show
+from spec_tests.conformance.one import FILES, SLOW
+from spec_tests.results import OUTCOMES
 
 SCHEMA = "unrolled.conform/1"
-SLOW = ("test_mnist.py",)  # left out by `quick`
-FILES = sorted(SUITE.glob("test_*.py"))
-SENTENCE = 600  # characters kept of what a failure says
 
-Progress = Callable[[int, int], Any]  # tests just done, tests in all
+__all__ = ["SCHEMA", "SuiteError", "matrix", "run", "untested"]
 
 
-class SuiteError(RuntimeError):
-    """The suite itself could not be run; the message says why."""
+def run(
+    names: Sequence[str], device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
+) -> dict[str, Any]:
+    """Run the suite over the backends named, or the shipped defaults, each in a process of its own, and return the
+    matrix. Raises BackendError where one cannot be had, SuiteError when nothing could be run.
 
-
-class Verdict(NamedTuple):
-    """What one test showed of one backend."""
-
-    backend: str
-    behaviour: str
-    test: str  # the function's name
-    case: str  # its parameters, as pytest names them
-    outcome: str  # one of OUTCOMES
-    reason: str  # of a failure, in its own words, or of a known failure; empty otherwise
-    differences: list[dict[str, Any]]
-
-
-class Collector:
-    """A pytest plugin that hands the backends in, and gathers the verdicts."""
-
-    def __init__(self, selection: Any, progress: Progress) -> None:
-        self.verdicts: list[Verdict] = []
-        self.titles: dict[str, str] = {}
-        self.complaints: list[str] = []
-        self._selection = selection
-        self._progress = progress
-        self._total = 0
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[plugin.SELECTION] = self._selection
-        config.option.tbstyle = "line"  # what failed, not the code around it: that would take half of the time
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.complaints.append(report.longreprtext.strip().splitlines()[-1])
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._total = len(session.items)
-        for item in session.items:
-            title = (item.module.__doc__ or "").split("\n\n")[0] if isinstance(item, pytest.Function) else ""
-            self.titles.setdefault(item.path.stem[len("test_") :], " ".join(title.split()))
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        record, outcome = record_of(report.user_properties), outcome_of(report)
-        if record is not None and outcome:
-            test, _, case = report.location[2].partition("[")
-            names = (record["backend"], record["behaviour"], test, _without(record["backend"], case[:-1]))
-            self.verdicts.append(Verdict(*names, outcome, _reason(report, outcome), record["differences"]))
-        if report.when == "teardown":
-            self._progress(1, self._total)
-
-
-def _without(backend: str, case: str) -> str:
-    """A test's parameters but for the backend's name, which comes first."""
-    return case[len(backend) :].lstrip("-") if case.startswith(backend) else case
-
-
-def _reason(report: pytest.TestReport, outcome: str) -> str:
-    if outcome == "known failure":
-        return str(report.wasxfail).partition("reason: ")[2] or str(report.wasxfail)
-    if outcome != "failed":
-        return ""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    said = crash.message if crash is not None else str(report.longrepr)
-    # pytest adds to a sentence, on lines of its own, how the assertion was computed, and Hypothesis its example.
-    sentence = said.strip().partition("\nassert ")[0].partition("\nFalsifying example:")[0]
-    sentence = sentence.removeprefix("AssertionError: ").rstrip()
-    return sentence if len(sentence) <= SENTENCE else sentence[:SENTENCE] + " ..."
-
-
-def run(selection: Any, device: str, quick: bool, expression: str, progress: Progress) -> dict[str, Any]:
-    """Run the suite over the selected backends, and return the matrix. Raises SuiteError when nothing could be run.
-
-    quick: without the tests in `SLOW`. expression: which tests, as pytest's -k; empty for all of them.
+    quick: without the tests in `SLOW`. expression: which tests, as pytest's -k; empty for all of them. opened: called
+    when a backend has said what it is.
     """
-    collector = Collector(selection, progress)
     started = datetime.datetime.now(datetime.timezone.utc)
-    files = [str(path) for path in FILES if not (quick and path.name in SLOW)]
-    # Neither the settings of the project that pytest is started in nor its terminal: only the suite and its results.
-    options = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:terminal"]
-    options += ["-p", pytest_plugin.__name__, "-W", "default", *(["-k", expression] if expression else [])]
-    held_back = os.environ.pop("PYTEST_ADDOPTS", None)
+    asked, source = loading.asked_for(names)
+    left_out = {} if asked else {name: loading.missing(name) for name in loading.defaults() if loading.missing(name)}
+    shown: list[Shown] = []
     try:
-        status = pytest.main([*options, *files], plugins=[collector])
-    finally:
-        if held_back is not None:
-            os.environ["PYTEST_ADDOPTS"] = held_back
-    if status == pytest.ExitCode.INTERRUPTED and not collector.complaints:
-        raise KeyboardInterrupt
-    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise SuiteError("no test of the suite matches %r" % expression)
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        raise SuiteError(
-            "the suite could not be run: %s" % ("; ".join(collector.complaints) or "pytest says why above")
-        )
+        loading.check_names(asked)
+        for name in dict.fromkeys(asked or [name for name in loading.defaults() if name not in left_out]):
+            try:
+                shown.append(show(name, device, quick, expression, opened, progress))
+            except loading.BackendError as error:
+                if asked or device == "cpu":
+                    raise
+                left_out[name] = str(error)
+    except loading.BackendError as error:
+        raise loading.BackendError("%s: %s" % (source, error) if source else str(error)) from error
+    selection = loading.together(shown, left_out)
     seconds = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
+    titles: dict[str, str] = {}
+    for one in shown:
+        titles.update((name, title) for name, title in one.titles.items() if name not in titles)
     return {
         "schema": SCHEMA,
         "unrolled": distribution.version(),
@@ -133,7 +63,7 @@ def run(selection: Any, device: str, quick: bool, expression: str, progress: Pro
         "seconds": round(seconds, 1),
         "left_out": [path.name for path in FILES if quick and path.name in SLOW],
         "expression": expression,
-        **matrix(selection, collector.verdicts, collector.titles),
+        **matrix(selection, [verdict for one in shown for verdict in one.verdicts], titles),
     }
 
 
@@ -166,6 +96,7 @@ def matrix(selection: Any, verdicts: list[Verdict], titles: dict[str, str]) -> d
             for behaviour, test in dict.fromkeys((verdict.behaviour, verdict.test) for verdict in verdicts)
         ],
         "failures": _told(verdicts, "failed"),
+        "causes": {name: _causes(verdicts, name) for name in names},
         "known_failures": _told(verdicts, "known failure"),
     }
 
@@ -175,7 +106,9 @@ def _facts(backend: Any, verdicts: list[Verdict]) -> dict[str, Any]:
     return {
         "facts": dict(backend.describe()),
         "offers": [name for name in CAPABILITIES if name in backend.capabilities],
+        "groups": grouped(backend.capabilities),
         "lacks": [name for name in CAPABILITIES if name not in backend.capabilities],
+        "not_run": getattr(backend, "not_run", 0),
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
     }
 
@@ -223,6 +156,16 @@ def _errors(verdicts: list[Verdict], names: list[str]) -> list[dict[str, Any]]:
             },
         }
         for (quantity, dtype), limit in sorted(limits.items())
+    ]
+
+
+def _causes(verdicts: list[Verdict], name: str) -> list[dict[str, Any]]:
+    """Why tests of a backend failed, the most frequent cause first: how many, the sentence, the tests."""
+    failed = [one for one in verdicts if one.backend == name and one.outcome == "failed"]
+    found = causes([Failure(one.test, one.reason, one.differences) for one in failed])
+    return [
+        {"count": len(cause.failures), "sentence": cause.sentence, "tests": cause.tests(), "told": str(cause)}
+        for cause in found
     ]
 
 

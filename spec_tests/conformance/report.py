@@ -6,11 +6,12 @@ from typing import Any, Iterator
 
 from tabulate import tabulate
 
+from spec_tests.capabilities import GROUPS
 from spec_tests.pages import rendered
 
 # Outcome, the gravest first, that decides a cell -> its sign, which says it without colour too.
 SIGNS = {"failed": "✗", "known failure": "!", "passed": "✓", "skipped otherwise": "?", "not offered": "\N{EN DASH}"}
-TOLD = 20  # failures told in full in a terminal
+TOLD = 20  # causes of a backend's failures told in a terminal
 
 
 def verdict(counts: dict[str, int]) -> str:
@@ -46,7 +47,10 @@ def conclusion(results: dict[str, Any]) -> str:
         told = ", ".join("%s in %d" % pair for pair in failed.items())
         return "%d of %d backends failed tests: %s." % (len(failed), len(backends), told)
     one = "%s passes" % next(iter(backends)) if len(backends) == 1 else "All %d backends pass" % len(backends)
-    return one + " every test of what they offer." if len(backends) > 1 else one + " every test of what it offers."
+    whose = "they offer" if len(backends) > 1 else "it offers"
+    known = {name: found["counts"]["known failure"] for name, found in backends.items()}
+    but = ", ".join("%d of %s" % (count, name) for name, count in known.items() if count)
+    return "%s every test of what %s%s." % (one, whose, ", but for known failures: " + but if but else "")
 
 
 def versions(facts: dict[str, str]) -> str:
@@ -110,14 +114,17 @@ def told(results: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _failures(results: dict[str, Any]) -> list[str]:
-    """Each test that fails, with the words of its first case."""
-    lines = [
-        "%s: %s, %d %s: %s"
-        % (one["backend"], one["test"], len(one["cases"]), _plural("case", one["cases"]), one["cases"][0]["reason"])
-        for one in told(results, "failures")
-    ]
-    rest = ["and %d more tests that fail; --json has them all" % (len(lines) - TOLD)] if len(lines) > TOLD else []
-    return lines[:TOLD] + rest
+    """Why tests failed, by backend: failures of one cause together."""
+    parts = []
+    for name, found in results["causes"].items():
+        lines = [cause["told"] for cause in found[:TOLD]]
+        lines += ["and %d more causes; --json has all failures" % (len(found) - TOLD)] if len(found) > TOLD else []
+        if lines:
+            failed = sum(cause["count"] for cause in found)
+            parts.append("%s failed %d tests, by cause:\n%s" % (name, failed, "\n".join(lines)))
+        if results["backends"][name]["not_run"]:
+            parts.append("%s was lost too often: %d tests were not run" % (name, results["backends"][name]["not_run"]))
+    return parts
 
 
 def _plural(word: str, counted: Any) -> str:
@@ -154,7 +161,13 @@ def _failure_line(one: dict[str, Any]) -> str:
 
 def _backend_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, backend in results["backends"].items():
-        yield name, versions(backend["facts"]), ", ".join(backend["lacks"]) or "-", words(backend["counts"])
+        yield name, versions(backend["facts"]), _lacks(backend["lacks"]), words(backend["counts"])
+
+
+def _lacks(names: list[str]) -> str:
+    """What is not offered, by group."""
+    found = [", ".join(name for name in names if name in group) for group in GROUPS.values()]
+    return "<br>".join(filter(None, found)) or "-"
 
 
 def _table(headers: list[str], rows: Any) -> list[str]:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from spec_tests import checks
-from spec_tests.capabilities import CAPABILITIES
+from spec_tests.capabilities import CAPABILITIES, NETWORKS
 from spec_tests.contract import Slots, State, Weights
 from spec_tests.examples import jax_rnn
 from unrolled.models import Model
@@ -31,7 +31,9 @@ class JaxBackend:
 
     name = "jax"
     contract = 2
-    capabilities = frozenset(CAPABILITIES) - {"lstm", "gru", "layers", "bidirectional", "residual", "activations"}
+    capabilities = (
+        frozenset(CAPABILITIES) - (NETWORKS - {"basic_rnn"}) - {"activations", "tagger", "embedding", "hidden"}
+    )
 
     def __init__(self, device: str = "cpu") -> None:
         """device: a platform of JAX, such as "cpu" or "cuda". Raises RuntimeError when JAX has none of it."""

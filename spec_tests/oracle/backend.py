@@ -44,7 +44,8 @@ CAPABILITIES = frozenset(
         "in_top_k",
         "initial_weights",
     ]
-    + ["classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training"]
+    + ["classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training", "mnist"]
+    + ["lstm_options", "projection", "gru_reset_after", "directions"]
     + ["tanh", "relu", "activations", "float32", "float64"]
 )
 

@@ -10,6 +10,7 @@ from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
+from spec_tests.capabilities import NETWORKS
 from unrolled import initial_values, networks
 from unrolled.models import Model
 from unrolled.networks import BasicRNN, Network
@@ -40,7 +41,7 @@ ACTIVATIONS = ("tanh", "relu")
 def with_kinds(capabilities: Iterable[str]) -> frozenset[str]:
     """Capabilities with the kinds of network that they speak of: an activation alone is that of a basic_rnn."""
     named = frozenset(capabilities)
-    return named | {BasicRNN.kind} if named & set(ACTIVATIONS) and not named & set(networks.KINDS) else named
+    return named | {BasicRNN.kind} if named & set(ACTIVATIONS) and not named & NETWORKS else named
 
 
 class Sequences(NamedTuple):

@@ -3,18 +3,26 @@
 import numpy as np
 import pytest
 
-from spec_tests.capabilities import needs_of
 from spec_tests.questions.makers import BATCH, INPUTS
 from spec_tests.suite.marks import each_dtype, needs
 from spec_tests.tolerances import exact
 from unrolled.models import Model
 from unrolled.networks import GRU
 
-pytestmark = needs(*needs_of(GRU(2)), "dynamic_rnn", "initial_state")
+pytestmark = needs("tanh", "dynamic_rnn", "initial_state")
 UNITS = 2
 R, U = np.array([-0.9, 1.2]), np.array([0.7, -1.6])
 H = np.array([0.8, -0.6])
 BIAS, RECURRENT = np.array([0.3, -0.5]), np.array([[0.4, -1.1], [0.9, 0.7]])
+
+
+each_reset = pytest.mark.parametrize(
+    "reset_after",
+    [
+        pytest.param(False, marks=needs("gru"), id="reset before"),
+        pytest.param(True, marks=needs("gru_reset_after"), id="reset after"),
+    ],
+)
 
 
 def sigmoid(z):
@@ -48,6 +56,7 @@ def updated(n):
     return sigmoid(U) * H + (1.0 - sigmoid(U)) * n
 
 
+@needs("gru")
 @each_dtype
 def test_reset_gate_comes_before_the_product(backend, dtype, compare):
     """n = tanh((r h) Kh + b). PyTorch's nn.GRU has tanh(b + r (h Kh))."""
@@ -57,6 +66,7 @@ def test_reset_gate_comes_before_the_product(backend, dtype, compare):
     compare("state", h, expected, dtype, "h after one step")
 
 
+@needs("gru_reset_after")
 @each_dtype
 def test_reset_gate_comes_after_the_product_where_the_network_says_so(backend, dtype, compare):
     """n = tanh(b + r (h Kh + bh)): the hidden bias is reset too."""
@@ -67,7 +77,7 @@ def test_reset_gate_comes_after_the_product_where_the_network_says_so(backend, d
     compare("outputs", output, expected, dtype, "the output of one step")
 
 
-@pytest.mark.parametrize("reset_after", [False, True], ids=["reset before", "reset after"])
+@each_reset
 @each_dtype
 def test_gates_are_in_the_order_r_u(backend, reset_after, dtype, compare):
     """Each is open alone: r keeps what the candidate sees of h, u what h' keeps of it. Keras has the order z, r."""
@@ -81,6 +91,7 @@ def test_gates_are_in_the_order_r_u(backend, reset_after, dtype, compare):
     compare("outputs", output, np.tanh(BIAS), dtype, "the output with r = 0, u = 0")
 
 
+@needs("gru")
 @each_dtype
 def test_update_gate_keeps_the_old_state(backend, dtype, compare):
     """h' = u h + (1 - u) n, and not the other way round."""
@@ -89,6 +100,7 @@ def test_update_gate_keeps_the_old_state(backend, dtype, compare):
     compare("outputs", output, updated(np.array([1.0, -1.0])), dtype, "the output of one step")
 
 
+@needs("gru")
 @each_dtype
 def test_gates_read_input_rows_first(backend, dtype, compare):
     kernel = np.zeros((INPUTS + UNITS, 2 * UNITS))
@@ -100,7 +112,7 @@ def test_gates_read_input_rows_first(backend, dtype, compare):
     compare("outputs", output, u * H + (1.0 - u) * n, dtype, "the output of one step")
 
 
-@needs("gru", "relu")
+@needs("gru", "relu", "activations")
 @each_dtype
 def test_activation_is_that_of_the_candidate_and_gates_stay_sigmoid(backend, dtype, compare):
     network = GRU(UNITS, activation="relu")
@@ -110,7 +122,7 @@ def test_activation_is_that_of_the_candidate_and_gates_stay_sigmoid(backend, dty
 
 
 @needs("initial_weights", "classifier", "float32")
-@pytest.mark.parametrize("reset_after", [False, True], ids=["reset before", "reset after"])
+@each_reset
 def test_bias_of_the_gates_starts_at_one(backend, reset_after):
     drawn = backend.initial_weights(Model("classifier", GRU(5, reset_after=reset_after), INPUTS, 8), seed=1)
     exact(drawn["gates/bias"], np.ones(10), "the bias of the gates first drawn")

@@ -78,7 +78,7 @@ def test_forget_bias_is_added_and_not_stored(backend):
         exact(drawn["bias"], np.zeros(20), "the bias first drawn, with forget_bias %g" % forget_bias)
 
 
-@needs("lstm", "relu")
+@needs("lstm", "relu", "activations")
 @each_dtype
 def test_activation_is_that_of_the_candidate_and_of_c_and_gates_stay_sigmoid(backend, dtype, compare):
     network = LSTM(UNITS, activation="relu")
@@ -88,6 +88,7 @@ def test_activation_is_that_of_the_candidate_and_of_c_and_gates_stay_sigmoid(bac
     compare("outputs", outputs[0], np.maximum(expected, 0.0) * sigmoid(Z_O), dtype, "the output of one step")
 
 
+@needs("lstm_options")
 @each_dtype
 def test_peepholes_of_i_and_f_see_the_old_c(backend, dtype, compare):
     network = LSTM(UNITS, peepholes=True)
@@ -97,6 +98,7 @@ def test_peepholes_of_i_and_f_see_the_old_c(backend, dtype, compare):
     compare("state", c, expected, dtype, "c after one step")
 
 
+@needs("lstm_options")
 @each_dtype
 def test_peephole_of_o_sees_the_new_c(backend, dtype, compare):
     """After the clip."""
@@ -111,6 +113,7 @@ def test_peephole_of_o_sees_the_new_c(backend, dtype, compare):
         )
 
 
+@needs("projection")
 @each_dtype
 def test_the_next_step_reads_the_projected_output(backend, dtype, compare):
     """h' = (tanh(c') s(o)) P is output, state and what goes back in; c keeps its width."""
@@ -130,6 +133,7 @@ def test_the_next_step_reads_the_projected_output(backend, dtype, compare):
     compare("state", c, last, dtype, "c after two steps")
 
 
+@needs("lstm_options")
 @each_dtype
 def test_cell_clip_acts_before_the_output(backend, dtype, compare):
     network, clip = LSTM(UNITS, cell_clip=0.25), 0.25
@@ -139,6 +143,7 @@ def test_cell_clip_acts_before_the_output(backend, dtype, compare):
     compare("outputs", outputs[0], np.tanh(expected) * sigmoid(Z_O), dtype, "the output of one step")
 
 
+@needs("lstm_options")
 @each_dtype
 def test_cell_clip_of_zero_leaves_nothing_of_c(backend, dtype):
     """TF1's LSTMCell asks whether there is a clip, not whether it is above 0."""
@@ -148,6 +153,7 @@ def test_cell_clip_of_zero_leaves_nothing_of_c(backend, dtype):
     exact(outputs[0], np.zeros(UNITS), "the output of one step")
 
 
+@needs("projection", "lstm_options")
 @each_dtype
 def test_projection_clip_acts_on_output_and_state(backend, dtype, compare):
     network = LSTM(UNITS, projection=3, projection_clip=0.1)
@@ -169,6 +175,7 @@ def gradient_of_c(backend, network, on):
     return backend.rnn_gradients(network, weights, x, None, cost, None, state)["initial_state/c"][0]
 
 
+@needs("lstm_options")
 @needs("gradients", "float64")
 def test_gradient_stops_where_the_cell_clip_acts(backend, compare):
     """c' is 0.24 and -0.86: a clip of 0.5 acts on the second only."""
@@ -176,12 +183,14 @@ def test_gradient_stops_where_the_cell_clip_acts(backend, compare):
     compare("gradients", found, sigmoid(Z_F + 1.0) * [1.0, 0.0], "float64", "the gradient of c' by c")
 
 
+@needs("lstm_options")
 @needs("gradients", "float64")
 def test_gradient_goes_through_the_clip_where_the_network_is_straight_through(backend, compare):
     found = gradient_of_c(backend, LSTM(UNITS, cell_clip=0.5, straight_through=True), "c")
     compare("gradients", found, sigmoid(Z_F + 1.0), "float64", "the gradient of c' by c")
 
 
+@needs("projection", "lstm_options")
 @needs("gradients", "float64")
 def test_gradient_stops_where_the_projection_clip_acts(backend, compare):
     network = LSTM(UNITS, projection=2, projection_clip=0.15)

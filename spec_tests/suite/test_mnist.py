@@ -8,7 +8,7 @@ from spec_tests.suite.marks import needs
 from unrolled.datasets import recorded
 from unrolled.programs import MNIST_ITERATIONS_PER_EPOCH
 
-pytestmark = needs("classifier", "training", "in_top_k", "tanh", "float32")
+pytestmark = needs("mnist", "classifier", "training", "in_top_k", "tanh", "float32")
 EPOCHS = 3
 RECORDED = "tf-1.15.5-curve-float32/mnist-3-epochs"
 PART = 61  # iterations, a sixth of an epoch

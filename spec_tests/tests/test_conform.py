@@ -101,7 +101,10 @@ def test_a_failure_is_told_in_a_sentence(ran):
     output, results = ran
     tests = {one["test"] for one in results["failures"]}
     assert "test_a_tie_is_a_hit" in tests and {one["backend"] for one in results["failures"]} == {"ties_missed"}
-    assert re.search(r"ties_missed: test_a_tie_is_a_hit, 3 cases: .*found a miss, expected a hit\n", output)
+    assert re.search(
+        r"ties_missed failed 4 tests, by cause:\n(.|\n)*found a miss, expected a hit\n    in test_a_tie",
+        output,
+    )
     assert "1 of 4 backends failed tests: ties_missed in " in output
     (known,) = {one["reason"] for one in results["known_failures"]}
     assert known == "a | tie <b>"
@@ -199,3 +202,23 @@ def test_the_gravest_outcome_decides_and_an_infinite_error_is_written():
     }  # fmt: skip
     assert found["errors"][0]["errors"] == {"a": "infinite", "b": 2e-7}
     json.dumps(found, allow_nan=False)
+
+
+def test_a_backend_that_hangs_crashes_prints_or_answers_nonsense_costs_itself_alone(elsewhere):
+    """In this Python and under another: each has its row, and those beside it whole ones."""
+    names = ["spec_tests.tests.nasty:" + name for name in ("hangs", "crashes", "answers")]
+    names += ["spec_tests.tests.nasty:writes@" + sys.executable, "oracle"]
+    arguments = [argument for name in names for argument in ("--backend", name)]
+    arguments += ["-k", "test_a_tie_is_a_hit or all_classes_tied", "--json", "nasty.json"]
+    status, output, errors = conform(elsewhere, *arguments, UNROLLED_WORKER_SECONDS="4")
+    assert status == 1, output + errors
+    results = json.loads((elsewhere / "nasty.json").read_text("utf-8"))
+    counts = {name: found["counts"] for name, found in results["backends"].items()}
+    assert len({sum(found.values()) for found in counts.values()}) == 1, "every row is whole"
+    assert counts["oracle"]["failed"] == 0 < counts["answers"]["failed"]
+    assert counts["hangs"]["failed"] == counts["crashes"]["failed"] == 1
+    assert "the backend did not come back within 4 seconds (UNROLLED_WORKER_SECONDS" in output
+    assert re.search(r"the backend was killed by SIGABRT in the middle of this test; its last words:\nFatal", output)
+    assert "in_top_k returned a list" in output
+    assert "in_top_k has modified targets, but no argument is ever modified" in output
+    assert r"half a character: \ud800" in output

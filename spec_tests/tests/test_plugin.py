@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,9 @@ def test_header_and_summary_say_what_was_tested(run):
     result = run("--backend", "oracle", TWO_STEP)
     assert result.status == pytest.ExitCode.OK
     assert re.search(r"spec: backend oracle \(framework NumPy, version \S+, python \S+, device cpu\)\n", result.output)
-    assert re.search(r"spec:   offers basic_rnn, lstm, .*, two_step, static_rnn, .*, float32, float64\n", result.output)
+    assert re.search(
+        r"spec:   networks: basic_rnn, lstm, .*\n(.*\n)*spec:   precisions: float32, float64\n", result.output
+    )
     assert re.search(r"oracle: \d+ passed\n", result.output)
     assert re.search(r"outputs +float32 +2e-06 +\d\.\de-0\d", result.output)
 
@@ -185,6 +188,40 @@ def test_options_of_another_project_stay_its_own(run, tmp_path):
     assert result.status == pytest.ExitCode.OK and "spec:" not in result.output, result.output
     result = run("--backend", "cairo", "--unrolled-backend", "mine:Partial", "test_mine.py", TOP_K)
     assert result.status == pytest.ExitCode.OK and "backend partial" in result.output, result.output
+
+
+def test_the_suite_does_not_pass_over_an_option_that_is_another_projects_own(run, tmp_path):
+    """It would test the default backends in place of the one that was asked for."""
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--backend')\n")
+    for arguments in (("--backend", "mine:Partial"), ("--backend=mine:Partial",)):
+        result = run("--pyargs", "spec_tests.suite.test_in_top_k", *arguments)
+        assert result.status == pytest.ExitCode.USAGE_ERROR, result.output
+        assert "has its own --backend, so that the suite takes neither" in result.output, result.output
+
+
+def test_failures_of_one_cause_are_told_once(run, tmp_path):
+    (tmp_path / "rough.py").write_text(
+        "import numpy as np\n"
+        "from spec_tests.oracle.backend import OracleBackend\n"
+        "class Rough(OracleBackend):\n"
+        "    name = 'rough'\n"
+        "    capabilities = frozenset(['basic_rnn', 'two_step', 'tanh', 'float32', 'float64'])\n"
+        "    def two_step(self, *arguments):\n"
+        "        y0, y1 = super().two_step(*arguments)\n"
+        "        return y0.astype(np.float32).astype(y0.dtype), y1\n"
+    )
+    result = run("--backend", "rough:Rough", TWO_STEP)
+    assert result.status == pytest.ExitCode.TESTS_FAILED
+    (line,) = [line for line in result.output.splitlines() if "only as accurate as float32" in line]
+    assert re.match(r"\d+: float64 results are only as accurate as float32, off by up to \d\.\de-08", line), line
+
+
+def test_warnings_are_errors_where_they_are_our_own():
+    """Another library's next release must not fail anybody's run."""
+    warnings.warn_explicit("of another library", UserWarning, "there.py", 1, module="torch.nn.modules")
+    for package in ("unrolled", "torch_impl", "tf_reference", "spec_tests"):
+        with pytest.raises(UserWarning, match="of our own"):
+            warnings.warn_explicit("of our own", UserWarning, "here.py", 1, module=package + ".inner")
 
 
 def test_importing_the_plugin_imports_no_numpy_and_no_framework():
