@@ -31,6 +31,7 @@ class JaxBackend:
 
     name = "jax"
     contract = 2
+    # The chapter's: the plain cell alone, and its models.
     capabilities = (
         frozenset(CAPABILITIES) - (NETWORKS - {"basic_rnn"}) - {"activations", "tagger", "embedding", "hidden"}
     )

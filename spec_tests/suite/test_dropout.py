@@ -8,7 +8,8 @@ import pytest
 
 from spec_tests.capabilities import needs_of
 from spec_tests.questions import makers
-from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, UNITS, masks_within, run
+from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, UNITS, run
+from spec_tests.questions.masks import masks_within
 from spec_tests.suite.marks import needs, refused
 from spec_tests.tolerances import exact
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, Layers, Network, Residual

@@ -6,17 +6,8 @@ import pytest
 from spec_tests import oracle
 from spec_tests.capabilities import CAPABILITIES, needs_of
 from spec_tests.questions import kinds, makers
-from spec_tests.questions.makers import (
-    BATCH,
-    LENGTHS,
-    STEPS,
-    masks_within,
-    only_given,
-    padded,
-    padding_of,
-    rows_of,
-    run,
-)
+from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, padded, padding_of, rows_of, run
+from spec_tests.questions.masks import masks_within, only_given
 from spec_tests.suite.marks import each_dtype, each_network, each_of, needs, refused
 from spec_tests.tolerances import exact
 from unrolled.models import Model

@@ -9,6 +9,7 @@ from spec_tests.capabilities import CAPABILITIES, needs_of
 from spec_tests.checks import check_masks
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.questions import kinds, makers
+from spec_tests.questions.masks import masks_of
 from unrolled.models import Dense, Model
 from unrolled.networks import GRU, LSTM, BasicRNN, Dropout, KerasLSTM, LayerNormLSTM, Layers, Residual
 
@@ -17,7 +18,7 @@ DROPOUT = Dropout(GRU(4), 0.8, 0.6, 0.7)
 
 
 def masks():
-    return makers.masks_of(np.random.RandomState(1), DROPOUT, *SHAPE, "float64")
+    return masks_of(np.random.RandomState(1), DROPOUT, *SHAPE, "float64")
 
 
 class Older:
@@ -45,8 +46,8 @@ def test_masks_that_are_drawn_are_whole_and_keep_their_share():
     assert {name: mask.mean() for name, mask in found.items()} == pytest.approx(
         {name: mask.keep for name, mask in asked.items()}, abs=0.15
     )
-    assert makers.masks_of(np.random.RandomState(1), GRU(4), *SHAPE, "float64") == {}
-    variational = makers.masks_of(np.random.RandomState(1), Dropout(GRU(4), 0.5, variational=True), *SHAPE, "float32")
+    assert masks_of(np.random.RandomState(1), GRU(4), *SHAPE, "float64") == {}
+    variational = masks_of(np.random.RandomState(1), Dropout(GRU(4), 0.5, variational=True), *SHAPE, "float32")
     assert variational["inputs"].shape == (3,)
 
 

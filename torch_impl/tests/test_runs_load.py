@@ -62,12 +62,11 @@ def test_a_regressor_and_a_speller_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "transformer"}, "kind must be 'classifier' or 'regressor' or 'speller', got 'transformer'"),
+        ({"kind": "transformer"}, "kind must be 'classifier' or .* or 'speller', got 'transformer'"),
         ({"kind": "module", "class": "mine.Net"}, "holds a module of your own, 'mine.Net'; make one and give it"),
         ({"network": 3}, "a network must be an object with a kind"),
         ({"network": {**NETWORK, "units": 0}}, "units must be an integer from 1"),
         ({"network": {**NETWORK, "units": 6}}, "does not fit its own model"),
-        ({"network": {"kind": "dropout", "network": NETWORK, "input_keep": 0.5}}, "got 'dropout'"),
         ({"outputs": 5}, "does not fit its own model"),
         ({"inputs": 10**12}, "inputs must be an integer from 1 to 1048576, got 1000000000000"),
         ({"kind": "speller"}, "max_steps must be an integer from 1"),
