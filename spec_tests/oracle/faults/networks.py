@@ -162,7 +162,7 @@ NETWORKS: dict[str, Fault] = {
     "layers_share_a_state": Fault(
         "every layer starts from the state of the lowest",
         ("test_each_layer_reads_the_outputs_of_the_one_below",),
-        {"valid, below(name, state))": 'valid, below("cell_0/", state))'},
+        {"valid, below(name, state), ": 'valid, below("cell_0/", state), '},
     ),
     "backward_reads_the_padding": Fault(
         "the backward direction starts at the last step, on the padding",

@@ -103,7 +103,7 @@ PLAIN: dict[str, Fault] = {
         "a part that a given state lacks is taken as zeros",
         ("test_initial_state_that_is_not_whole_is_an_error",),
         {
-            "lengths, initial_state)\n        outputs": "lengths)\n        outputs",
+            "lengths, initial_state, masks)\n        outputs": "lengths, None, masks)\n        outputs",
             _STATE: "dict(zeros, **float64(initial_state or {}))",
         },
     ),
@@ -168,7 +168,7 @@ PLAIN: dict[str, Fault] = {
     "projection_outside_the_loop": Fault(
         "the wrapped projection leaves its bias on padded steps, as a dense layer after the loop does",
         ("test_padded_steps_hold_zeros_when_wrapped",),
-        {'return np.where(valid_steps(inputs, lengths), y, 0.0) if model.projection == "wrapped" else y': "return y"},
+        {'return np.where(valid, y, 0.0) if model.projection == "wrapped" else y': "return y"},
     ),
     "initial_values_of_pytorch": Fault(
         "kernels are drawn from U(-1/sqrt(units), 1/sqrt(units)), as torch.nn.RNN draws them",
@@ -187,7 +187,7 @@ PLAIN: dict[str, Fault] = {
         "a row's state moves on after its end",
         ("test_the_state_is_frozen_at_the_end",),
         {
-            "0.0), valid, state)": "0.0), np.ones((batch, 1, 1), bool), state)",
+            "0.0), valid, state, {})": "0.0), np.ones((batch, 1, 1), bool), state, {})",
             _WRITTEN: "outputs.append(np.where(going[:, None], y[:, 0], 0.0))",
         },
     ),
