@@ -6,17 +6,8 @@ import pytest
 from spec_tests import oracle
 from spec_tests.capabilities import CAPABILITIES, needs_of
 from spec_tests.questions import kinds, makers
-from spec_tests.questions.makers import (
-    BATCH,
-    LENGTHS,
-    STEPS,
-    masks_within,
-    only_given,
-    padded,
-    padding_of,
-    rows_of,
-    run,
-)
+from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, padded, padding_of, rows_of, run
+from spec_tests.questions.masks import masks_within, only_given
 from spec_tests.suite.marks import each_dtype, each_network, each_of, needs, refused
 from spec_tests.tolerances import exact
 from unrolled.models import Model
@@ -26,8 +17,8 @@ LENGTHS_OF = LENGTHS["unsorted"]
 EMPTY = LENGTHS_OF == 0
 # Every network is unrolled dynamically, and statically some that hold every kind: a graph of many steps takes some
 # backends seconds.
-STATIC = ("lstm clips", "gru", "layers basic_rnn", "layers residual", "bidirectional lstm gru", "stacked bidirectional")
-STATIC += ("dropout layers", "bidirectional dropout")
+STATIC = ["lstm clips", "gru", "layers basic_rnn", "layers residual", "bidirectional lstm gru", "stacked bidirectional"]
+STATIC += ["dropout layers", "bidirectional dropout"]
 
 
 def unrolled(*dtypes):
