@@ -127,7 +127,7 @@ def record_models(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     """Every model of `kinds`: forward, loss and gradients, and the losses of its first optimizer steps."""
     found = {}
     for name, model in kinds.MODELS.items():
-        question = {"method": "model", "name": name, "model": models.to_plain(model), "dtype": dtype}
+        question: dict[str, Any] = {"method": "model", "name": name, "model": models.to_plain(model), "dtype": dtype}
         found[name] = recorded.Recorded(question, {}, classes.model_answer(backend, name, dtype))
         losses = classes.training_answer(backend, name, dtype, TRAINING_ITERATIONS)
         question = dict(question, method="train", iterations=TRAINING_ITERATIONS)

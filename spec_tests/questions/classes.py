@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from spec_tests.questions import kinds, makers
-from spec_tests.questions.makers import LENGTHS, UNITS, only_given
+from spec_tests.questions.makers import LENGTHS, UNITS
+from spec_tests.questions.masks import only_given
 from unrolled.networks import KerasGRU, KerasLSTM, Network, tf1
 
 __all__ = ["CLASSES", "UNROLLINGS", "model_answer", "network_answer", "training_answer"]

@@ -82,7 +82,7 @@ def _in_place(form: str) -> Iterator[None]:
     )
     STRUCTURES.update(dropout=_Dropout(), layers=_Layers())
     models.OutputProjectionWrapper = rnn.OutputProjectionWrapper  # type: ignore[misc]
-    unrolling.dynamic_rnn = functools.partial(_dynamic_rnn, kept[3])  # type: ignore[assignment]
+    unrolling.dynamic_rnn = functools.partial(_dynamic_rnn, kept[3])
     random_ops.random_uniform = functools.partial(_masks_for_draws, drawn)
     try:
         yield
@@ -179,7 +179,7 @@ class _Keras:
             given = dict(arguments, return_sequences=True, return_state=True, dtype=dtype, name=kind.lower())
             return _Whole(getattr(tf.keras.layers, kind)(**given), network)
 
-        class Cell(self._reference):  # type: ignore[misc, name-defined]
+        class Cell(self._reference):  # type: ignore[name-defined]
             def call(self, inputs: Any, state: Any) -> Any:
                 keras = getattr(tf.keras.layers, kind + "Cell")(**arguments)
                 keras.kernel, keras.recurrent_kernel, keras.bias = self._kernel, self._recurrent_kernel, self._bias
@@ -232,9 +232,10 @@ class _Layers:
         """contrib's own where every layer reads in both directions and none has masks to be given."""
         from tensorflow.contrib import rnn
 
-        if given.masks or not all(isinstance(each, Bidirectional) for each in network.layers):
+        pairs = [(each.forward, each.backward) for each in network.layers if isinstance(each, Bidirectional)]
+        if given.masks or len(pairs) < len(network.layers):
             return layers.unroll(network, given, make, unroll, scope)
-        cells = [[make(each.forward), make(each.backward)] for each in network.layers]
+        cells = [[make(each) for each in pair] for pair in pairs]
         stack = rnn.stack_bidirectional_rnn if given.static else rnn.stack_bidirectional_dynamic_rnn
         initial = [
             [
@@ -255,9 +256,9 @@ class _Layers:
             scope=scope,
         )
         state = {}
-        for number, each in enumerate(network.layers):
-            for name, one, states in zip(("fw", "bw"), (each.forward, each.backward), final):
-                state.update(prefixed("cell_%d/%s/" % (number, name), unrolling.states.parts(one, states[number])))
+        for number, pair in enumerate(pairs):
+            for name, each, states in zip(("fw", "bw"), pair, final):
+                state.update(prefixed("cell_%d/%s/" % (number, name), unrolling.states.parts(each, states[number])))
         return outputs, state
 
 

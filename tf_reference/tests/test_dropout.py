@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unrolled import networks
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, LayerNormLSTM, Layers, Network, Residual
+from unrolled.networks import GRU, LSTM, Bidirectional, Dropout, LayerNormLSTM, Layers, Network, Residual
 
 BATCH, STEPS, INPUTS = 4, 4, 3
 LENGTHS = np.array([4, 0, 1, 3])
@@ -115,14 +115,3 @@ def test_state_dropout_spares_c_only_in_a_tuple(tf: Any) -> None:
         session.run(tf.global_variables_initializer())
         found = session.run(dropped)
     assert not found[True].any() and 0.2 < found[False].mean() < 0.8
-
-
-def test_a_wrapper_rounds_its_share_to_float32(backend: Any) -> None:
-    """Also where all else is float64; the cell with layer normalisation does not."""
-    weights = {"kernel": np.zeros((8, 5)), "bias": np.full(5, 0.5)}
-    masks = {"outputs": np.ones((BATCH, STEPS, 5))}
-    network = Dropout(BasicRNN(5, "linear"), output_keep=0.7)
-    outputs, _ = backend.dynamic_rnn(network, weights, X, None, None, masks)
-    np.testing.assert_allclose(outputs, 0.5 / float(np.float32(0.7)), rtol=1e-14)
-    assert network.masks(3)["outputs"].keep == float(np.float32(0.7)) != 0.7
-    assert LayerNormLSTM(5, candidate_keep=0.7).masks(3)["candidate"].keep == 0.7
