@@ -15,10 +15,11 @@ from torch_impl import adapter
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs import load_run
+from torch_impl.tf1.back import convert_to_tf1
 from torch_impl.tf1.bundle import Bundle, write_bundle
 from torch_impl.tf1.command import convert as command
-from torch_impl.tf1.convert import TrainedAs, convert_from_tf1, convert_to_tf1
-from torch_impl.tf1.names import POWERS, SLOTS, WEIGHTS
+from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
+from torch_impl.tf1.names import POWERS
 from unrolled.models import Model, from_plain
 from unrolled.networks import BasicRNN
 from unrolled.programs import Adam
@@ -30,6 +31,8 @@ SETTINGS = {
     "classifier": CLASSIFIER, "layers": CLASSIFIER, "older": CLASSIFIER, "sharded": CLASSIFIER,
     "wrapped": REGRESSOR, "stacked": REGRESSOR,
 }  # fmt: skip
+WEIGHTS = ("kernel", "bias", "dense/kernel", "dense/bias")
+SLOTS = tuple(f"{weight}/{slot}" for weight in WEIGHTS for slot in ("Adam", "Adam_1"))
 STEPS_BEFORE = 7  # as files/make_tf1_checkpoints.py has it
 
 
