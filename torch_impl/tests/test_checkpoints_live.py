@@ -107,7 +107,9 @@ def check_continued(run: Path, values: dict[str, Any], found: dict[str, Any], wr
     losses, weights, slots = backend.train(*arguments, slots=slots)
     assert_close(found["losses"], losses)
     names = default_names(model)
-    names.update({f"{name}/{slot}": f"{own}/{slot}" for name, own in dict(names).items() for slot in ("Adam", "Adam_1")})
+    names.update(
+        {f"{name}/{slot}": f"{own}/{slot}" for name, own in dict(names).items() for slot in ("Adam", "Adam_1")}
+    )
     for canonical, array in {**weights, **slots}.items():
         assert_close(found[names.get(canonical, canonical)], array)
     assert found["global_step"] == checkpoint.state["step"] + values["updates"]

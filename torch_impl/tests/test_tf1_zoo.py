@@ -28,7 +28,9 @@ TIME_MAJOR = ("fused_time_major", "cudnn_names")
 CLIPPED = {"language_model": 0.05}
 WITHOUT_ADAM = ("momentum", "rmsprop_resource", "residual_stack")  # residual_stack draws masks in training
 SOURCE = (FILES / "make_tf1_zoo.py").read_text()
-ZOO = re.findall(r"^    (\w+),", re.sub(r", ", ",\n    ", SOURCE.partition("ZOO = [")[2].partition("]")[0]), re.MULTILINE)
+ZOO = re.findall(
+    r"^    (\w+),", re.sub(r", ", ",\n    ", SOURCE.partition("ZOO = [")[2].partition("]")[0]), re.MULTILINE
+)
 RECORDED = sorted({name.split(".")[0] for name in zipfile.ZipFile(FILES / "tf1_zoo.zip").namelist()})
 
 
@@ -167,7 +169,10 @@ def test_what_was_recorded_in_tensorflow_proves_it(recorded: Path, tmp_path: Pat
     [
         ({"inputs": np.zeros((2, 3, 3), np.float32)}, "has no array 'outputs'; it has inputs"),
         ({"inputs": np.zeros((2, 3, 4)), "outputs": np.ones((2, 4))}, r"inputs must be \[batch, steps, 3\]"),
-        ({"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 5))}, r"outputs are \[2, 5\], the model gives \[2, 4\]"),
+        (
+            {"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 5))},
+            r"outputs are \[2, 5\], the model gives \[2, 4\]",
+        ),
         ({"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 4), np.int32)}, "outputs are int32"),
         ({"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 4)), "lengths": np.array([9, 1])}, "lengths must"),
     ],
@@ -211,7 +216,9 @@ def test_list_shows_every_variable_and_what_it_was_taken_for(recorded: Path) -> 
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert len(lines) == 22
-    assert any(re.match(r"  model/encoder/out/kernel +float32 \[5, 4\] in 3 slices  -> dense/kernel", line) for line in lines)
+    assert any(
+        re.match(r"  model/encoder/out/kernel +float32 \[5, 4\] in 3 slices  -> dense/kernel", line) for line in lines
+    )
     assert any("ExponentialMovingAverage of model/encoder/out/bias" in line for line in lines)
 
 
