@@ -15,11 +15,12 @@ from torch_impl import adapter
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs import load_run
+from torch_impl.tf1.back import convert_to_tf1
 from torch_impl.tf1.bundle import Bundle, write_bundle
 from torch_impl.tf1.command import convert as command
-from torch_impl.tf1.convert import TrainedAs, convert_from_tf1, convert_to_tf1
-from torch_impl.tf1.names import POWERS, SLOTS, WEIGHTS
-from unrolled.models import Model, from_plain
+from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
+from torch_impl.tf1.names import POWERS
+from unrolled.models import Model, from_plain, to_plain
 from unrolled.networks import BasicRNN
 from unrolled.programs import Adam
 
@@ -30,6 +31,8 @@ SETTINGS = {
     "classifier": CLASSIFIER, "layers": CLASSIFIER, "older": CLASSIFIER, "sharded": CLASSIFIER,
     "wrapped": REGRESSOR, "stacked": REGRESSOR,
 }  # fmt: skip
+WEIGHTS = ("kernel", "bias", "dense/kernel", "dense/bias")
+SLOTS = tuple(f"{weight}/{slot}" for weight in WEIGHTS for slot in ("Adam", "Adam_1"))
 STEPS_BEFORE = 7  # as files/make_tf1_checkpoints.py has it
 
 
@@ -132,12 +135,14 @@ def run_of(folder: Path, **state: Any) -> dict[str, np.ndarray]:
     """A run that never was in TensorFlow, without any optimizer state."""
     shapes = {"kernel": (8, 5), "bias": (5,), "dense/kernel": (5, 2), "dense/bias": (2,)}
     weights = {name: np.random.default_rng(1).normal(size=shape) for name, shape in shapes.items()}
-    save_checkpoint(folder, {f"weights/{name}": array for name, array in weights.items()}, state)
+    model = Model("regressor", BasicRNN(5, "relu"), 3, 2, state.pop("projection", "stacked"))
+    tensors = {f"weights/{name}": array for name, array in weights.items()}
+    save_checkpoint(folder, tensors, {"model": to_plain(model), **state})
     return weights
 
 
 def test_a_run_of_ones_own_becomes_a_complete_checkpoint(tmp_path: Path) -> None:
-    weights = run_of(tmp_path / "run", model={"projection": "stacked"}, optimizer={"beta1": 0.8}, step=12)
+    weights = run_of(tmp_path / "run", optimizer={"beta1": 0.8}, step=12)
     convert_to_tf1(tmp_path / "run", tmp_path / "x")
     bundle = Bundle(tmp_path / "x")
     assert set(bundle.entries) == set(Bundle(FILES / "classifier").entries) | {"global_step"}
@@ -159,7 +164,7 @@ def test_a_run_of_ones_own_becomes_a_complete_checkpoint(tmp_path: Path) -> None
 def test_the_names_written_follow_the_model_and_the_option(
     projection: str, dense: str | None, expected: str, tmp_path: Path
 ) -> None:
-    run_of(tmp_path / "run", model={"projection": projection})
+    run_of(tmp_path / "run", projection=projection)
     assert expected in convert_to_tf1(tmp_path / "run", tmp_path / "x", dense=dense)
 
 
@@ -171,14 +176,15 @@ def test_names_given_for_writing_take_their_slots_along(tmp_path: Path) -> None:
     assert {"out/w", "out/w/Adam", "out/w/Adam_1", "t/beta1_power", "dense/bias", "dense/bias/Adam"} <= set(written)
     assert not {"dense/kernel", "dense/kernel/Adam", "beta1_power"} & set(written)
     with pytest.raises(CheckpointError, match="two variables would have one name"):
-        convert_to_tf1(tmp_path / "run", tmp_path / "y", {"dense/kernel": "dense/bias"})
+        convert_to_tf1(tmp_path / "run", tmp_path / "y" / "y", {"dense/kernel": "dense/bias"})
     with pytest.raises(CheckpointError, match="nonsense cannot be named; expected one of kernel"):
-        convert_to_tf1(tmp_path / "run", tmp_path / "y", {"nonsense": "a"})
+        convert_to_tf1(tmp_path / "run", tmp_path / "y" / "y", {"nonsense": "a"})
 
 
 def test_a_run_that_lacks_something_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "a", {"weights/kernel": np.zeros((8, 5))}, {})
-    with pytest.raises(CheckpointError, match="lacks the weights bias, dense/kernel, dense/bias"):
+    model = to_plain(Model("classifier", BasicRNN(5), 3, 2))
+    save_checkpoint(tmp_path / "a", {"weights/kernel": np.zeros((8, 5))}, {"model": model})
+    with pytest.raises(CheckpointError, match="lacks the weight bias; expected kernel, bias, dense/kernel, dense/bias"):
         convert_to_tf1(tmp_path / "a", tmp_path / "x")
     convert_from_tf1(FILES / "layers", tmp_path / "b", settings=CLASSIFIER)
     tensors, state = load_checkpoint(tmp_path / "b")
@@ -203,14 +209,16 @@ def variables(**changes: np.ndarray | None) -> dict[str, np.ndarray]:
             {"rnn__basic_rnn_cell__bias": np.zeros(4)},
             r"rnn/basic_rnn_cell/bias is float64 \[4\], expected float64 \[5\]",
         ),
-        ({"rnn__basic_rnn_cell__kernel": np.zeros((5, 5))}, r"kernel is \[5, 5\], expected a cell's \[inputs \+ units"),
-        ({"rnn__basic_rnn_cell__kernel": np.zeros(5)}, r"kernel is \[5\], expected a cell's"),
+        (
+            {"rnn__basic_rnn_cell__kernel": np.zeros((5, 5))},
+            r"fit no cell of kind basic_rnn: bias \[5\], kernel \[5, 5\]",
+        ),
+        ({"rnn__basic_rnn_cell__kernel": np.zeros(5)}, r"fit no cell of kind basic_rnn: bias \[5\], kernel \[5\]"),
         ({"rnn__basic_rnn_cell__kernel": np.zeros((8, 5), np.int32)}, "kernel is int32, expected float32 or float64"),
         (
             {"dense__kernel": np.zeros((2, 5))},
-            r"dense/kernel is \[2, 5\], expected \[5, outputs\], since the cell has 5",
+            r"the dense layers dense/kernel \[2, 5\] do not fit the 5 values below",
         ),
-        ({"dense__bias": np.zeros(2, np.float32)}, r"dense/bias is float32 \[2\], expected float64 \[2\]"),
         ({"dense__bias__Adam": np.zeros(3)}, r"dense/bias/Adam is float64 \[3\], expected float64 \[2\]"),
         ({"beta1_power": np.array(0.5)}, r"beta1_power is float64 \[\], expected float32 \[\]"),
         ({"beta1_power": np.float32(0.5)}, "beta1_power is 0.5, which is no power of beta1 = 0.9; give the beta1"),
@@ -219,7 +227,8 @@ def variables(**changes: np.ndarray | None) -> dict[str, np.ndarray]:
         ({"beta1_power": np.float32(0.9)}, "tell of 0 and 7 steps, expected one number"),
         ({"global_step": np.float32(3)}, "global_step is float32"),
         ({"global_step": np.array([3])}, r"global_step is int64 \[1\], expected int32 or int64 \[\]"),
-        ({"dense__bias": None}, "no variable is the weight dense/bias"),
+        ({"dense__bias": None}, "unknown variables dense/bias/Adam, dense/bias/Adam_1; say what each is"),
+        ({"global_step": np.array(-3)}, "global_step is -3, expected a count from 0"),
         ({"lstm": np.zeros(3)}, "unknown variable lstm"),
     ],
 )
@@ -237,8 +246,8 @@ def test_without_slots_the_run_starts_adam_afresh(tmp_path: Path) -> None:
     state = convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
     assert state["step"] == 40
     assert not parts(load_checkpoint(tmp_path / "run").tensors, "slots/")
-    assert set(convert_to_tf1(tmp_path / "run", tmp_path / "y")) == set(variables())
-    assert Bundle(tmp_path / "y").read("global_step").dtype == np.int32
+    assert set(convert_to_tf1(tmp_path / "run", tmp_path / "y" / "y")) == {*found, "global_step"}
+    assert Bundle(tmp_path / "y" / "y").read("global_step").dtype == np.int32
 
 
 def test_powers_that_have_faded_tell_no_step(tmp_path: Path) -> None:
@@ -299,7 +308,11 @@ TANH = ("--kind", "classifier", "--activation", "tanh")
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
-        ((FILES / "classifier", "run"), 2, "does not say what was trained: give --program, or --kind"),
+        (
+            (FILES / "classifier", "run"),
+            1,
+            "does not say what was trained: give --kind classifier, regressor or tagger",
+        ),
         ((FILES / "classifier", "run", "--program", "mnist", "--kind", "regressor"), 2, "leave --kind and"),
         ((FILES / "classifier", "run", *TANH, "--map", "kernel"), 2, "'kernel' is not NAME=CANONICAL"),
         ((FILES / "classifier", "run", *TANH, "--dense", "dense"), 2, "--dense has no meaning without --to-tf1"),
@@ -308,15 +321,15 @@ TANH = ("--kind", "classifier", "--activation", "tanh")
         ((FILES / "classifier", "run", *TANH, "--beta1", "1"), 2, "Invalid value for '--beta1'"),
         ((FILES / "classifier", "run", *TANH, "--beta1", "0.5"), 1, "no power of beta1 = 0.5"),
         ((FILES / "classifier", "run", *TANH, "--ignore", "kernel"), 1, "has no variable kernel to map"),
-        ((FILES / "others", "run", *TANH), 1, "unknown variables empty, float32"),
-        ((FILES / "nothing", "run", *TANH), 1, "nothing.index: cannot be read (No such file or directory)"),
+        ((FILES / "others", "run", *TANH), 1, "no variable is a recurrent cell's by its name; found empty, float32"),
+        ((FILES / "nothing", "run", *TANH), 1, "nothing.index: no such checkpoint; there: classifier, layers, older"),
         ((FILES, "run", *TANH), 1, "a folder without the file 'checkpoint'"),
         (("run", "x", "--to-tf1"), 1, "run: has no checkpoint 'last' (last.json); checkpoints there: none"),
         (("run", "x", "--to-tf1", "--checkpoint", "../x"), 1, "a checkpoint's name is letters"),
         (("run", ".", "--to-tf1"), 1, "a folder, expected a prefix such as model"),
         (("x" * 5000, "run", *TANH), 1, "cannot be read (File name too long)"),
         (("file", "run", *TANH), 1, "may be a checkpoint of the old V1 format"),
-        (("file/x", "run", *TANH), 1, "cannot be read (Not a directory)"),
+        (("file/x", "run", *TANH), 1, "no such checkpoint; file is not a folder"),
         ((FILES / "classifier", "file", *TANH), 1, "file: cannot be written (File exists)"),
         ((FILES / "classifier", "file/run", *TANH), 1, "cannot be written (Not a directory)"),
     ],
@@ -358,12 +371,16 @@ def test_the_state_is_plain_json(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "last.json").read_text())["state"] == state
 
 
-def test_a_network_of_another_kind_is_not_written_as_a_plain_one(tmp_path: Path) -> None:
-    """Also where its weights have the plain cell's shapes."""
-    state = convert_from_tf1(FILES / "layers", tmp_path / "run", settings=CLASSIFIER)
-    run = load_checkpoint(tmp_path / "run")
-    state = {**state, "model": {**state["model"], "network": {"kind": "lstm", "units": 1}}}
-    save_checkpoint(tmp_path / "other", run.tensors, state)
-    with pytest.raises(CheckpointError, match="holds a network of kind 'lstm'; only 'basic_rnn' is written"):
-        convert_to_tf1(tmp_path / "other", tmp_path / "back")
-    assert not list(tmp_path.glob("back*"))
+def test_a_bias_in_another_precision_comes_over_and_goes_back(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "x", variables(dense__bias=np.float32([0.1, 0.2])))
+    convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
+    assert load_checkpoint(tmp_path / "run").tensors["weights/dense/bias"].dtype == np.float64
+    convert_to_tf1(tmp_path / "run", tmp_path / "back" / "x")
+    assert (tmp_path / "back" / "x.index").read_bytes() == (tmp_path / "x.index").read_bytes()
+
+
+def test_the_file_that_says_what_is_latest_is_replaced_only_on_request(tmp_path: Path) -> None:
+    convert_from_tf1(FILES / "layers", tmp_path / "run", settings=CLASSIFIER)
+    convert_to_tf1(tmp_path / "run", tmp_path / "x")
+    with pytest.raises(CheckpointError, match="checkpoint: says which checkpoint is the latest there"):
+        convert_to_tf1(tmp_path / "run", tmp_path / "y")

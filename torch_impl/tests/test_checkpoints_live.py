@@ -22,8 +22,8 @@ from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs.saved import slots_of, weights_of
 from torch_impl.tests import made_runs
 from torch_impl.tests.test_checkpoints_convert import SETTINGS, check_that_it_goes_on_as_tensorflow_did
+from torch_impl.tf1.back import default_names
 from torch_impl.tf1.convert import convert_from_tf1
-from torch_impl.tf1.names import default_names
 from unrolled.datasets import mnist, series
 from unrolled.models import from_plain
 from unrolled.programs import Adam
@@ -106,9 +106,12 @@ def check_continued(run: Path, values: dict[str, Any], found: dict[str, Any], wr
     arguments = (model, weights, optimizer, inputs, values["targets"], batches)
     losses, weights, slots = backend.train(*arguments, slots=slots)
     assert_close(found["losses"], losses)
-    names = default_names("wrapped" if wrapped else "fully_connected")
+    names = default_names(model)
+    names.update(
+        {f"{name}/{slot}": f"{own}/{slot}" for name, own in dict(names).items() for slot in ("Adam", "Adam_1")}
+    )
     for canonical, array in {**weights, **slots}.items():
-        assert_close(found[names[canonical]], array)
+        assert_close(found[names.get(canonical, canonical)], array)
     assert found["global_step"] == checkpoint.state["step"] + values["updates"]
 
 

@@ -33,6 +33,6 @@ def test_a_reader_that_fails_otherwise_is_noticed(base: Base, tmp_path: Path, mo
     def broken(*_: Any) -> None:
         raise KeyError("weights")
 
-    monkeypatch.setattr("torch_impl.tf1.convert.match_names", broken)
+    monkeypatch.setattr("torch_impl.tf1.understand.infer_from_names", broken)
     counts, failures = fuzz("tf1", range(30), tmp_path, base)
     assert failures and "KeyError" in failures[0].what and counts["failed"] == len(failures)

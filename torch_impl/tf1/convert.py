@@ -126,8 +126,8 @@ def run_of(
     variables, found = whole.variables, whole.found
     assert found.model is not None
     expected = shapes or shapes_of(found.model.weights())
-    dtype = _dtype(variables, found)
     try:
+        dtype = _dtype(variables, found)
         weights = {name: _taken(whole, name, source, dtype, expected) for name, source in found.weights.items()}
         slots = {name: _slot(whole, name, source, dtype, weights) for name, source in found.slots.items()}
         optimizer = settings.optimizer or found.optimizer or Adam()
@@ -183,10 +183,9 @@ def _slot(
     name = source.names[0] if source.names else canonical
     if canonical in POWERS:
         shape: tuple[int, ...] = ()
-        # A power is of the variables' first dtype; a run's is float32.
-        if array.shape != shape or array.dtype.kind != "f":
+        if array.shape != shape or array.dtype != np.float32:
             raise CheckpointError(f"variable {name} is {array.dtype} {list(array.shape)}, expected float32 []")
-        return array.astype(np.float32, copy=False)
+        return array
     shape = weights[canonical.rsplit("/", 1)[0]].shape
     kind = whole.variables.entries[source.names[0]].dtype if source.names else str(dtype)
     if array.shape != shape or kind not in (str(dtype), "float16", "bfloat16", "float32"):

@@ -227,11 +227,13 @@ class _Names:
         shapes = {name: self.entries[variable].shape for name, variable in cell.weights.items()}
         try:
             network, inputs = self._value(cell, shapes)
+            if inputs < 1:
+                raise ValueError("no inputs")
             wanted = shapes_of(network.weights(inputs))
         except (KeyError, IndexError, ValueError) as error:
             raise CheckpointError(
-                f"the variables of {cell.scope} fit no {cell.kind} cell: {_shown(shapes)} ({error})"
-            ) from None
+                f"the variables of {cell.scope} fit no cell of kind {cell.kind}: {_shown(shapes)}"
+            ) from error
         if expected is not None and inputs != expected:
             raise CheckpointError(f"{cell.scope} reads {inputs} values per step, and the layer below gives {expected}")
         weights = {}
@@ -240,8 +242,13 @@ class _Names:
                 weights[name] = Source((), zeros=shape)
                 self._assume(f"{cell.scope} has no bias: zeros here, which training would move")
             elif name not in shapes or shapes[name] != shape:
-                found = list(shapes[name]) if name in shapes else "nothing"
-                raise CheckpointError(f"{cell.scope}: {name} is {found}, expected {list(shape)}")
+                if name not in shapes:
+                    raise CheckpointError(f"no variable is the weight {name} of {cell.scope}; expected one of {list(shape)}")
+                dtype = self.entries[cell.weights[name]].dtype
+                raise CheckpointError(
+                    f"variable {self.names[cell.weights[name]]} is {dtype} {list(shapes[name])}, expected {dtype} "
+                    f"{list(shape)}"
+                )
             else:
                 weights[name] = Source((self.names[cell.weights[name]],))
         surplus = [name for name in cell.weights if name not in wanted]
@@ -330,10 +337,12 @@ class _Names:
         while pairs:
             fitting = [pair for pair in pairs if self.entries[pair[0]].shape[0] in widths]
             if len(fitting) != 1:
-                there = _listed([name for name, _ in fitting or pairs])
+                there = ", ".join(f"{name} {list(self.entries[name].shape)}" for name, _ in sorted(fitting or pairs))
+                below = " or ".join(map(str, sorted(widths)))
+                what = "could each follow" if fitting else "do not fit"
                 raise CheckpointError(
-                    f"the dense layers {there} could follow each other in more than one way, or none fits {max(widths)} values; "
-                    "say which is which with --map NAME=hidden_0/kernel, …, NAME=dense/kernel"
+                    f"the dense layers {there} {what} the {below} values below; say which is which with "
+                    "--map NAME=hidden_0/kernel, …, NAME=dense/kernel"
                 )
             chain.append(fitting[0])
             pairs.remove(fitting[0])
@@ -344,7 +353,9 @@ class _Names:
                 "no variable is the weight dense/kernel (usually dense/kernel or fully_connected/weights); name it with "
                 "--map NAME=dense/kernel"
             )
-        for name, _ in chain:
+        for name, bias in chain:
+            if bias is None:
+                self._assume(f"{name} has no bias: zeros here, which training would move")
             rows, columns = self.entries[name].shape
             if rows == columns and name.rpartition("/")[2] not in ("kernel", "weights"):
                 self._assume(f"{name}, which is square, is not transposed")

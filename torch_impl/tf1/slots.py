@@ -6,6 +6,7 @@ built: "train/V/Adam" (python/training/slot_creator.py). The shadow of a moving 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch_impl.tf1.bundle import BundleEntry
@@ -48,7 +49,7 @@ def find_slots(entries: Mapping[str, BundleEntry]) -> Slots:
         if base in _POWERS and entries[name].shape == ():
             suffix = last[len(base) :]
             found.powers.setdefault(scope + suffix, {})[base] = name
-        elif last == "global_step" and entries[name].shape == () and entries[name].dtype in ("int32", "int64"):
+        elif last == "global_step":
             found.steps.append(name)
         else:
             owner = _owner(name, entries)
@@ -62,20 +63,19 @@ def _owner(name: str, entries: Mapping[str, BundleEntry]) -> tuple[str, str] | N
     """The variable that a name is a slot of, and what stands behind: the longest variable's name within it."""
     parts = name.split("/")
     for end in range(len(parts) - 1, 0, -1):
+        behind = "/".join(parts[end:])
+        known = _OWN.fullmatch(behind) is not None
         for start in range(end):
             owner = "/".join(parts[start:end])
-            behind = "/".join(parts[end:])
-            if owner in entries and (entries[owner].shape == entries[name].shape or behind.endswith("local_step")):
-                if _is_slot(behind):
-                    return owner, behind
+            if owner in entries and (known or (entries[owner].shape == entries[name].shape and parts[end] not in _LAYERS)):
+                return owner, behind
     return None
 
 
-def _is_slot(behind: str) -> bool:
-    """Whether a name's end is an optimizer's; of one with a name of its own, it is one that no layer has."""
-    return behind.split("/")[0] not in _LAYERS
-
-
+# Names of TensorFlow's own; a slot of another name is one that has its variable's shape, and no layer's name.
+_OWN = re.compile(
+    r"(Adam|RMSProp|Momentum|Adagrad|Adadelta|Ftrl|AdaMax|ExponentialMovingAverage)(_\d+)?(/biased|/local_step)?"
+)
 _LAYERS = {
     "kernel", "bias", "weights", "biases", "gamma", "beta", "w_f_diag", "w_i_diag", "w_o_diag", "projection", "gates",
     "candidate", "recurrent_kernel", "embedding", "embeddings", "moving_mean", "moving_variance",

@@ -116,7 +116,14 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
         return replace(found, unjudged=f"its graph has {blind}, which is not computed here", assumed=found.assumed)
     from torch_impl.tf1.graphs.infer import infer  # it needs PyTorch
 
-    return infer(graph, entries, whole.read, told.scope, told.kind)
+    try:
+        return infer(graph, entries, whole.read, told.scope, told.kind)
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError) as error:
+        # A graph's nodes have the inputs and attributes of their operations, unless somebody altered it.
+        raise CheckpointError(
+            f"its graph (.meta) does not hang together ({type(error).__name__}: {error}); get the file again, or go by "
+            "names alone with --no-graph"
+        ) from None
 
 
 def _with_left(found: Inferred, entries: Mapping[str, object]) -> Inferred:

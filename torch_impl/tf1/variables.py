@@ -32,12 +32,19 @@ class Variables:
         self.bundle = Bundle(prefix)
         self.prefix: Path = self.bundle.prefix
         self.entries: Mapping[str, BundleEntry] = self.bundle.entries
+        self._read: dict[str, np.ndarray] = {}
 
     def read(self, name: str) -> np.ndarray:
-        """The variable's values, its checksums verified; half precision as float32, which holds it exactly.
+        """The variable's values, not to be changed, its checksums verified; half precision as float32, which holds it
+        exactly. What was read is kept, so that it is read once.
 
         Raises CheckpointError: see `Bundle.read`; and where slices are missing.
         """
+        if name not in self._read:
+            self._read[name] = self._values(name)
+        return self._read[name]
+
+    def _values(self, name: str) -> np.ndarray:
         entry = self.entries.get(name)
         if entry is not None and entry.partitioned:
             with naming(f"{self.prefix}: variable {name}"):

@@ -20,7 +20,7 @@ LENGTHS = np.array([6, 2, 5, 3], np.int32)
 cells = tf.nn.rnn_cell
 
 
-class Built(object):
+class Built:
     """A graph: its placeholders, its outputs before a softmax, its loss, and what else is fed."""
 
     def __init__(self, inputs, outputs, loss, targets, train, lengths=None, feed=None, names=None):
@@ -251,11 +251,11 @@ def contrib_relu():
     return Built(x, logits, loss, labels, adam(loss))
 
 
-def residual_stack():
-    """Three layers, two with their inputs added, each with its own dropout."""
+def residual_stack(training=True):
+    """Three layers, two with their inputs added, one of them with dropout by a constant: outputs are those without."""
     x, limits = values(), lengths()
     made = [cells.LSTMCell(UNITS)]
-    for keep in (1.0, 0.7):
+    for keep in (1.0, 0.7 if training else 1.0):
         inside = cells.DropoutWrapper(cells.LSTMCell(UNITS, activation=tf.nn.softsign), output_keep_prob=keep)
         made.append(cells.ResidualWrapper(inside))
     outputs, _ = tf.nn.dynamic_rnn(cells.MultiRNNCell(made), x, limits, dtype=tf.float32)
@@ -322,18 +322,25 @@ def record(folder, build):
         arrays = {"inputs": feed[built.inputs], "targets": feed[built.targets]}
         if built.lengths is not None:
             arrays["lengths"] = feed[built.lengths]
-        arrays["outputs"], arrays["loss"] = sess.run([built.outputs, built.loss], feed)
         if name not in DRAWING:
+            arrays["outputs"], arrays["loss"] = sess.run([built.outputs, built.loss], feed)
             sess.run(built.train, feed)
             saver.save(sess, str(folder / "next" / name), write_state=False, write_meta_graph=False)
             reader = tf.train.NewCheckpointReader(str(folder / "next" / name))
             for variable in reader.get_variable_to_shape_map():
                 arrays["next/" + variable] = reader.get_tensor(variable)
+    if name in DRAWING:
+        tf.reset_default_graph()
+        built = build(training=False)
+        with session() as sess:
+            tf.train.Saver().restore(sess, prefix)
+            given = {built.inputs: arrays["inputs"], built.lengths: arrays["lengths"]}
+            arrays["outputs"] = sess.run(built.outputs, given)
     np.savez(prefix + ".npz", **arrays)
 
 
 TIME_MAJOR = ("fused_time_major", "cudnn_names")
-DRAWING = ()  # models whose outputs are drawn anew
+DRAWING = ("residual_stack",)  # by dropout, each time anew
 
 
 if __name__ == "__main__":

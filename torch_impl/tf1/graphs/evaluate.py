@@ -20,6 +20,7 @@ __all__ = ["Evaluator", "Unknown"]
 DEAD: Any = object()
 _MOST_ROUNDS = 100_000
 _DEPTH = 16  # loops within loops
+_LARGE = 1 << 22  # entries of a variable that is left in its own precision: a table, of which some rows are looked up
 
 Values = dict[str, list[Any]]
 
@@ -128,7 +129,8 @@ class _Scope:
         if node.op in ("Switch", "RefSwitch"):
             return [DEAD, given[0]] if given[1] else [given[0], DEAD]
         if node.op in ("Variable", "VariableV2", "VarHandleOp"):
-            return [_double(self.owner.variables(node.name))]
+            values = self.owner.variables(node.name)
+            return [values if values.size > _LARGE else _double(values)]
         if node.op not in OPERATIONS:
             raise Unknown(f"operation {node.op} ({node.name})")
         found = OPERATIONS[node.op](node, *given)

@@ -599,7 +599,7 @@ class _Inference:
         own = {name: arrays[name] for name in found.weights}
         if embedding is not None:
             ids_there = np.asarray(ids[0])
-            looked_up = np.asarray(arrays["embedding"], np.float64)[ids_there]
+            looked_up = arrays["embedding"][ids_there].astype(np.float64)
             looked_up = looked_up.swapaxes(0, 1) if looked_up.shape != given.shape else looked_up
             if nearness(looked_up, given) > LIMIT:
                 raise Unlike("what the network reads is not the embedding's rows")

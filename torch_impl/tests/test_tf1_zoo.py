@@ -1,0 +1,229 @@
+"""Recurrent models as people have them come over with no option but the path, and go on as TensorFlow 1.15.5 did.
+
+files/make_tf1_zoo.py makes them. Some were recorded; all are made anew where UNROLLED_BACKENDS names a Python of
+TensorFlow 1.15.5 (see test_checkpoints_live).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from torch_impl.checkpoints.run_files import load_checkpoint
+from torch_impl.runs import load_run
+from torch_impl.tests.test_checkpoints_live import PYTHONS, tensorflow
+from torch_impl.tf1.command import convert as command
+from torch_impl.training.trainer import Trainer
+
+FILES = Path(__file__).parent / "files"
+TIME_MAJOR = ("fused_time_major", "cudnn_names")
+CLIPPED = {"language_model": 0.05}
+WITHOUT_ADAM = ("momentum", "rmsprop_resource", "residual_stack")  # residual_stack draws masks in training
+SOURCE = (FILES / "make_tf1_zoo.py").read_text()
+ZOO = re.findall(
+    r"^    (\w+),", re.sub(r", ", ",\n    ", SOURCE.partition("ZOO = [")[2].partition("]")[0]), re.MULTILINE
+)
+RECORDED = sorted({name.split(".")[0] for name in zipfile.ZipFile(FILES / "tf1_zoo.zip").namelist()})
+
+
+def convert(*words: object) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    with zipfile.ZipFile(FILES / "tf1_zoo.zip") as file:
+        file.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The zoo, made now."""
+    folder = tmp_path_factory.mktemp("zoo")
+    tensorflow(FILES / "make_tf1_zoo.py", folder)
+    yield folder
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_model_comes_over(name: str, recorded: Path, tmp_path: Path) -> None:
+    check_that_it_comes_over(name, recorded, tmp_path)
+
+
+@pytest.mark.skipif(not PYTHONS, reason="UNROLLED_BACKENDS names no Python of TensorFlow 1.15.5")
+@pytest.mark.parametrize("name", ZOO)
+def test_a_model_made_now_comes_over(name: str, fresh: Path, tmp_path: Path) -> None:
+    check_that_it_comes_over(name, fresh, tmp_path)
+
+
+def check_that_it_comes_over(name: str, folder: Path, out: Path) -> None:
+    result = convert(folder / name, out / "run")
+    assert result.exit_code == 0, result.output
+    assert "checked: the graph, computed here" in result.output
+    assert "ASSUMED" not in result.output
+    with np.load(folder / f"{name}.npz") as file:
+        truth = dict(file)
+    inputs, targets, outputs = (batch_first(name, truth[key]) for key in ("inputs", "targets", "outputs"))
+    run = load_run(out / "run")
+    found = run.logits(inputs, truth.get("lengths"))
+    assert np.abs(found - outputs).max() <= 1e-6 * np.abs(outputs).max()
+    if name not in WITHOUT_ADAM:
+        trainer = run.trainer(inputs, targets, truth.get("lengths"))
+        if name in CLIPPED:
+            clip(trainer, CLIPPED[name])
+        (loss,) = trainer.run([np.arange(len(inputs))])
+        assert abs(loss - truth["loss"]) <= 1e-6
+        check_weights(trainer.weights(), run.state, truth)
+    back = convert(out / "run", out / "back" / name, "--to-tf1")
+    assert back.exit_code == 0, back.output
+    for end in (".index", ".data-00000-of-00001"):
+        assert (out / "back" / (name + end)).read_bytes() == (folder / (name + end)).read_bytes()
+
+
+def batch_first(name: str, array: np.ndarray) -> np.ndarray:
+    return array.swapaxes(0, 1) if name in TIME_MAJOR and array.ndim > 2 else array
+
+
+def check_weights(weights: dict[str, np.ndarray], state: dict[str, Any], truth: dict[str, np.ndarray]) -> None:
+    """The weights after a step, against TensorFlow's."""
+    apart = state.get("tf1", {}).get("sources", {})
+    for canonical, array in weights.items():
+        expected = truth[f"next/{state['tf1_names'][canonical]}"]
+        if canonical in apart:  # rows of slices that take turns
+            starts, rows = np.array(apart[canonical]["interleaved"]), np.arange(len(array))
+            expected = expected[starts[rows % len(starts)] + rows // len(starts)]
+        assert np.abs(array - expected).max() <= 1e-6, canonical
+
+
+def clip(trainer: Trainer[Any], norm: float) -> None:
+    """clip_by_global_norm before each step, which takes the norm of an embedding's gradient over its slices."""
+    looked_up: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, given: tuple[Any, ...]) -> None:
+        given[0].retain_grad()
+        looked_up.append(given[0])
+
+    def scale(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        gradients = {key: each.grad for key, each in trainer.model.named_parameters() if each.grad is not None}
+        total = sum(each.square().sum() for key, each in gradients.items() if "embedding" not in key)
+        assert looked_up[-1].grad is not None
+        whole = torch.sqrt(total + looked_up[-1].grad.square().sum())
+        for each in gradients.values():
+            each.mul_(norm / max(float(whole), norm))
+
+    trainer.model.rnn.register_forward_pre_hook(keep)
+    trainer.optimizer.register_step_pre_hook(scale)
+
+
+def test_what_is_printed_says_what_was_found(recorded: Path, tmp_path: Path) -> None:
+    result = convert(recorded / "language_model", tmp_path / "run")
+    for line in (
+        "rnn/multi_rnn_cell/cell_1/lstm_cell/kernel -> cell_1/kernel",
+        "embedding of 11 tokens, width 7",
+        "dropout: what it keeps is fed by keep_prob",
+        "optimizer: Adam (learning_rate 0.01, beta1 0.9, beta2 0.999, epsilon 1e-08); gradients clipped to the norm 0.05",
+        "forget_bias 0",
+    ):
+        assert line in result.output, line
+
+
+def test_a_wrong_reading_of_the_graph_is_found_by_computing_it(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the walk through the graph got wrong, its outputs tell."""
+    from torch_impl.tf1.graphs import cells
+
+    read = cells._extras
+    monkeypatch.setattr(cells, "_extras", lambda *given: (read(*given)[0] * 0.5, read(*given)[1]))
+    result = convert(recorded / "embedding_lstm_classifier", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "reads neither the final state nor every output" in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_recorded_in_tensorflow_proves_it(recorded: Path, tmp_path: Path) -> None:
+    right = convert(recorded / "contrib_relu", "--check", recorded / "contrib_relu.npz")
+    assert right.exit_code == 0, right.output
+    assert re.search(r"the largest difference is \d\.\de-0[78] of the largest output", right.output)
+    with np.load(recorded / "contrib_relu.npz") as file:
+        arrays = dict(file)
+    arrays["outputs"][0, 0] += 0.01
+    np.savez(tmp_path / "other.npz", **arrays)
+    wrong = convert(recorded / "contrib_relu", tmp_path / "run", "--check", tmp_path / "other.npz")
+    assert wrong.exit_code == 1
+    assert "its outputs are not TensorFlow's" in wrong.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"inputs": np.zeros((2, 3, 3), np.float32)}, "has no array 'outputs'; it has inputs"),
+        ({"inputs": np.zeros((2, 3, 4)), "outputs": np.ones((2, 4))}, r"inputs must be \[batch, steps, 3\]"),
+        (
+            {"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 5))},
+            r"outputs are \[2, 5\], the model gives \[2, 4\]",
+        ),
+        ({"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 4), np.int32)}, "outputs are int32"),
+        ({"inputs": np.zeros((2, 3, 3)), "outputs": np.ones((2, 4)), "lengths": np.array([9, 1])}, "lengths must"),
+    ],
+)
+def test_a_recording_that_does_not_fit_is_refused_in_a_sentence(
+    arrays: dict[str, np.ndarray], reason: str, recorded: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
+    result = convert(recorded / "contrib_relu", "--check", tmp_path / "x.npz")
+    assert result.exit_code == 1, result.output
+    assert re.search(reason, result.output), result.output
+
+
+@pytest.mark.skipif(not PYTHONS, reason="UNROLLED_BACKENDS names no Python of TensorFlow 1.15.5")
+def test_tensorflow_itself_proves_it(fresh: Path) -> None:
+    result = convert(fresh / "bidirectional_tagger", "--check-with", PYTHONS[0])
+    assert result.exit_code == 0, result.output
+    assert f"checked with {PYTHONS[0]}" in result.output
+
+
+def test_what_was_trained_is_not_ignored_by_the_way(recorded: Path, tmp_path: Path) -> None:
+    result = convert(recorded / "contrib_relu", tmp_path / "run", "--ignore", "fully_connected/biases")
+    assert result.exit_code == 1
+    assert "fully_connected/biases was trained" in result.output
+
+
+def test_moving_averages_are_taken_where_asked_for(recorded: Path, tmp_path: Path) -> None:
+    from torch_impl.tf1.variables import Variables
+
+    result = convert(recorded / "scoped_partitioned_ema", tmp_path / "run", "--ema")
+    assert result.exit_code == 0, result.output
+    tensors, state = load_checkpoint(tmp_path / "run")
+    averages = Variables(recorded / "scoped_partitioned_ema").read("model/encoder/out/kernel/ExponentialMovingAverage")
+    assert np.array_equal(tensors["weights/dense/kernel"], averages)
+    refused = convert(recorded / "contrib_relu", tmp_path / "other", "--ema")
+    assert "has no moving averages" in refused.output
+
+
+def test_list_shows_every_variable_and_what_it_was_taken_for(recorded: Path) -> None:
+    result = convert(recorded / "scoped_partitioned_ema", "--list")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert len(lines) == 22
+    assert any(
+        re.match(r"  model/encoder/out/kernel +float32 \[5, 4\] in 3 slices  -> dense/kernel", line) for line in lines
+    )
+    assert any("ExponentialMovingAverage of model/encoder/out/bias" in line for line in lines)
+
+
+def test_an_option_that_the_graph_contradicts_is_refused(recorded: Path, tmp_path: Path) -> None:
+    result = convert(recorded / "contrib_relu", tmp_path / "run", "--activation", "relu")
+    assert "its graph says that the activation is tanh, not relu" in result.output
+    mapped = convert(recorded / "contrib_relu", tmp_path / "run", "--map", "fully_connected/weights=dense/kernel")
+    assert "leave --map out, or the graph with --no-graph" in mapped.output
