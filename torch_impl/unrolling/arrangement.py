@@ -6,6 +6,7 @@ all steps, one block of rows after the other, holds no padding: that of a Packed
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 
 import torch
@@ -47,6 +48,22 @@ class Arrangement:
         assert self.lengths is not None and self.order is not None
         t, b = (~padding_mask(self.lengths, self.steps)).t().nonzero(as_tuple=True)
         return self.order[b] * self.stride + t
+
+    def part(self, begin: int, end: int) -> Arrangement:
+        """Of the rows from begin to end alone."""
+        some = copy(self)
+        some.batch = end - begin
+        some.order = self.rows[begin:end]
+        if self.lengths is None:
+            some.offsets = _full(end - begin, self.steps)
+        else:
+            some.lengths = self.lengths[begin:end]
+            some.steps = int(some.lengths[0])
+            counts = torch.tensor(self.counts[: some.steps], dtype=torch.int64) - begin
+            counts = counts.clamp_(0, end - begin)
+            some.offsets = torch.cat([torch.tensor([0, end - begin]), counts]).cumsum(0)
+            some.counts = counts.tolist()
+        return some
 
     def gather(self, inputs: Tensor) -> Tensor:
         """The valid steps of inputs [batch, steps, width], or packed ones as they are: [valid steps, width]."""
