@@ -79,8 +79,9 @@ class Arrangement:
             return values
         if self.order is None:
             return values.unflatten(0, (self.steps, self.batch)).transpose(0, 1)
-        result = values.new_zeros(self.batch * self.stride, values.shape[1]).index_copy_(0, self.places, values)
-        return result.view(self.batch, self.stride, -1)
+        result = values.new_zeros(self.batch, self.stride, values.shape[1])
+        result.view(self.batch * self.stride, -1).index_copy_(0, self.places, values)
+        return result
 
     def taken(self, blocks: Tensor) -> Tensor:
         """The rows of blocks 0 to steps - 1 that take their step, [valid steps, width]: without those that end there."""
