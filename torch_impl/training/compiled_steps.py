@@ -24,9 +24,9 @@ import numpy as np
 
 from torch_impl.unrolling.jit import PADDING, at, call, compiled, distinct, doubles, missing
 from torch_impl.unrolling.tables import (
-    BATCH, BY_STATE, DENSE, DENSE_BACK, DENSE_PACKED, DENSE_SUMS, HISTORY, LABELS, LAST, LENGTHS, LOSSES, MULTIPLY,
+    BATCH, BY_STATE, DENSE, DENSE_BACK, DENSE_PACKED, DENSE_SUMS, HISTORY, LABELS, LAST, LENGTHS, LOSSES, MULTIPLY, ONE,
     OUTPUTS, PARAMETERS, PART, PARTS, PHASE, PIECES, RATES, ROW, ROW_LOSSES, ROWS, SETTINGS, SIZES, STEPS, STRIDE, SUMS,
-    TARGETS, TURN, UNITS, copy, in_panels, offsets_of, padded,
+    TARGETS, TURN, UNITS, ZERO, copy, in_panels, offsets_of, padded,
 )  # fmt: skip
 from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
@@ -165,7 +165,7 @@ def _dense_update(ints, floats, number):
     for o in range(outputs):
         gradient = at(floats[DENSE_SUMS], o * (width + PADDING))
         _adam(ints, floats, number, o * units, gradient, units)
-        _adam(ints, floats, number + 1, o, at(gradient, width), 1)
+        _adam(ints, floats, number + 1, o, at(gradient, width), ONE)
     total = 0.0
     for b in range(batch):
         total += doubles(ints[ROW_LOSSES])[b]
@@ -180,7 +180,7 @@ def pack_dense(ints, floats, begin, end):
     units, outputs = sizes[UNITS], sizes[OUTPUTS]
     weight, bias = floats[PARAMETERS + 3 * number], floats[PARAMETERS + 3 * (number + 1)]
     for o in range(outputs):
-        to, step = in_panels(weight, 0, o, units + 1, padded(outputs))
+        to, step = in_panels(weight, ZERO, o, units + 1, padded(outputs))
         line = at(floats[DENSE_PACKED], to)
         for j in range(units):
             line[j * step] = weight[o * units + j]

@@ -6,6 +6,7 @@ all steps, one block of rows after the other, holds no padding: that of a Packed
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 
 import torch
@@ -48,6 +49,22 @@ class Arrangement:
         t, b = (~padding_mask(self.lengths, self.steps)).t().nonzero(as_tuple=True)
         return self.order[b] * self.stride + t
 
+    def part(self, begin: int, end: int) -> Arrangement:
+        """Of the rows from begin to end alone."""
+        some = copy(self)
+        some.batch = end - begin
+        some.order = self.rows[begin:end]
+        if self.lengths is None:
+            some.offsets = _full(end - begin, self.steps)
+        else:
+            some.lengths = self.lengths[begin:end]
+            some.steps = int(some.lengths[0])
+            counts = torch.tensor(self.counts[: some.steps], dtype=torch.int64) - begin
+            counts = counts.clamp_(0, end - begin)
+            some.offsets = torch.cat([torch.tensor([0, end - begin]), counts]).cumsum(0)
+            some.counts = counts.tolist()
+        return some
+
     def gather(self, inputs: Tensor) -> Tensor:
         """The valid steps of inputs [batch, steps, width], or packed ones as they are: [valid steps, width]."""
         if self.packed:
@@ -62,8 +79,9 @@ class Arrangement:
             return values
         if self.order is None:
             return values.unflatten(0, (self.steps, self.batch)).transpose(0, 1)
-        result = values.new_zeros(self.batch * self.stride, values.shape[1]).index_copy_(0, self.places, values)
-        return result.view(self.batch, self.stride, -1)
+        result = values.new_zeros(self.batch, self.stride, values.shape[1])
+        result.view(self.batch * self.stride, -1).index_copy_(0, self.places, values)
+        return result
 
     def taken(self, blocks: Tensor) -> Tensor:
         """The rows of blocks 0 to steps - 1 that take their step, [valid steps, width]: without those that end there."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torch_impl.unrolling import compiled_loops, tables
 from torch_impl.unrolling.arrangement import Arrangement
 from torch_impl.unrolling.bptt import Call, Weights, differentiable_gradients, finish_forward
-from torch_impl.unrolling.memory import DTYPES, Layout, Tables, layout_of, odd
+from torch_impl.unrolling.kinds.kind import EXTRA, X
+from torch_impl.unrolling.memory import DTYPES, Layout, Tables, layout_of
 from torch_impl.unrolling.threads import shared
 
 __all__ = ["compiled"]
@@ -23,6 +25,9 @@ __all__ = ["compiled"]
 # Without a graph: what the steps of the rows at hand may take, about half of a second-level cache, and the fewest rows
 # at a time, below which the tiles of the product are not full.
 CACHE_BYTES, LEAST_BLOCK = 1 << 19, 16
+
+# Weights that are laid out stay so for the next call: up to this size, and so many of one shape.
+MOST_KEPT, LAYOUTS_KEPT = 1 << 20, 4
 
 
 def compiled(
@@ -45,12 +50,11 @@ class Run(NamedTuple):
     arrangement: Arrangement
     history: Tensor
     z: Tensor
-    back: Tensor
     weights: Weights
 
     def states(self) -> tuple[Tensor, Tensor | None]:
         """h and c of all blocks, each [offsets[-1], units]."""
-        units, extra = self.layout.units, self.layout.columns[3]
+        units, extra = self.layout.units, self.layout.columns[EXTRA]
         h = self.history[:, :units]
         return h, self.history[:, extra : extra + units] if self.layout.kind.states == 2 else None
 
@@ -83,14 +87,10 @@ def _own(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def _memory(layout: Layout, size: str, weights: Weights) -> Tensor:
-    return weights[0].new_zeros(getattr(layout, size + "_size"))
-
-
 def run_forward(
-    call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor | None], weights: Weights, back: bool
+    call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor | None], weights: Weights
 ) -> Run:
-    """The forward pass with all that a backward pass needs. back: whether the weights for it are laid out too."""
+    """The forward pass with all that a backward pass needs."""
     arrangement, kind = call.arrangement, call.kind
     units = len(weights[0]) // kind.parts[0].blocks
     layout = layout_of(kind, units, inputs.shape[-1], DTYPES[inputs.dtype])
@@ -98,32 +98,29 @@ def run_forward(
     given = Tables(layout, arrangement.batch, steps, arrangement.stride, offsets)
     history = inputs.new_empty(int(offsets[-1]), layout.row)
     z = inputs.new_empty(int(offsets[-2]), layout.gates_row)
-    run = Run(given, layout, arrangement, history, z, inputs.new_empty(0), weights)
-    packed = pack(run, call, back)
+    pack_into(given, layout, weights, call.shifts, True)
     h, c = state
     given.set_ints({tables.ROWS: arrangement.rows, tables.ORDER: arrangement.order})
     given.set(
         {
             tables.HISTORY: history, tables.GATES: z, tables.INPUTS: _own(inputs), tables.FIRST: _own(h),
-            tables.FIRST_CELL: _own(c), tables.PACKED: packed,
+            tables.FIRST_CELL: _own(c),
         }
     )  # fmt: skip
     given.sizes[tables.STEP] = layout.address(False)
+    run = Run(given, layout, arrangement, history, z, weights)
     run.over_rows(compiled_loops.forward)
     return run
 
 
-def pack(run: Run, call: Call, back: bool) -> Tensor:
-    """Lay out the weights; returns those for the way forward."""
-    layout, given = run.layout, run.tables
-    packed = _memory(layout, "packed", run.weights)
-    added = packed.new_zeros(layout.kind.blocks, layout.width)
-    added[:] = packed.new_tensor(call.shifts)[:, None]
-    given.set({tables.PACKED: packed, tables.ADDED: added})
-    given.set({tables.BACK: _memory(layout, "back", run.weights) if back else None})
-    given.set({tables.PARAMETERS + 3 * number: _own(weight) for number, weight in enumerate(run.weights)})
+def pack_into(given: Tables, layout: Layout, weights: Weights, shifts: tuple[float, ...], back: bool) -> None:
+    """Lay out the weights. back: whether for the way back, too."""
+    like = weights[0]
+    added = like.new_tensor(shifts)[:, None].repeat(1, layout.width)
+    given.set({tables.PACKED: like.new_zeros(layout.packed_size), tables.ADDED: added})
+    given.set({tables.BACK: like.new_zeros(layout.back_size) if back else None})
+    given.set({tables.PARAMETERS + 3 * number: _own(weight) for number, weight in enumerate(weights)})
     given.call(layout.piece(tables.pack), 0, layout.units)
-    return packed
 
 
 class Compiled(torch.autograd.Function):
@@ -133,7 +130,7 @@ class Compiled(torch.autograd.Function):
     def forward(
         ctx: Any, call: Call, inputs: Tensor, h: Tensor | None, c: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, ...]:
-        run = run_forward(call, inputs, (h, c), weights, True)
+        run = run_forward(call, inputs, (h, c), weights)
         return finish_forward(ctx, call, (inputs, h, c, *weights), run.states(), run, None)
 
     @staticmethod
@@ -143,7 +140,7 @@ class Compiled(torch.autograd.Function):
             return None, *differentiable_gradients(call, inputs, (h, c), weights, (by_outputs, *by_state), needed)
         run = ctx.memory
         if run is None or ctx.changed():
-            run = run_forward(call, inputs, (h, c), tuple(weights), True)
+            run = run_forward(call, inputs, (h, c), tuple(weights))
         ctx.memory = None  # z becomes gradients: who comes again computes it anew
         firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
         by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
@@ -191,7 +188,7 @@ def _input_gradients(run: Run) -> Tensor:
     width, units = layout.width, layout.units
     result = run.z.new_zeros(len(run.z), layout.inputs)
     for part, weight in zip(kind.parts, run.weights, strict=True):
-        if part.segment != 2:
+        if part.segment != X:
             continue
         for block in range(part.blocks):
             first = (part.first + block) * width
@@ -202,9 +199,85 @@ def _input_gradients(run: Run) -> Tensor:
 def _without_graph(
     call: Call, inputs: Tensor, state: Weights, weights: Weights, outputs: bool
 ) -> tuple[Tensor | None, Weights]:
-    run = run_forward(call, inputs, (*state, None, None)[:2], weights, False)
-    h, c = run.states()
-    arrangement = call.arrangement
-    found = arrangement.scatter(h[arrangement.batch :]) if outputs else None
-    parts = [(h, 0), (c, 1)][: call.kind.states]
-    return found, tuple(arrangement.last(part, state[i] if state else None) for part, i in parts)
+    """The same where nothing is kept for a backward pass: some rows at a time, whose steps stay in the cache, and one
+    step's gates."""
+    arrangement, kind = call.arrangement, call.kind
+    batch, steps, lengths = arrangement.batch, arrangement.steps, arrangement.lengths
+    layout = layout_of(kind, len(weights[0]) // kind.parts[0].blocks, inputs.shape[-1], DTYPES[inputs.dtype])
+    units, extra = layout.units, layout.columns[EXTRA]
+    laid_out = packed_weights(layout, weights, call.shifts)
+    x, first = _own(inputs), [_own(part) for part in (*state, None, None)[:2]]
+    found = inputs.new_empty(batch, steps, units) if outputs and lengths is None else None
+    last = tuple(inputs.new_empty(batch, units) for _ in range(kind.states))
+    whole = lengths is not None and (outputs or arrangement.packed)  # of different lengths the outputs lie in one piece
+    bytes_of_row = (steps + 1) * layout.row * x.element_size()  # type: ignore[union-attr]
+    size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row)
+    piece, address, kept = layout.piece(compiled_loops.forward), layout.address(False), []
+
+    def some(begin: int, end: int) -> None:
+        for start in range(begin, end, size):
+            part = arrangement if whole else arrangement.part(start, min(start + size, end))
+            given = Tables(layout, part.batch, part.steps, arrangement.stride, part.offsets)
+            history = torch.from_numpy(np.empty((int(part.offsets[-1]), layout.row), x.numpy().dtype))
+            z = torch.from_numpy(np.empty((part.batch, layout.gates_row), x.numpy().dtype))
+            given.set_ints({tables.ROWS: part.rows, tables.ORDER: part.rows})
+            given.set(laid_out)
+            given.set({tables.HISTORY: history, tables.GATES: z, tables.INPUTS: x})
+            given.set({tables.FIRST: first[0], tables.FIRST_CELL: first[1]})
+            given.sizes[tables.KEEP], given.sizes[tables.STEP] = 0, address
+            given.call(piece, 0, part.batch)
+            _hand_over(part, history.numpy(), (0, extra), units, first, last, found)
+            if whole and outputs:
+                kept.append(arrangement.scatter(history[batch:, :units]))
+
+    if whole:
+        some(0, batch)
+    else:
+        weigh = None if lengths is None else lengths.tolist()
+        shared(batch, float(int(arrangement.offsets[-2])) * layout.gates_row * units, some, weigh)
+    return kept[0] if kept else found, last
+
+
+def _hand_over(
+    part: Arrangement,
+    history: Any,
+    columns: tuple[int, int],
+    units: int,
+    first: list[Tensor | None],
+    last: tuple[Tensor, ...],
+    found: Tensor | None,
+) -> None:
+    """Copy final states, and outputs where they are wanted, to where they belong.
+
+    By NumPy: a torch operation on several threads leaves these spinning for some milliseconds, on the very cores that
+    the other threads need.
+    """
+    rows, offsets = part.rows.numpy(), part.offsets.numpy()
+    ends = offsets[-2] + np.arange(part.batch)
+    if part.lengths is not None:
+        ends = offsets[part.lengths.numpy()] + np.arange(part.batch)
+    for state, given, column in zip(last, first, columns, strict=False):
+        target = state.numpy()
+        target[rows] = history[ends, column : column + units]
+        if part.lengths is not None and part.lengths[-1] == 0:
+            none = rows[part.lengths.numpy() == 0]
+            target[none] = 0.0 if given is None else given.numpy()[none]
+    if found is not None:
+        blocks = history.reshape(part.steps + 1, part.batch, -1)[1:, :, :units]
+        found.numpy()[rows[0] : rows[0] + part.batch] = blocks.transpose(1, 0, 2)
+
+
+def packed_weights(layout: Layout, weights: Weights, shifts: tuple[float, ...]) -> dict[int, Tensor | None]:
+    """The weights as kernels take them for the way forward: those of the last call, where no number of them changed."""
+    now, place = [weight.detach() for weight in weights], weights[0].data_ptr()
+    kept = layout.kept.get(place)
+    if kept is not None and kept[1] == shifts and all(map(torch.equal, kept[0], now)):
+        return kept[2]
+    given = Tables(layout, 1, 1, 1, torch.zeros(3, dtype=torch.int64))
+    pack_into(given, layout, weights, shifts, False)
+    found = {tables.PACKED: given.kept[1, tables.PACKED]}
+    if layout.packed_size <= MOST_KEPT:
+        while len(layout.kept) >= LAYOUTS_KEPT:
+            layout.kept.pop(next(iter(layout.kept)), None)
+        layout.kept[place] = ([weight.clone() for weight in now], shifts, found)
+    return found

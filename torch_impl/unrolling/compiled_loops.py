@@ -11,7 +11,7 @@ from torch_impl.unrolling.tables import (
     BACK, BACKWARD, BATCH, BELOW, BY_CELL, BY_OUTPUTS, BY_STATE, CARRIES, CARRY, DENSE, DENSE_BACK, FIRST, FIRST_CELL,
     FORWARD, GATES, GATES_ROW, GRADIENT, GRADIENTS, HISTORY, INPUTS, KEEP, MIDDLE, MULTIPLY, ORDER, OUTPUTS, PACKED,
     ROW, ROWS, SIZE, SIZES, STATE_ROW, STEP, STEP_BACK, STEP_BACKWARD, STEP_FORWARD, STEPS, STRIDE, SUMS, TURN, UNITS,
-    WANTED, EVERY, copy, fill, offsets_of, padded,
+    WANTED, ONE, ZERO, EVERY, copy, fill, offsets_of, padded,
 )  # fmt: skip
 from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
@@ -59,7 +59,7 @@ def forward(ints, floats, begin, end):
     unused = (extra if sizes[CARRIES] == CELL else row) - width
     for b in range(begin, end):
         place = b if missing(ints[ORDER]) else ints[ORDER][b]
-        if b >= rows_at(offsets, 0, steps, end):  # what an unused state holds reaches nothing
+        if b >= rows_at(offsets, ZERO, steps, end):  # what an unused state holds reaches nothing
             fill(at(history, b * row), row, 0)
             continue
         _begin(ints, at(history, b * row), floats[FIRST], place, units, width)
@@ -172,7 +172,7 @@ def backward(ints, floats, begin, end):
         later = later if later > begin else begin
         _by_results(ints, floats, t, begin, last, later, units, width)
         if later > begin:
-            _through(ints, floats, 0, below, at(gates, (there + begin) * gates_row), 1, begin, later, units, width)
+            _through(ints, floats, ZERO, below, at(gates, (there + begin) * gates_row), ONE, begin, later, units, width)
         z = at(gates, (here + begin) * gates_row)
         old, new = at(history, (here + begin) * row), at(history, (there + begin) * row)
         for stage in range(stages - 1, -1, -1):
@@ -184,7 +184,7 @@ def backward(ints, floats, begin, end):
                 ),
             )  # fmt: skip
             if stage:
-                _through(ints, floats, 1, middle, z, 0, begin, last, units, width)
+                _through(ints, floats, ONE, middle, z, ZERO, begin, last, units, width)
     if sizes[WANTED]:
         _by_initial_state(ints, floats, begin, end, units, width)
     restore_denormals(before)
@@ -195,15 +195,14 @@ def _by_initial_state(ints, floats, begin, end, units, width):
     """Fill BELOW, and CARRY where it is a part of the state, with the gradient by the initial state; a row without
     steps hands that by its final state through."""
     below, carry = floats[BELOW], floats[CARRY]
-    last = rows_at(offsets_of(ints), 0, ints[SIZES][STEPS], end)
+    last = rows_at(offsets_of(ints), ZERO, ints[SIZES][STEPS], end)
     last = last if last > begin else begin
     if last > begin:
         z = at(floats[GATES], begin * ints[SIZES][GATES_ROW])
-        _through(ints, floats, 0, below, z, 0, begin, last, units, width)
+        _through(ints, floats, ZERO, below, z, ZERO, begin, last, units, width)
     if ints[SIZES][CARRIES] == ADDED_TO_STATE:
         for i in range(begin * width, last * width):
             below[i] += carry[i]
-    _by_results(ints, floats, 0, last, last, last, units, width)
     for b in range(last, end):
         place = b if missing(ints[ORDER]) else ints[ORDER][b]
         for part in range(2):

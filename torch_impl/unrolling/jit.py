@@ -52,10 +52,10 @@ SOURCES = (
 )
 ROOM = Path(__file__).resolve().parents[1]
 
-# Numba's decorators as this library uses them, typed Any since what they decorate is no longer Python: without the
-# interpreter's lock, with IEEE division, and nothing reassociated.
-_OPTIONS = {"error_model": "numpy"}
-compiled: Any = njit(nogil=True, **_OPTIONS)
+# Numba's decorators as this library uses them, typed Any since what they decorate is no longer Python: with IEEE
+# division, nothing reassociated, and no way to call a `compiled` function from Python, which would take as long again.
+_OPTIONS = {"error_model": "numpy", "no_rewrites": True}
+compiled: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 intrinsic: Any = _intrinsic
 
 

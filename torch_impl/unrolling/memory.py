@@ -58,7 +58,7 @@ class Layout:
         for name in ("forward", "backward", "gradients", "parts"):
             lines = getattr(self, name)
             setattr(self, name, array("q", [len(lines), *(value for line in lines for value in line)]))
-        self.kernels: dict[Any, Kernel] = {}
+        self.kept: dict[int, Any] = {}  # see `compiled.packed_weights`
 
     def _backward(self) -> dict[int, int]:
         """Lines of `backward`; where the weights of each part begin there."""

@@ -19,6 +19,8 @@ and a product over those is up to a hundred times slower. The error is below the
 
 from __future__ import annotations
 
+import numpy as np
+
 from torch_impl.unrolling.jit import MAX_WIDTH, PADDING, at, compiled, missing
 from torch_impl.unrolling.tiles import lanes_of
 
@@ -45,6 +47,9 @@ SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABEL
 
 # A line of PARTS, one for each parameter [blocks * units, columns]; of FORWARD, BACKWARD and GRADIENTS: one product.
 PART, STEP_FORWARD, STEP_BACKWARD, GRADIENT = 11, 10, 3, 6
+
+# As arguments of `compiled` functions: Numba compiles those anew for every literal number.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 
 @compiled
