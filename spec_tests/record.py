@@ -3,8 +3,9 @@
     python3.7 -m venv tf1 && tf1/bin/pip install tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'
     tf1/bin/python -m spec_tests.record            # from the root of the repository; --missing keeps what is there
 
-It puts the questions of `spec_tests.questions` to tf_reference, and writes the answers to data/recorded/*.npz. Another
-TensorFlow is refused, since the point of these files is where they come from.
+It puts the questions of `spec_tests.questions` to TensorFlow's own classes, contrib's and Keras's among them, and
+writes the answers to data/recorded/*.npz. Another TensorFlow is refused, since the point of these files is where they
+come from.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from typing import Any, Iterable
 import numpy as np
 
 from spec_tests.backends import loading
-from spec_tests.questions import cases, decoding, makers
+from spec_tests.questions import cases, classes, decoding, kinds, makers
 from spec_tests.questions.trajectories import mnist_epochs
-from unrolled import networks
+from unrolled import models, networks
 from unrolled.datasets import recorded
 
 TENSORFLOW = "1.15.5"
+GENUINE = "tf_reference.tests.genuine:backend"
 TRAINING_ITERATIONS = 60
 CURVE_EPOCHS = 3
 
@@ -106,6 +108,33 @@ def record_sequences(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
     return found
 
 
+def record_networks(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """A network of every kind, and TensorFlow's classes by name, in both unrollings. Block cells are float32 only."""
+    found = {}
+    for name, (form, network) in classes.CLASSES.items():
+        for unrolling in ("dynamic",) if form in classes.WHOLE else classes.UNROLLINGS:
+            question = {"method": "rnn", "network": networks.to_plain(network), "unrolling": unrolling, "dtype": dtype}
+            try:
+                answer = classes.network_answer(backend.in_form(form), network, dtype, unrolling)
+            except ValueError as error:
+                print("%s, %s, %s is not recorded: %s" % (name, unrolling, dtype, error))
+                continue
+            found["%s, %s" % (name, unrolling)] = recorded.Recorded(question, {}, answer)
+    return found
+
+
+def record_models(backend: Any, dtype: str) -> dict[str, recorded.Recorded]:
+    """Every model of `kinds`: forward, loss and gradients, and the losses of its first optimizer steps."""
+    found = {}
+    for name, model in kinds.MODELS.items():
+        question = {"method": "model", "name": name, "model": models.to_plain(model), "dtype": dtype}
+        found[name] = recorded.Recorded(question, {}, classes.model_answer(backend, name, dtype))
+        losses = classes.training_answer(backend, name, dtype, TRAINING_ITERATIONS)
+        question = dict(question, method="train", iterations=TRAINING_ITERATIONS)
+        found["%s, %d steps" % (name, TRAINING_ITERATIONS)] = recorded.Recorded(question, {}, losses)
+    return found
+
+
 def record_curve(backend: Any) -> dict[str, recorded.Recorded]:
     """MNIST on the full data in float32, for as many epochs as the suite trains it."""
     epochs = list(mnist_epochs(backend, CURVE_EPOCHS))
@@ -122,19 +151,19 @@ def main(arguments: list[str]) -> int:
     missing = "--missing" in arguments
     named = [argument for argument in arguments if argument != "--missing"]
     folder = Path(named[0]) if named else recorded.FOLDER
-    backend = loading.load("tf_reference")
-    described = backend.describe()
-    if TENSORFLOW not in described.values():
-        print(
-            "record: this is not TensorFlow %s but %s; nothing was written" % (TENSORFLOW, described), file=sys.stderr
-        )
+    try:
+        backend = loading.load(GENUINE)
+    except RuntimeError as error:
+        print("record: %s; nothing was written" % error, file=sys.stderr)
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     started = time.time()
-    kinds = {"small": record_small, "training": record_training, "decoding": record_decoding}
-    kinds["sequences"] = record_sequences
+    recorders = {"small": record_small, "training": record_training, "decoding": record_decoding}
+    recorders.update(sequences=record_sequences, networks=record_networks, models=record_models)
     files: dict[tuple[str, str], Any] = {
-        (kind, dtype): functools.partial(make, dtype=dtype) for kind, make in kinds.items() for dtype in cases.DTYPES
+        (kind, dtype): functools.partial(make, dtype=dtype)
+        for kind, make in recorders.items()
+        for dtype in cases.DTYPES
     }
     files["curve", "float32"] = record_curve
     for (kind, dtype), make in files.items():
@@ -143,7 +172,7 @@ def main(arguments: list[str]) -> int:
             continue
         recorded.save(path, make(backend))
         print("%s  %d bytes  %.0f s" % (path.name, path.stat().st_size, time.time() - started))
-    print("recorded under Python %s, NumPy %s, %s" % (platform.python_version(), np.__version__, described))
+    print("recorded under Python %s, NumPy %s, %s" % (platform.python_version(), np.__version__, backend.describe()))
     return 0
 
 

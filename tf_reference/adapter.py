@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_reference import checks, training
 from tf_reference.adapter_decoding import DecodingMethods
-from tf_reference.cells import PAGES
+from tf_reference.build import KINDS
 from tf_reference.graphs import in_top_k_graph, model_graph, rnn_graph, two_step_graph
 from tf_reference.sessions import Graph, GraphCache
 from tf_reference.tf1 import resolve_device, session_config, tf
@@ -27,9 +27,9 @@ Array = np.ndarray
 Arrays = Dict[str, Array]
 
 CAPABILITIES = frozenset(
-    [*PAGES, "tanh", "relu", "activations"]
+    [*KINDS, "tanh", "relu", "activations"]
     + ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k"]
-    + ["initial_weights", "classifier", "regressor", "speller", "decoding", "training"]
+    + ["initial_weights", "classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding", "training"]
     + ["float32", "float64"]
 )
 # Where TF1's own semantics differ from the contract they are kept, for this is the reference.
@@ -94,6 +94,7 @@ class TensorFlowBackend(DecodingMethods):
         inputs: list[Array],
         lengths: Array | None = None,
         initial_state: Arrays | None = None,
+        masks: Arrays | None = None,
     ) -> tuple[list[Array], Arrays]:
         """inputs: a list of `steps` arrays [batch, inputs] -> (list of [batch, output_size], final state)."""
         if not isinstance(inputs, (list, tuple)) or not inputs:
@@ -102,7 +103,7 @@ class TensorFlowBackend(DecodingMethods):
         for step, array in enumerate(inputs):
             checks.check_array("inputs[%d]" % step, array, dtype, inputs[0].shape)
         outputs, state = self._rnn(
-            network, weights, ["outputs", "state"], np.stack(inputs, axis=1), lengths, initial_state, static=True
+            network, weights, ["outputs", "state"], np.stack(inputs, axis=1), lengths, initial_state, masks, static=True
         )
         return outputs, state
 
@@ -113,9 +114,12 @@ class TensorFlowBackend(DecodingMethods):
         inputs: Array,
         lengths: Array | None = None,
         initial_state: Arrays | None = None,
+        masks: Arrays | None = None,
     ) -> tuple[Array, Arrays]:
         """inputs [batch, steps, inputs] -> (outputs [batch, steps, output_size], final state)."""
-        outputs, state = self._rnn(network, weights, ["outputs", "state"], inputs, lengths, initial_state, static=False)
+        outputs, state = self._rnn(
+            network, weights, ["outputs", "state"], inputs, lengths, initial_state, masks, static=False
+        )
         return outputs, state
 
     def rnn_gradients(
@@ -128,6 +132,7 @@ class TensorFlowBackend(DecodingMethods):
         lengths: Array | None = None,
         initial_state: Arrays | None = None,
         unrolling: str = "dynamic",
+        masks: Arrays | None = None,
     ) -> Arrays:
         """A cost's gradients by weights, inputs and initial state, from its derivatives by outputs and final state."""
         if output_gradients is None and state_gradients is None:
@@ -136,7 +141,7 @@ class TensorFlowBackend(DecodingMethods):
             raise ValueError("unrolling must be 'static' or 'dynamic', got %r" % (unrolling,))
         costs = (output_gradients, state_gradients)
         static = unrolling == "static"
-        return self._rnn(network, weights, ["gradients"], inputs, lengths, initial_state, static, costs)[0]
+        return self._rnn(network, weights, ["gradients"], inputs, lengths, initial_state, masks, static, costs)[0]
 
     def in_top_k(self, logits: Array, targets: Array, k: int = 1) -> Array:
         """logits [batch, classes], targets [batch] -> bool [batch]."""
@@ -150,7 +155,7 @@ class TensorFlowBackend(DecodingMethods):
 
     def initial_weights(self, model: Model, seed: int) -> Arrays:
         """Freshly drawn float32 weights: TensorFlow's own initializers, in a fresh graph with this graph-level seed."""
-        checks.check_kind(model.network, PAGES)
+        checks.check_kind(model.network, KINDS)
         seed = checks.check_integer("seed", seed, 0)
         if seed >= 2**63:
             raise ValueError("seed must be an integer from 0 to 2**63 - 1, got %d" % seed)
@@ -174,16 +179,14 @@ class TensorFlowBackend(DecodingMethods):
 
     def loss(self, model: Model, weights: Arrays, inputs: Array, targets: Array, lengths: Array | None = None) -> float:
         """The mean loss."""
-        graph, feeds = self._loaded(model, weights, inputs, lengths)
-        feeds["targets"] = checks.check_targets(model, targets, inputs)
+        graph, feeds = self._supervised(model, weights, inputs, targets, lengths)
         return float(graph.run(["loss"], feeds)[0])
 
     def loss_gradients(
         self, model: Model, weights: Arrays, inputs: Array, targets: Array, lengths: Array | None = None
     ) -> tuple[float, Arrays]:
         """The mean loss and its gradient by each weight."""
-        graph, feeds = self._loaded(model, weights, inputs, lengths)
-        feeds["targets"] = checks.check_targets(model, targets, inputs)
+        graph, feeds = self._supervised(model, weights, inputs, targets, lengths)
         loss, gradients = graph.run(["loss", "gradients"], feeds)
         return float(loss), gradients
 
@@ -228,10 +231,11 @@ class TensorFlowBackend(DecodingMethods):
         inputs: Array,
         lengths: Array | None,
         initial_state: Arrays | None,
+        masks: Arrays | None,
         static: bool,
         costs: tuple[Array | None, Arrays | None] | None = None,
     ) -> list[Any]:
-        """Fetches of the graph that a network, its unrolling and the presence of lengths determine.
+        """Fetches of the graph that a network, its unrolling and the presence of lengths and masks determine.
 
         costs: a cost's derivatives by the outputs and by the final state, where its gradients are among the fetches.
         """
@@ -246,9 +250,10 @@ class TensorFlowBackend(DecodingMethods):
         if output_gradients is not None:
             shape = (batch, steps, network.output_size)
             feeds["output_gradients"] = checks.check_array("output_gradients", output_gradients, dtype, shape)
-        graph = self._graphs.get(
-            rnn_graph, network, size, dtype.name, steps if static else None, lengths is not None, costs is not None
-        )
+        found = checks.check_masks(masks, network, size, dtype, [batch, steps])
+        feeds.update(found)
+        unrolled = (steps if static else None, lengths is not None, bool(found), costs is not None)
+        graph = self._graphs.get(rnn_graph, network, size, dtype.name, *unrolled)
         graph.load(weights)
         return graph.run(fetches, feeds)
 
@@ -257,11 +262,20 @@ class TensorFlowBackend(DecodingMethods):
     ) -> tuple[Graph, dict[str, Any]]:
         """A model's graph with these weights, and what to feed it."""
         dtype = _check_model_weights(model, weights)
-        checks.check_inputs(inputs, model.inputs, dtype)
+        inputs = checks.check_model_inputs(model, inputs, dtype)
         lengths = checks.check_lengths(lengths, len(inputs))
         graph = self._graphs.get(model_graph, model, dtype.name, lengths is not None)
         graph.load(weights)
         return graph, {"inputs": inputs, "lengths": lengths}
+
+    def _supervised(
+        self, model: Model, weights: Arrays, inputs: Array, targets: Array, lengths: Array | None
+    ) -> tuple[Graph, dict[str, Any]]:
+        """The same with targets."""
+        graph, feeds = self._loaded(model, weights, inputs, lengths)
+        dtype = _check_model_weights(model, weights)
+        feeds["targets"] = checks.check_targets(model, targets, feeds["inputs"], feeds["lengths"], dtype)
+        return graph, feeds
 
 
 def _last_size(name: str, array: Any, rank: int) -> int:
@@ -272,10 +286,10 @@ def _last_size(name: str, array: Any, rank: int) -> int:
 
 
 def _check_weights(network: Network, weights: Any, inputs: int) -> np.dtype:
-    checks.check_kind(network, PAGES)
+    checks.check_kind(network, KINDS)
     return checks.check_weights(weights, networks.shapes(network.weights(inputs)))
 
 
 def _check_model_weights(model: Model, weights: Any) -> np.dtype:
-    checks.check_kind(model.network, PAGES)
+    checks.check_kind(model.network, KINDS)
     return checks.check_weights(weights, networks.shapes(model.weights()))

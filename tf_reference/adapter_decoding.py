@@ -7,7 +7,7 @@ from typing import Dict
 import numpy as np
 
 from tf_reference import checks
-from tf_reference.cells import PAGES
+from tf_reference.build import KINDS
 from tf_reference.graphs import decoding_graph
 from tf_reference.sessions import Graph, GraphCache
 from unrolled.networks import Network
@@ -50,7 +50,7 @@ class DecodingMethods:
         self, network: Network, weights: Arrays, initial_state: Arrays, start: int, end: int
     ) -> tuple[Graph, dict[str, Array]]:
         """The decoder's graph with these weights, and what to feed it."""
-        checks.check_kind(network, PAGES, stepwise=True)
+        checks.check_kind(network, KINDS, stepwise=True)
         vocabulary, embedding = checks.decoding_sizes(weights)
         dtype = checks.check_weights(weights, checks.decoding_shapes(network, vocabulary, embedding))
         feeds = checks.check_state("initial_state", initial_state, network, dtype, "batch")

@@ -77,7 +77,8 @@ def check_names(what: str, each: str, arrays: Any, expected: Mapping[str, Any]) 
     for wrong, names in (("missing", set(expected) - set(arrays)), ("unknown", set(arrays) - set(expected))):
         if names:
             name = min(names, key=str)
-            raise ValueError((each + " is %s; expected are %s") % (name, wrong, ", ".join(expected)))
+            known = "expected are " + ", ".join(expected) if expected else "it has none"
+            raise ValueError((each + " is %s; %s") % (name, wrong, known))
 
 
 def fits(shape: tuple[int, ...], expected: Sequence[int | str]) -> bool:
@@ -133,6 +134,30 @@ def check_inputs(inputs: Any, size: int, dtype: np.dtype) -> np.ndarray:
     return check_array("inputs", inputs, dtype, ("batch", "steps", size))
 
 
+def check_model_inputs(model: Model, inputs: Any, dtype: np.dtype) -> np.ndarray:
+    """Values per step, or where the model has an embedding, tokens, also on padded steps."""
+    if model.embedding:
+        return check_tokens("inputs", inputs, "batch", model.inputs)
+    return check_inputs(inputs, model.inputs, dtype)
+
+
+def check_masks(masks: Any, network: Network, inputs: int, dtype: np.dtype, leading: list[int]) -> dict[str, Any]:
+    """The masks of ones and zeros that a network has, whole, each under "masks/name"; none where None. leading: batch
+    and steps."""
+    if masks is None:
+        return {}
+    expected = network.masks(inputs)
+    check_names("masks", "masks/%s", masks, expected)
+    found = {}
+    for name, mask in expected.items():
+        shape = (*leading, mask.width) if mask.per_step else (mask.width,)
+        found["masks/" + name] = array = check_array("masks/" + name, masks[name], dtype, shape)
+        wrong = array[(array != 0) & (array != 1)]
+        if wrong.size:
+            raise ValueError("masks/%s must be ones and zeros, got %r" % (name, wrong.flat[0].item()))
+    return found
+
+
 def check_integers(name: str, value: Any, shape: Sequence[int | str]) -> np.ndarray:
     found = np.asarray(value)
     if found.dtype.kind not in "iu" or not fits(found.shape, shape):
@@ -145,20 +170,27 @@ def check_lengths(lengths: Any, batch: int) -> np.ndarray | None:
     return None if lengths is None else check_integers("lengths", lengths, (batch,))
 
 
-def check_targets(model: Model, targets: Any, inputs: np.ndarray) -> np.ndarray:
-    """A classifier's labels, each a class; a regressor's values, in the dtype of the inputs; a speller's tokens."""
-    batch, steps, _ = inputs.shape
+def check_targets(
+    model: Model, targets: Any, inputs: np.ndarray, lengths: np.ndarray | None, dtype: np.dtype
+) -> np.ndarray:
+    """A classifier's labels, each a class, and a tagger's, on valid steps; a regressor's values, in the dtype of the
+    weights; a speller's tokens."""
+    batch, steps = inputs.shape[:2]
     if model.kind == "regressor":
-        return check_array("targets", targets, inputs.dtype, (batch, steps, model.outputs))
+        return check_array("targets", targets, dtype, (batch, steps, model.outputs))
     if model.kind == "speller":
         return check_tokens("targets", targets, batch, model.outputs)
-    labels = check_integers("targets", targets, (batch,))
-    wrong = np.flatnonzero((labels < 0) | (labels >= model.outputs))
+    labels = check_integers("targets", targets, (batch, steps) if model.kind == "tagger" else (batch,))
+    outside = (labels < 0) | (labels >= model.outputs)
+    if model.kind == "tagger" and lengths is not None:
+        outside &= np.arange(steps) < lengths[:, None]
+    wrong = np.argwhere(outside)
     if len(wrong):
         # TensorFlow raises InvalidArgumentError on a CPU, and gives NaN on a GPU.
-        row = wrong[0]
+        where = tuple(wrong[0])
         raise ValueError(
-            "targets must be classes from 0 to %d, got targets[%d] = %d" % (model.outputs - 1, row, labels[row])
+            "targets must be classes from 0 to %d, got targets%s = %d"
+            % (model.outputs - 1, wrong[0].tolist(), labels[where])
         )
     return labels
 
@@ -169,7 +201,7 @@ def check_token(name: str, value: Any, vocabulary: int) -> int:
     return int(value)
 
 
-def check_tokens(name: str, tokens: Any, batch: int, vocabulary: int) -> np.ndarray:
+def check_tokens(name: str, tokens: Any, batch: int | str, vocabulary: int) -> np.ndarray:
     """Tokens [batch, steps], each of the vocabulary. TensorFlow's one_hot takes others as zeros, without a word."""
     found = check_integers(name, tokens, (batch, "steps"))
     wrong = np.argwhere((found < 0) | (found >= vocabulary))

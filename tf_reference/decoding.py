@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple
 
-from tf_reference import cells, states
+from tf_reference import build, losses, states
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
 from unrolled.networks import Network
@@ -55,7 +55,7 @@ class Decoder:
         self.start = tf.cast(start, tf.int64)
         self.end = tf.cast(end, tf.int64)
         self.dtype = tf.as_dtype(dtype)
-        self.cell = cells.cell(network, dtype)
+        self.cell = build.cell(network, dtype)
         self.dense = tf.layers.Dense(vocabulary, name="dense", dtype=dtype)
         self.embedding = None
         if embedding is not None:
@@ -82,10 +82,7 @@ class Decoder:
 
     def loss(self, logits: Any, tokens: Any) -> Any:
         """Cross-entropy [a scalar] of teacher-forced logits: the sum over the valid steps divided by their number."""
-        valid = valid_steps(tokens, self.end)
-        every = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tokens, logits=logits)
-        kept = tf.where(valid, every, tf.zeros_like(every))
-        return tf.reduce_sum(kept) / tf.cast(tf.math.count_nonzero(valid), self.dtype)
+        return losses.valid_cross_entropy(logits, tokens, valid_steps(tokens, self.end))
 
     def decode(self, initial_state: Mapping[str, Any], max_steps: Any) -> Decoded:
         """Greedy decoding from `start`: each row's likeliest token, the lowest on a tie, goes back in, until its `end`.

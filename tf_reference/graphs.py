@@ -7,7 +7,7 @@ parts ("initial_state/h"); states and gradients are fetched as dicts by name.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from tf_reference import decoding, losses, models, training, unrolling
 from tf_reference.cells import basic_rnn
@@ -19,18 +19,21 @@ from unrolled.programs import Adam
 
 __all__ = ["decoding_graph", "in_top_k_graph", "model_graph", "rnn_graph", "two_step_graph"]
 
-DENSE = {"dense/kernel": "dense/kernel", "dense/bias": "dense/bias"}
+DENSE = {"dense/kernel": "dense/kernel", "dense/bias": "dense/bias"}  # of a decoder
 WRAPPER = "rnn/output_projection_wrapper"
 WRAPPED_DENSE = {"dense/kernel": WRAPPER + "/kernel", "dense/bias": WRAPPER + "/bias"}
 
 
 def _model_table(model: Model) -> dict[str, str]:
+    """The networks' variables by their own table; the embedding and the dense layers are called as their weights."""
     if model.kind == "speller":
         encoder, decoder = (unrolling.variables(model.network, scope) for scope in ("encoder", "decoder"))
-        return dict(prefixed("encoder/", encoder), **prefixed("decoder/", decoder), **DENSE)
-    if model.projection == "wrapped":
-        return dict(unrolling.variables(model.network, WRAPPER), **WRAPPED_DENSE)
-    return dict(unrolling.variables(model.network), **DENSE)
+        table = dict(prefixed("encoder/", encoder), **prefixed("decoder/", decoder))
+    elif model.projection == "wrapped":
+        table = dict(unrolling.variables(model.network, WRAPPER), **WRAPPED_DENSE)
+    else:
+        table = unrolling.variables(model.network)
+    return {name: table.get(name, name) for name in model.weights()}
 
 
 def _variables(table: Mapping[str, str]) -> dict[str, Any]:
@@ -60,18 +63,28 @@ def two_step_graph(network: BasicRNN, inputs: int, dtype: str) -> Construction:
 
 
 def rnn_graph(
-    network: Network, inputs: int, dtype: str, steps: int | None, with_lengths: bool, backwards: bool
+    network: Network,
+    inputs: int,
+    dtype: str,
+    steps: int | None,
+    with_lengths: bool,
+    with_masks: bool,
+    backwards: bool,
 ) -> Construction:
     """Programs 2 (steps given: unrolled statically), 3 and 4 (steps None: dynamically), and with `backwards` 6."""
     x = tf.placeholder(dtype, [None, steps, inputs], name="inputs")
     lengths = tf.placeholder(tf.int32, [None], name="lengths") if with_lengths else None
     zeros = {name: tf.zeros([tf.shape(x)[0], width], dtype) for name, width in network.state.items()}
     initial_state = _state_placeholders("initial_state", zeros)
+    masks = {
+        name: tf.placeholder(dtype, [None, steps, mask.width] if mask.per_step else [mask.width], name="masks/" + name)
+        for name, mask in (network.masks(inputs) if with_masks else {}).items()
+    }
     static = steps is not None
     sequence = tf.unstack(x, axis=1) if static else x
-    outputs, state = unrolling.unroll(network, sequence, lengths, initial_state, static)
+    outputs, state = unrolling.unroll(network, sequence, lengths, initial_state, static, masks=masks)
     initial = prefixed("initial_state/", initial_state)
-    tensors = dict(initial, inputs=x, lengths=lengths, outputs=outputs, state=state)
+    tensors = dict(initial, inputs=x, lengths=lengths, outputs=outputs, state=state, **prefixed("masks/", masks))
     variables = _variables(unrolling.variables(network, static=static))
     if backwards:
         outputs = tf.stack(outputs, axis=1) if static else outputs
@@ -121,35 +134,62 @@ def decoding_graph(network: Network, vocabulary: int, embedding: int | None, dty
     return Construction(tensors, variables)
 
 
+class _Head(NamedTuple):
+    """What a kind of model has in its graph: a placeholder for its targets, its loss, and its results."""
+
+    targets: Any
+    loss: Any
+    forward: Any
+    predict: Any
+
+
+def _classifier(model: Model, x: Any, lengths: Any | None) -> _Head:
+    y = tf.placeholder(tf.int64, [None], name="targets")
+    logits = models.classifier(model, x, lengths)
+    return _Head(y, losses.cross_entropy(logits, y), logits, tf.argmax(logits, axis=1))
+
+
+def _regressor(model: Model, x: Any, lengths: Any | None) -> _Head:
+    y = tf.placeholder(x.dtype, [None, None, model.outputs], name="targets")
+    predictions = models.regressor(model, x, lengths)
+    return _Head(y, losses.mean_square(predictions, y), predictions, predictions)
+
+
+def _tagger(model: Model, x: Any, lengths: Any | None) -> _Head:
+    y = tf.placeholder(tf.int64, [None, None], name="targets")
+    logits = models.tagger(model, x, lengths)
+    classes = tf.argmax(logits, axis=2)
+    valid = tf.ones_like(classes, tf.bool) if lengths is None else tf.sequence_mask(lengths, tf.shape(classes)[1])
+    loss = losses.valid_cross_entropy(logits, y, valid)
+    return _Head(y, loss, logits, tf.where(valid, classes, tf.zeros_like(classes)))
+
+
+def _speller(model: Model, x: Any, lengths: Any | None) -> _Head:
+    y = tf.placeholder(tf.int64, [None, None], name="targets")
+    decoder = decoding.Decoder(model.network, model.outputs, START, END, dtype=x.dtype)
+    return _Head(y, *models.speller(model, decoder, x, y, lengths))
+
+
+_HEADS = {"classifier": _classifier, "regressor": _regressor, "tagger": _tagger, "speller": _speller}
+
+
 def model_graph(model: Model, dtype: str, with_lengths: bool, optimizer: Adam | None = None) -> Construction:
-    """Programs 7 and 8, and the speller: a model and its loss, and the loss's gradients, or the step of an optimizer.
+    """Programs 7 and 8, tagger and speller: a model and its loss, and its gradients or the step of an optimizer.
 
     The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam", "<weight>/Adam_1",
     "beta1_power", "beta2_power".
     """
-    x = tf.placeholder(dtype, [None, None, model.inputs], name="inputs")
+    shape = [None, None] if model.embedding else [None, None, model.inputs]
+    given = tf.placeholder(tf.int64 if model.embedding else dtype, shape, name="inputs")
     lengths = tf.placeholder(tf.int32, [None], name="lengths") if with_lengths else None
-    tensors = {"inputs": x, "lengths": lengths}
-    if model.kind == "classifier":
-        y = tf.placeholder(tf.int64, [None], name="targets")
-        logits = models.classifier(model.network, x, model.outputs, lengths)
-        loss = losses.cross_entropy(logits, y)
-        tensors.update(forward=logits, predict=tf.argmax(logits, axis=1))
-    elif model.kind == "speller":
-        y = tf.placeholder(tf.int64, [None, None], name="targets")
-        decoder = decoding.Decoder(model.network, model.outputs, START, END, dtype=dtype)
-        loss, logits, tokens = models.speller(model.network, decoder, x, y, model.max_steps, lengths)
-        tensors.update(forward=logits, predict=tokens)
-    else:
-        y = tf.placeholder(dtype, [None, None, model.outputs], name="targets")
-        predictions = models.regressor(model.network, x, model.outputs, model.projection, lengths)
-        loss = losses.mean_square(predictions, y)
-        tensors.update(forward=predictions, predict=predictions)
+    with tf.variable_scope("encoder" if model.kind == "speller" else ""):
+        x = models.embedded(model, given, dtype)
+    head = _HEADS[model.kind](model, x, lengths)
     variables = _variables(_model_table(model))
-    tensors.update(targets=y, loss=loss)
+    tensors = dict(head._asdict(), inputs=given, lengths=lengths)
     if optimizer is None:
-        tensors["gradients"] = _gradients(loss, variables)
+        tensors["gradients"] = _gradients(head.loss, variables)
     else:
-        tensors["training_op"], slots = training.adam(optimizer, loss, variables)
+        tensors["training_op"], slots = training.adam(optimizer, head.loss, variables)
         variables = dict(variables, **slots)
     return Construction(tensors, variables)

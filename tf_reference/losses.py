@@ -12,6 +12,19 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits))
 
 
+def valid_cross_entropy(logits: Any, targets: Any, valid: Any) -> Any:
+    """Sparse softmax cross-entropy, its sum over the valid steps divided by their number; 0 where there are none.
+
+    logits: [batch, steps, classes]; targets: integers [batch, steps], of any value where not valid, a bool of that
+    shape.
+    """
+    labels = tf.where(valid, targets, tf.zeros_like(targets))
+    every = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    kept = tf.where(valid, every, tf.zeros_like(every))
+    number = tf.maximum(tf.math.count_nonzero(valid), 1)
+    return tf.reduce_sum(kept) / tf.cast(number, logits.dtype)
+
+
 def mean_square(predictions: Any, targets: Any) -> Any:
     """The mean over every entry of the squared error. predictions, targets: [batch, steps, outputs]."""
     return tf.reduce_mean(tf.square(predictions - targets))

@@ -1,4 +1,5 @@
-"""A dense layer on a network: classifier (program 7), regressor in two forms (program 8), speller.
+"""Dense layers on a network: classifier (program 7), regressor in two forms (program 8), tagger, speller; an embedding
+before it.
 
 The chapter's `fully_connected(..., activation_fn=None)` is `tf.layers.dense` here, since tf.contrib is gone from
 TensorFlow 2.x: the same layer, Glorot uniform with zero bias, but its variables are named kernel and bias. Each model
@@ -9,21 +10,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from tf_reference import cells, states
+from tf_reference import build, states
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn, unroll
-from unrolled.networks import Network
+from unrolled.models import Model
 
-__all__ = ["OutputProjectionWrapper", "classifier", "regressor", "speller"]
+__all__ = ["OutputProjectionWrapper", "classifier", "embedded", "regressor", "speller", "tagger"]
 
 
-def classifier(network: Network, inputs: Any, classes: int, lengths: Any | None = None) -> Any:
-    """Program 7: one dense layer, without activation, on the final state.
+def embedded(model: Model, inputs: Any, dtype: Any) -> Any:
+    """What the network reads: the inputs themselves, or of tokens [batch, steps] their rows of the embedding."""
+    if not model.embedding:
+        return inputs
+    embedding = tf.get_variable("embedding", [model.inputs, model.embedding], dtype)
+    return tf.nn.embedding_lookup(embedding, inputs)
 
-    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, classes].
+
+def _dense(model: Model, values: Any) -> Any:
+    """The model's dense layers, one above the other. values: [rows, width]. Returns [rows, outputs]."""
+    for number, layer in enumerate(model.hidden):
+        activation = tf.keras.activations.get(layer.activation)
+        values = tf.layers.dense(values, layer.units, activation=activation, name="hidden_%d" % number)
+    return tf.layers.dense(values, model.outputs, activation=tf.keras.activations.get(model.activation), name="dense")
+
+
+def _dense_on_every_output(model: Model, outputs: Any) -> Any:
+    """The same on outputs [batch, steps, width], stacked as [-1, width]. Returns [batch, steps, outputs]."""
+    stacked = _dense(model, tf.reshape(outputs, [-1, model.network.output_size]))
+    return tf.reshape(stacked, [-1, tf.shape(outputs)[1], model.outputs])
+
+
+def classifier(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+    """Program 7: the dense layers on the final state.
+
+    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, outputs].
     """
-    _, state = unroll(network, inputs, lengths)
-    return tf.layers.dense(states.read_out(network, state), classes, name="dense")
+    _, state = unroll(model.network, inputs, lengths)
+    return _dense(model, states.read_out(model.network, state))
+
+
+def tagger(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+    """The dense layers on every output; arguments as for `classifier`. Returns the logits [batch, steps, outputs]."""
+    outputs, _ = unroll(model.network, inputs, lengths)
+    return _dense_on_every_output(model, outputs)
 
 
 class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
@@ -57,38 +86,32 @@ class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
         return tf.nn.bias_add(tf.matmul(output, kernel), bias), new_state
 
 
-def regressor(
-    network: Network, inputs: Any, outputs: int, projection: str = "stacked", lengths: Any | None = None
-) -> Any:
-    """Program 8: one dense layer, without activation, on every output.
+def regressor(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+    """Program 8: one dense layer on every output, or where "stacked", several.
 
     inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the predictions [batch, steps, outputs].
     projection: "wrapped" has the layer inside the loop, and zeros on padded steps; "stacked", which is faster, applies
-    it once to all outputs as [-1, output_size], and has the layer's bias on padded steps.
+    it once to all outputs as [-1, output_size], and has what it makes of zeros on padded steps.
     """
-    if projection == "wrapped":
-        cell = OutputProjectionWrapper(cells.cell(network, inputs.dtype), outputs)
+    if model.projection == "wrapped":
+        cell = OutputProjectionWrapper(build.cell(model.network, inputs.dtype), model.outputs)
         predictions, _ = dynamic_rnn(cell, inputs, lengths)
         return predictions
-    rnn_outputs, _ = unroll(network, inputs, lengths)
-    stacked_outputs = tf.reshape(rnn_outputs, [-1, network.output_size])
-    stacked_predictions = tf.layers.dense(stacked_outputs, outputs, name="dense")
-    return tf.reshape(stacked_predictions, [-1, tf.shape(inputs)[1], outputs])
+    outputs, _ = unroll(model.network, inputs, lengths)
+    return _dense_on_every_output(model, outputs)
 
 
-def speller(
-    network: Network, decoder: Any, inputs: Any, tokens: Any, max_steps: int, lengths: Any | None = None
-) -> tuple[Any, Any, Any]:
+def speller(model: Model, decoder: Any, inputs: Any, tokens: Any, lengths: Any | None = None) -> tuple[Any, Any, Any]:
     """An encoder reads a sequence, and from its final state a decoder writes tokens until it writes its `end`.
 
-    network: the encoder's. inputs: [batch, steps, inputs]; lengths: integers [batch]; tokens: int64 [batch, any steps].
+    inputs: [batch, steps, inputs]; lengths: integers [batch]; tokens: int64 [batch, any steps].
     Returns (loss, logits, predictions): the teacher-forced loss of the tokens; the logits [batch, max_steps,
     vocabulary] of greedy decoding, zero past a row's end, and its tokens [batch, max_steps], `end` past it.
     """
-    _, state = unroll(network, inputs, lengths, scope="encoder")
+    _, state = unroll(model.network, inputs, lengths, scope="encoder")
     loss = decoder.loss(decoder.teach(state, tokens), tokens)
-    decoded = decoder.decode(state, max_steps)
-    rest = [0, max_steps - tf.shape(decoded.tokens)[1]]
+    decoded = decoder.decode(state, model.max_steps)
+    rest = [0, model.max_steps - tf.shape(decoded.tokens)[1]]
     logits = tf.pad(decoded.logits, [[0, 0], rest, [0, 0]])
     past = tf.fill([tf.shape(inputs)[0], rest[1]], decoder.end)
     return loss, logits, tf.concat([decoded.tokens, past], axis=1)

@@ -71,9 +71,9 @@ class Trainer:
         self._graph = graph
         self._model = model
         self._dtype = checks.check_weights(weights, shapes)
-        self._inputs = checks.check_inputs(inputs, model.inputs, self._dtype)
-        self._targets = checks.check_targets(model, targets, self._inputs)
+        self._inputs = checks.check_model_inputs(model, inputs, self._dtype)
         self._lengths = checks.check_lengths(lengths, len(self._inputs))
+        self._targets = checks.check_targets(model, targets, self._inputs, self._lengths, self._dtype)
         self._weight_names = list(shapes)
         self._slot_names = list(checks.slot_shapes(shapes))
         if slots is not None:
@@ -94,7 +94,7 @@ class Trainer:
 
     def forward(self, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Logits [batch, outputs] or predictions [batch, steps, outputs], with the weights as they are now."""
-        inputs = checks.check_inputs(inputs, self._model.inputs, self._dtype)
+        inputs = checks.check_model_inputs(self._model, inputs, self._dtype)
         lengths = checks.check_lengths(lengths, len(inputs))
         if self._lengths is None and lengths is not None:
             raise ValueError("lengths must be None, since this trainer was made without lengths, got %s" % (lengths,))

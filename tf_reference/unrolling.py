@@ -8,9 +8,13 @@ masked branch multiplies it by 0).
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Mapping
 
-from tf_reference import cells, states
+from tf_reference import build, states
+from tf_reference.given import Given
+from tf_reference.masks import beside
+from tf_reference.structures import STRUCTURES
 from tf_reference.tf1 import tf
 from unrolled.networks import Network
 
@@ -26,7 +30,7 @@ def static_rnn(
     variables. Returns (outputs, state): a list of `steps` tensors [batch, output_size], and the final state.
     """
     return tf.nn.static_rnn(
-        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs[0].dtype, scope=scope
+        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=_dtype(inputs), scope=scope
     )
 
 
@@ -38,8 +42,13 @@ def dynamic_rnn(
     Arguments as in `static_rnn`. Returns (outputs [batch, steps, output_size], the final state).
     """
     return tf.nn.dynamic_rnn(
-        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=inputs.dtype, scope=scope
+        cell, inputs, sequence_length=lengths, initial_state=initial_state, dtype=_dtype(inputs), scope=scope
     )
+
+
+def _dtype(inputs: Any) -> Any:
+    """That of the inputs, before the masks that may go beside them."""
+    return tf.nest.flatten(inputs)[0].dtype
 
 
 def unroll(
@@ -49,25 +58,33 @@ def unroll(
     initial_state: Mapping[str, Any] | None = None,
     static: bool = False,
     scope: Any | None = None,
+    masks: Mapping[str, Any] | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """A new network of any kind, over inputs [batch, steps, inputs], or where static, over a list of its steps.
 
     initial_state: each part [batch, width]. scope: in place of TF1's "rnn", "bidirectional_rnn" or
-    "stack_bidirectional_rnn". Returns (outputs, as the inputs are; each part of the final state).
+    "stack_bidirectional_rnn". masks: each [batch, steps, width] or [width], all that the network has, or None: nothing
+    is dropped. Returns (outputs, as the inputs are; each part of the final state).
     """
+    return _unroll(network, Given(inputs, lengths, initial_state, masks, static), scope)
+
+
+def _unroll(network: Network, given: Given, scope: Any | None) -> tuple[Any, dict[str, Any]]:
+    make = functools.partial(build.cell, dtype=given.dtype)
     if not network.stepwise:
-        return cells.PAGES[network.kind].unroll(network, inputs, lengths, initial_state, static, scope)
-    cell = cells.cell(network, tf.nest.flatten(inputs)[0].dtype)
-    repeat = static_rnn if static else dynamic_rnn
-    outputs, state = repeat(cell, inputs, lengths, states.from_parts(cell, initial_state), scope or "rnn")
+        return STRUCTURES[network.kind].unroll(network, given, make, _unroll, scope)
+    cells, inputs = beside({"": network}, make, given)
+    repeat = static_rnn if given.static else dynamic_rnn
+    initial_state = states.from_parts(cells[""], given.initial_state)
+    outputs, state = repeat(cells[""], inputs, given.lengths, initial_state, scope or "rnn")
     return outputs, states.parts(network, state)
 
 
 def variables(network: Network, scope: str | None = None, static: bool = False) -> dict[str, str]:
     """The names that `unroll` gives its variables, by canonical name."""
     if not network.stepwise:
-        return cells.PAGES[network.kind].unrolled_variables(network, scope, static)
-    return {name: (scope or "rnn") + "/" + variable for name, variable in cells.variables(network).items()}
+        return STRUCTURES[network.kind].unrolled_variables(network, build.variables, variables, scope, static)
+    return {name: (scope or "rnn") + "/" + variable for name, variable in build.variables(network).items()}
 
 
 def gradients(

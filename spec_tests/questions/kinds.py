@@ -123,6 +123,9 @@ DECODERS: dict[str, int] = {
     "gru reset after": 13,
     "layers lstm gru": 58,
     "residual": 305,
+    "layer norm lstm": 67,
+    "keras gru": 19,
+    "dropout lstm": 59,
 }
 
 

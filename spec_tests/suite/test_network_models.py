@@ -11,9 +11,9 @@ from spec_tests.questions import kinds
 from spec_tests.questions.makers import LENGTHS
 from spec_tests.suite.marks import each_model_of, needs
 from spec_tests.tolerances import exact
-from unrolled import networks
-from unrolled.models import Model
-from unrolled.networks import GRU, LSTM, Bidirectional, Layers, Network
+from unrolled import initial_values, networks
+from unrolled.models import Dense, Model
+from unrolled.networks import GRU, LSTM, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers, Network
 
 UNSORTED = LENGTHS["unsorted"]
 each_model = each_model_of(kinds.MODELS)
@@ -32,12 +32,18 @@ WIDE: dict[str, Network] = {
     "gru reset after": GRU(20, reset_after=True),
     "layers": Layers((LSTM(20), GRU(16))),
     "bidirectional": Bidirectional(LSTM(20), LSTM(20)),
+    "layer norm lstm": LayerNormLSTM(20),
+    "keras lstm": KerasLSTM(20),
+    "keras gru reset after": KerasGRU(20, reset_after=True),
 }
 each_wide = pytest.mark.parametrize(
     "model",
     [
-        pytest.param(Model("classifier", network, 30, 10), marks=needs(*needs_of(network)), id=name)
-        for name, network in WIDE.items()
+        pytest.param(model, marks=needs(*needs_of(model)), id=name)
+        for name, model in [
+            *((name, Model("classifier", network, 30, 10)) for name, network in WIDE.items()),
+            ("tagger", Model("tagger", LSTM(20), 200, 10, embedding=30, hidden=(Dense(25, "relu"),))),
+        ]
     ],
 )
 
@@ -97,20 +103,21 @@ def test_one_step_moves_every_weight_and_keeps_its_moments(backend, name, compar
     compare("slots after 1 step", {each: slots[each] for each in moments}, moments, "float64")
 
 
-@needs("initial_weights", "classifier", "float32")
+@needs("initial_weights", "float32")
 @each_wide
 def test_first_values_reach_their_limit_and_do_not_exceed_it(backend, model):
     """Each weight is uniform within its limit of its value; a kernel is drawn as one, by the sizes of the whole."""
     drawn = backend.initial_weights(model, seed=1)
     assert {name: array.shape for name, array in drawn.items()} == networks.shapes(model.weights())
-    for name, weight in model.weights().items():
-        away = np.abs(drawn[name].astype(np.float64) - weight.value)
+    uniform = {name: weight for name, weight in model.weights().items() if not weight.orthogonal}
+    for name, weight in uniform.items():
+        away = np.abs(drawn[name].astype(np.float64) - initial_values.middle(weight))
         # Of n uniform values the largest is above (1 - 20 / n) limit, but for one draw in exp(20) = 5e8.
         assert away.max() >= weight.limit * (1 - 20 / away.size), "%s reaches %.4f" % (name, away.max())
         assert away.max() <= weight.limit * (1 + 1e-6), "%s reaches %.4f, above %.4f" % (name, away.max(), weight.limit)
 
 
-@needs("initial_weights", "classifier", "float32")
+@needs("initial_weights", "float32")
 @each_wide
 def test_first_values_of_no_two_weights_are_copies(backend, model):
     """Not of the gates within a kernel, nor of two layers or directions."""

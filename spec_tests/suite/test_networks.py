@@ -20,13 +20,14 @@ from spec_tests.questions.makers import (
 from spec_tests.suite.marks import each_dtype, each_network, each_of, needs, refused
 from spec_tests.tolerances import exact
 from unrolled.models import Model
-from unrolled.networks import ACTIVATIONS, GRU, LSTM, BasicRNN
+from unrolled.networks import ACTIVATIONS, GRU, LSTM, BasicRNN, KerasGRU, KerasLSTM, LayerNormLSTM
 
 LENGTHS_OF = LENGTHS["unsorted"]
 EMPTY = LENGTHS_OF == 0
 # Every network is unrolled dynamically, and statically some that hold every kind: a graph of many steps takes some
 # backends seconds.
 STATIC = ("lstm clips", "gru", "layers basic_rnn", "layers residual", "bidirectional lstm gru", "stacked bidirectional")
+STATIC += ("dropout layers", "bidirectional dropout")
 
 
 def unrolled(*dtypes):
@@ -43,7 +44,7 @@ def unrolled(*dtypes):
 each_way = unrolled("float32", "float64")
 each_exactly = unrolled("float32")
 DYNAMIC = ("dynamic_rnn", "float64")
-CELLS = (BasicRNN, LSTM, GRU)
+CELLS = (BasicRNN, LSTM, GRU, LayerNormLSTM, KerasLSTM, KerasGRU)
 STEPWISE = {name: network for name, network in kinds.NETWORKS.items() if network.stepwise}
 
 
@@ -101,6 +102,18 @@ def test_activation_is_the_one_of_that_name(backend, kind, activation, compare):
     compare(
         "gradients", gradients(backend, case, "dynamic", case.inputs), oracle.bptt(*case[:3], *case.cost), "float64"
     )
+
+
+@needs("gradients", "activations", *DYNAMIC)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "linear"])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs(kind.kind), id=kind.kind) for kind in CELLS[-2:]])
+def test_recurrent_activation_is_the_one_of_that_name(backend, kind, activation, compare):
+    """Its slope too."""
+    case = makers.sequences_of(kind(makers.UNITS, recurrent_activation=activation), "float64")
+    outputs, _ = run(backend, "dynamic", *case[:3])
+    compare("outputs", outputs, oracle.unroll(*case[:3])[0], "float64")
+    found = gradients(backend, case, "dynamic", case.inputs)
+    compare("gradients", found, oracle.bptt(*case[:3], *case.cost), "float64")
 
 
 @needs("gradients", "initial_state", *DYNAMIC)

@@ -8,9 +8,9 @@ import pytest
 
 from spec_tests import record
 from spec_tests.capabilities import needs_of
-from spec_tests.questions import cases, makers
+from spec_tests.questions import cases, classes, kinds, makers
 from spec_tests.suite.marks import needs
-from unrolled import networks
+from unrolled import models, networks
 from unrolled.datasets import recorded
 
 QUANTITIES = {"outputs": "outputs", "state/h": "state", "y0": "outputs", "y1": "outputs"}
@@ -21,7 +21,12 @@ def _needs(name):
     case = recorded.load(name).case
     method, dtype = case["method"], name.split("/")[0].rsplit("-", 1)[1]
     needed = {dtype}
-    if method == "train":
+    if method == "rnn":
+        needed |= {case["unrolling"] + "_rnn", "gradients", "lengths", "initial_state"}
+        needed |= needs_of(networks.from_plain(case["network"]))
+    elif "model" in case:
+        needed |= {"lengths", "training" if method == "train" else "gradients", *needs_of(kinds.MODELS[case["name"]])}
+    elif method == "train":
         model = makers.TRAINING[case["program"]].model
         needed |= {"training", model.kind, *needs_of(model.network)}
     else:
@@ -38,8 +43,9 @@ def _needs(name):
     return pytest.param(name, dtype, marks=needs(*needed), id=name.replace("tf-1.15.5-", ""))
 
 
-def _parameters(kind):
-    return [_needs(name) for name in recorded.names() if "-%s-" % kind in name]
+def _parameters(kind, method=None):
+    named = [name for name in recorded.names() if "-%s-" % kind in name]
+    return [_needs(name) for name in named if method in (None, recorded.load(name).case["method"])]
 
 
 @pytest.mark.parametrize(("name", "dtype"), _parameters("small"))
@@ -65,3 +71,33 @@ def test_sixty_adam_steps_follow_tensorflow_1_15_5(backend, name, dtype, compare
     for key in [key for key in answer if key.startswith("weights/")]:
         compare("weights after 60 steps", found[key], answer[key], dtype, key)
     assert np.isfinite(found["losses"]).all()
+
+
+@pytest.mark.parametrize(("name", "dtype"), _parameters("networks"))
+def test_a_network_answers_as_tensorflow_1_15_5s_classes_did(backend, name, dtype, compare):
+    """Outputs, every part of the state and every gradient, with lengths, an initial state and masks."""
+    case, _, answer = recorded.load(name)
+    network = networks.from_plain(case["network"])
+    found = classes.network_answer(backend, network, dtype, case["unrolling"])
+    _compare_all(compare, found, answer, dtype)
+
+
+@pytest.mark.parametrize(("name", "dtype"), _parameters("models", "model"))
+def test_a_model_answers_as_tensorflow_1_15_5_did(backend, name, dtype, compare):
+    case, _, answer = recorded.load(name)
+    assert models.from_plain(case["model"]) == kinds.MODELS[case["name"]], "the question has changed: record it again"
+    _compare_all(compare, classes.model_answer(backend, case["name"], dtype), answer, dtype)
+
+
+@pytest.mark.parametrize(("name", "dtype"), _parameters("models", "train"))
+def test_sixty_adam_steps_of_every_model_follow_tensorflow_1_15_5(backend, name, dtype, compare):
+    case, _, answer = recorded.load(name)
+    found = classes.training_answer(backend, case["name"], dtype, case["iterations"])
+    compare("losses over 60 steps", found["losses"], answer["losses"], dtype)
+
+
+def _compare_all(compare, found, answer, dtype):
+    assert sorted(found) == sorted(answer), f"the answer must have {sorted(answer)}, not {sorted(found)}"
+    quantities = {"forward": "predictions", "outputs": "outputs", "loss": "loss", "state": "state"}
+    for key, expected in answer.items():
+        compare(quantities.get(key.split("/")[0], "gradients"), found[key], expected, dtype, key)

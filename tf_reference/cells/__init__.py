@@ -1,40 +1,23 @@
-"""A page for each kind of network. Each function is of the network's value.
+"""A page for each kind of cell, which has a step of its own. Each function is of the network's value:
 
-A kind that goes step by step has a cell of TensorFlow's, for `unrolling` to repeat:
-
-    cell(network, dtype)    its `state_size` has the parts of `network.state`, in that order
-    variables(network)      canonical name -> the variable's name, below the scope that the cell is unrolled in
-
-One that reads in two directions has no cell, and is unrolled by its page; `scope`: None is TF1's own:
-
-    unroll(network, inputs, lengths, initial_state, static, scope)    as `unrolling.unroll`
-    unrolled_variables(network, scope, static)                        canonical name -> the variable's whole name
+cell(network, dtype, masks)    a new cell of TensorFlow's; its `state_size` has the parts of `network.state`, in
+                               that order. masks: a `masks.StepMasks`, or None where nothing is dropped
+variables(network)             canonical name -> the variable's name, below the scope that the cell is unrolled in
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tf_reference.cells import basic_rnn, bidirectional, gru, layers, lstm, residual
-from unrolled.networks import Network
+from tf_reference.cells import basic_rnn, gru, keras_gru, keras_lstm, layer_norm_lstm, lstm
 
-__all__ = ["PAGES", "cell", "variables"]
+__all__ = ["CELLS"]
 
-PAGES: dict[str, Any] = {
+CELLS: dict[str, Any] = {
     "basic_rnn": basic_rnn,
     "lstm": lstm,
     "gru": gru,
-    "layers": layers,
-    "bidirectional": bidirectional,
-    "residual": residual,
+    "layer_norm_lstm": layer_norm_lstm,
+    "keras_lstm": keras_lstm,
+    "keras_gru": keras_gru,
 }
-
-
-def cell(network: Network, dtype: Any) -> Any:
-    """A new cell of TensorFlow's for a network that is stepwise."""
-    return PAGES[network.kind].cell(network, dtype)
-
-
-def variables(network: Network) -> dict[str, str]:
-    """The names of its variables in the graph, below the scope that its cell is unrolled in, by canonical name."""
-    return PAGES[network.kind].variables(network)

@@ -22,7 +22,7 @@ def two_step(x0: Any, x1: Any, wx: Any, wy: Any, b: Any, activation: str = "tanh
     return y0, y1
 
 
-def cell(network: BasicRNN, dtype: Any = tf.float32) -> Any:
+def cell(network: BasicRNN, dtype: Any = tf.float32, masks: Any | None = None) -> Any:
     """TF1's BasicRNNCell. It takes its activation by Keras's name."""
     return tf.nn.rnn_cell.BasicRNNCell(network.units, activation=network.activation, dtype=dtype)
 

@@ -34,7 +34,7 @@ class ResetAfterGRUCell(tf.nn.rnn_cell.GRUCell):
         return new, new
 
 
-def cell(network: GRU, dtype: Any = tf.float32) -> Any:
+def cell(network: GRU, dtype: Any = tf.float32, masks: Any | None = None) -> Any:
     """TF1's GRUCell, or `ResetAfterGRUCell`."""
     kind, name = (
         (ResetAfterGRUCell, "cudnn_compatible_gru_cell")

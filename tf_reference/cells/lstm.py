@@ -41,7 +41,7 @@ def _straight_through_clip(x: Any, limit: float) -> Any:
     return clip(x)
 
 
-def cell(network: LSTM, dtype: Any = tf.float32) -> Any:
+def cell(network: LSTM, dtype: Any = tf.float32, masks: Any | None = None) -> Any:
     """TF1's LSTMCell, or `StraightThroughLSTMCell`."""
     kind = StraightThroughLSTMCell if network.straight_through else tf.nn.rnn_cell.LSTMCell
     return kind(

@@ -14,14 +14,16 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
+from spec_tests.oracle.faults.around import AROUND
 from spec_tests.oracle.faults.fault import Fault
+from spec_tests.oracle.faults.more_cells import MORE_CELLS
 from spec_tests.oracle.faults.networks import NETWORKS
 from spec_tests.oracle.faults.plain import PLAIN
 
 FOLDER = Path(__file__).resolve().parents[1]
 PACKAGE = __name__.rpartition(".")[0]
 
-FAULTS: dict[str, Fault] = dict(PLAIN, **NETWORKS)
+FAULTS: dict[str, Fault] = {**PLAIN, **NETWORKS, **MORE_CELLS, **AROUND}
 
 
 class _Edited(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
