@@ -29,6 +29,7 @@ from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller
 from torch_impl.states import State
+from torch_impl.structures import Structure
 
 __all__ = ["build_program", "to_torch"]
 
@@ -56,9 +57,6 @@ def to_torch(
 def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None = None) -> Any:
     """The model as a torch.export.ExportedProgram; see `to_torch`."""
     scaling = check_scaling(check_model(model), scaling)
-    read = model.encoder if isinstance(model, Speller) else model.rnn
-    if not read.network.stepwise:
-        raise ExportError("export to torch.export knows networks that read in one direction, and this one reads in two")
     module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
     like = next(model.parameters()).detach()
     examples: tuple[Tensor, ...] = (like.new_zeros(3, 5, model.inputs),)
@@ -92,7 +90,8 @@ class _Exported(nn.Module):
         if self.shift is not None and self.scale is not None:
             inputs = (inputs - self.shift) / self.scale
         rnn = model.encoder if isinstance(model, Speller) else model.rnn
-        outputs, state = self._run(rnn.cell, inputs, lengths)
+        limits = None if lengths is None else lengths.clamp(0, inputs.shape[1])
+        outputs, state = self._run(rnn.cell, inputs, limits)
         if isinstance(model, Classifier):
             return model.dense(states.read_out(rnn.network, state))
         if isinstance(model, Speller):
@@ -100,8 +99,10 @@ class _Exported(nn.Module):
         assert isinstance(model, Regressor)
         return self._regress(model, outputs, lengths)
 
-    def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None, *_: Any) -> tuple[Tensor, State]:
         """(outputs [batch, steps, width], state) under the length law."""
+        if isinstance(cell, Structure) and not cell.network.stepwise:
+            return cell.unroll(self._run, inputs, lengths, None)
         steps = torch.arange(inputs.shape[1], device=inputs.device)
 
         def plain(state: State, here: Tensor) -> tuple[State, Tensor]:
