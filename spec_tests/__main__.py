@@ -6,9 +6,10 @@ import click
 
 from spec_tests.conformance.command import conform
 from spec_tests.study.command import compare, report
+from unrolled.command_line.door import Door
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Hold backends to one spec, and compare them."""
 

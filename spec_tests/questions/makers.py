@@ -53,7 +53,7 @@ class Sequences(NamedTuple):
     initial_state: dict[str, np.ndarray]  # each part [batch, width]
     output_gradients: np.ndarray  # [batch, steps, output_size]
     state_gradients: dict[str, np.ndarray]  # each part [batch, width]
-    masks: dict[str, np.ndarray] | None  # each [batch, steps, width] or [width]; None where it has no dropout
+    masks: dict[str, np.ndarray]  # each [batch, steps, width] or [width]; none where it has no dropout
 
     @property
     def cost(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -134,18 +134,18 @@ def state_of(random: np.random.RandomState, network: Network, batch: int, dtype:
 
 def masks_of(
     random: np.random.RandomState, network: Network, batch: int, steps: int, inputs: int, dtype: str
-) -> dict[str, np.ndarray] | None:
+) -> dict[str, np.ndarray]:
     """Random masks, whole: each entry is 1 with the probability that the network keeps it with."""
     found = {}
     for name, mask in network.masks(inputs).items():
         shape = ((batch, steps) if mask.per_step else ()) + (mask.width,)
         found[name] = (random.uniform(size=shape) < mask.keep).astype(dtype)
-    return found or None
+    return found
 
 
-def masks_within(masks: dict[str, np.ndarray] | None, rows: Any, steps: int) -> dict[str, np.ndarray] | None:
+def masks_within(masks: dict[str, np.ndarray], rows: Any, steps: int) -> dict[str, np.ndarray]:
     """Those of some rows, and of the first steps."""
-    return masks and {name: mask[rows, :steps] if mask.ndim == 3 else mask for name, mask in masks.items()}
+    return {name: mask[rows, :steps] if mask.ndim == 3 else mask for name, mask in masks.items()}
 
 
 def only_given(masks: dict[str, np.ndarray] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from spec_tests.backends.process import WorkerError
 from spec_tests.study.profiles import PROFILES, Profile
 from unrolled.command_line import options
 from unrolled.errors import DataError
+from unrolled.showing import shown, shown_lines
 
 NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
 INTERRUPTED = "Interrupted; what is finished is kept, and the same command goes on from there."
@@ -177,13 +178,14 @@ def _tell(results: dict[str, Any], output: Path) -> None:
     from spec_tests.study import results as files
     from spec_tests.study.showing import terminal_table
 
-    click.echo(terminal_table.text(files.numbers(results)))
+    click.echo(shown_lines(terminal_table.text(files.numbers(results))))
     click.echo()
     for sentence in results["findings"]:
-        click.echo(sentence)
+        click.echo(shown(sentence))
     click.echo("\n%.0f seconds in all. Report: %s, and %s" % (results["seconds"], *_names(output)))
     if results["problems"]:
-        raise click.ClickException("\n  ".join(["this is not as it should be:", *results["problems"]]))
+        click.echo("\n  ".join(["Error: this is not as it should be:", *map(shown, results["problems"])]), err=True)
+        raise click.exceptions.Exit(1)
     click.echo("Every error that has a limit is within it.")
 
 
@@ -234,4 +236,4 @@ def report(places: tuple[Path, ...], output: Path | None) -> None:
             with _holding_together(" and ".join(read)):
                 pages.write_side_by_side(read, folder)
             written = (folder / "side-by-side.html", folder / "side-by-side.md")
-    click.echo("Report: %s, and %s" % written)
+    click.echo("Report: %s, and %s" % tuple(map(shown, written)))

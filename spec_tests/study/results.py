@@ -18,10 +18,12 @@ from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
 from spec_tests.study.workers import Host, WorkerError, ask, on_cpus, shares, survey, threads_of
 from unrolled.errors import DataError
+from unrolled.reading import parse_json, read_whole
 from unrolled.writing import write_atomically
 
 SCHEMA = "unrolled.study/1"
 FILE = "results.json"
+_MOST_BYTES = 1 << 26
 PACKAGES = ("numpy", "scipy", "statsmodels")
 
 
@@ -235,12 +237,12 @@ def read(path: Path) -> dict[str, Any]:
     """A results file, or the one in a study's folder. Raises DataError, in one sentence, for anything else."""
     file = path / FILE if path.is_dir() else path
     try:
-        results = json.loads(file.read_text("utf-8"))
+        results = parse_json(read_whole(file, _MOST_BYTES))
     except OSError as error:
         raise DataError(
             "%s cannot be read (%s); name a study's folder or its %s" % (file, error.strerror, FILE)
         ) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise DataError("%s is not JSON, or damaged; run the study again to write it anew" % file) from None
     schema = results.get("schema") if isinstance(results, dict) else None
     if schema != SCHEMA:

@@ -10,16 +10,20 @@ import contextlib
 import fcntl
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.writing import write_atomically
+from unrolled.own_data.arrays import opened_npz
+from unrolled.reading import parse_json
+from unrolled.writing import open_own, temporary_of, write_atomically
 
 SCHEMA = "unrolled.cell/1"
 INDEX = "index"
+_OWN = re.compile(r".+-[0-9a-f]{16}\.npz")  # how `Piece.file_name` calls a piece
 
 
 class Found(NamedTuple):
@@ -43,15 +47,14 @@ class Store:
     def load(self, name: str, title: str) -> Found | None:
         """A finished piece; None when it is not there, or damaged: then it is run again."""
         try:
-            content = io.BytesIO((self._pieces / name).read_bytes())  # np.load leaves a damaged file open
-            with np.load(content, allow_pickle=False) as archive:
-                index = json.loads(str(archive[INDEX]))
+            with opened_npz(self._pieces / name) as archive:
+                index = parse_json(str(archive.read(INDEX)).encode("utf-8"))
                 if index["schema"] != SCHEMA or index["title"] != title:
                     return None
-                if sorted(archive.files) != sorted([INDEX, *index["arrays"]]):
+                if sorted(archive.names) != sorted([INDEX, *index["arrays"]]):
                     return None
-                return Found(index["values"], {key: archive[key] for key in index["arrays"]})
-        except Exception:  # what a damaged archive raises depends on the byte: zlib.error, NotImplementedError, ...
+                return Found(index["values"], {key: archive.read(key) for key in index["arrays"]})
+        except (DataError, LookupError, TypeError, ValueError):  # the latter three of an index that was altered
             return None
 
     def save(self, name: str, title: str, found: Found) -> None:
@@ -62,15 +65,16 @@ class Store:
         write_atomically(self._pieces / name, stream.getvalue())
 
     def clear(self) -> None:
-        """Forget every piece."""
+        """Forget every piece; what else is there stays."""
         for path in self._pieces.glob("*.npz"):
-            path.unlink()
+            if _OWN.fullmatch(path.name):
+                path.unlink()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """For as long as a study writes here. Raises DataError when another one does, or when nobody can."""
         try:
-            stream = (self.folder / ".lock").open("w")
+            stream = open_own(self.folder / ".lock", "ab")
         except OSError as error:
             raise _unusable(self.folder, error) from None
         with stream:
@@ -83,8 +87,9 @@ class Store:
             except OSError as error:
                 raise _unusable(self.folder, error) from None
             for left in self._pieces.glob(".*"):  # half written by a study that was killed
-                with contextlib.suppress(OSError):
-                    left.unlink()
+                if _OWN.fullmatch(temporary_of(left.name) or ""):
+                    with contextlib.suppress(OSError):
+                        left.unlink()
             yield
 
 

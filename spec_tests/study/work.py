@@ -24,6 +24,7 @@ from unrolled.datasets import mnist, series
 from unrolled.datasets.batches import BatchStream
 from unrolled.models import Model
 from unrolled.programs import MNIST
+from unrolled.reading import read_whole
 
 Task = Any
 # The code that computes a piece's numbers, beside the backend's own: all else (command lines, reports, tests) may be
@@ -39,6 +40,7 @@ COMPUTING = (
     "spec_tests.study.work",
 )
 SETTINGS = ("UNROLLED_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE")  # change numbers
+SOURCE_BYTES = 1 << 26  # of one of them
 SOURCE_FILES = 2000  # of a backend's own package that count for its fingerprint
 
 
@@ -56,7 +58,7 @@ def facts(backend: Any) -> Task:
     module = type(getattr(backend, "inner", backend)).__module__  # of the backend itself, not of what checks it
     digest = hashlib.sha256()
     for path in sources(module):
-        digest.update(("%s\n" % path.name).encode("utf-8") + path.read_bytes())
+        digest.update(("%s\n" % path.name).encode("utf-8") + read_whole(path, SOURCE_BYTES))
     values = {
         "sources": digest.hexdigest()[:16],
         "numpy": np.__version__,

@@ -11,11 +11,16 @@ from spec_tests.questions import makers
 from spec_tests.questions.makers import BATCH, LENGTHS, STEPS, UNITS, masks_within, run
 from spec_tests.suite.marks import needs, refused
 from spec_tests.tolerances import exact
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, Layers, Residual
+from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, Layers, Network, Residual
 
 pytestmark = needs("dropout", "dynamic_rnn", "float64")
 KEEP = float(np.float32(0.7))  # TF1 rounds what it is told to keep, also for float64
-CELLS = {"basic_rnn": BasicRNN(UNITS), "lstm": LSTM(UNITS), "gru": GRU(UNITS), "layers": Layers((LSTM(UNITS), GRU(2)))}
+CELLS: dict[str, Network] = {
+    "basic_rnn": BasicRNN(UNITS),
+    "lstm": LSTM(UNITS),
+    "gru": GRU(UNITS),
+    "layers": Layers((LSTM(UNITS), GRU(2))),
+}
 
 
 def each_cell(*names):
@@ -23,10 +28,9 @@ def each_cell(*names):
     return pytest.mark.parametrize("cell", parameters)
 
 
-def asked(backend, case, lengths=None, state=None, **masks):
-    """The case's network with these masks, with _ for / in their names, or with the case's own."""
-    given = {name.replace("__", "/"): mask for name, mask in masks.items()} or case.masks
-    return run(backend, "dynamic", *case[:3], lengths, state, given)
+def asked(backend, case, state=None):
+    """The case's network with its masks."""
+    return run(backend, "dynamic", case.network, case.weights, case.inputs, None, state, case.masks)
 
 
 def alone(backend, case, inputs=None, state=None):
@@ -94,7 +98,7 @@ def test_a_variational_mask_is_one_for_all_rows_and_steps(backend, cell, compare
 
 @each_cell("lstm", "gru")
 def test_without_masks_nothing_is_dropped_or_scaled(backend, cell, compare):
-    case = makers.sequences_of(Dropout(cell, 0.7, 0.6, 0.8), "float64")._replace(masks=None)
+    case = makers.sequences_of(Dropout(cell, 0.7, 0.6, 0.8), "float64")._replace(masks={})
     outputs, state = asked(backend, case)
     expected, expected_state = alone(backend, case)
     compare("outputs", outputs, expected, "float64")
@@ -105,15 +109,15 @@ def test_without_masks_nothing_is_dropped_or_scaled(backend, cell, compare):
 @each_cell("gru")
 def test_a_backward_directions_masks_are_in_its_own_order(backend, cell, compare):
     """Their first step is the one that it reads first, a row's last valid one."""
-    case = makers.sequences_of(Bidirectional(cell, Dropout(cell, 0.7, 0.6)), "float64")
-    lengths = LENGTHS["unsorted"]
+    backward, lengths = Dropout(cell, 0.7, 0.6), LENGTHS["unsorted"]
+    case = makers.sequences_of(Bidirectional(cell, backward), "float64")
     found, _ = run(backend, "dynamic", *case[:3], lengths, masks=case.masks)
     own = {name: case.weights["bw/" + name] for name in cell.weights(case.inputs.shape[2])}
     for row, n in enumerate(lengths):
         if n:
             masks = {name[3:]: mask for name, mask in masks_within(case.masks, [row], n).items()}
             reversed_row = case.inputs[row : row + 1, :n][:, ::-1].copy()
-            expected, _ = run(backend, "dynamic", case.network.backward, own, reversed_row, masks=masks)
+            expected, _ = run(backend, "dynamic", backward, own, reversed_row, masks=masks)
             what = "backward outputs of row %d" % row
             compare("outputs", found[row, :n, UNITS:], expected[0, ::-1], "float64", what)
 

@@ -26,8 +26,8 @@ LENGTHS_OF = LENGTHS["unsorted"]
 EMPTY = LENGTHS_OF == 0
 # Every network is unrolled dynamically, and statically some that hold every kind: a graph of many steps takes some
 # backends seconds.
-STATIC = ("lstm clips", "gru", "layers basic_rnn", "layers residual", "bidirectional lstm gru", "stacked bidirectional")
-STATIC += ("dropout layers", "bidirectional dropout")
+STATIC = ["lstm clips", "gru", "layers basic_rnn", "layers residual", "bidirectional lstm gru", "stacked bidirectional"]
+STATIC += ["dropout layers", "bidirectional dropout"]
 
 
 def unrolled(*dtypes):

@@ -10,7 +10,7 @@ from spec_tests.backends.answers import EXPECTED, Checked, WrongAnswerError
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.questions import makers
 from unrolled.models import Model
-from unrolled.networks import BasicRNN
+from unrolled.networks import BasicRNN, Dropout
 from unrolled.programs import Adam
 
 NETWORK = BasicRNN(4)
@@ -28,21 +28,26 @@ X, STATE, LENGTHS = arrays(x=(6, 5, 3))["x"], arrays(h=(6, 4)), np.array([0, 1, 
 MODELS = {
     "classifier": Model("classifier", NETWORK, 3, 2),
     "regressor": Model("regressor", NETWORK, 3, 2, "wrapped"),
+    "tagger": Model("tagger", NETWORK, 9, 2, embedding=3),
     "speller": Model("speller", NETWORK, 3, 2, max_steps=4),
 }
 TARGETS = {"classifier": np.arange(6) % 2, "regressor": X[:, :, :2], "speller": np.ones((6, 3), np.int64)}
+TARGETS["tagger"] = np.zeros((6, 5), np.int64)
+DROPOUT, MASKS = Dropout(NETWORK, output_keep=0.5), {"outputs": np.ones((6, 5, 4), np.float32)}
 CALLS: list[tuple[str, Any]] = [
     ("two_step", (NETWORK, WEIGHTS, X[:, 0], X[:, 1])),
     ("static_rnn", (NETWORK, WEIGHTS, list(X.swapaxes(0, 1)), LENGTHS, STATE)),
     ("dynamic_rnn", (NETWORK, WEIGHTS, X, LENGTHS)),
     ("rnn_gradients", (NETWORK, WEIGHTS, X, None, STATE, LENGTHS)),
+    ("dynamic_rnn", (DROPOUT, WEIGHTS, X, LENGTHS, STATE, MASKS)),
     ("decode", (NETWORK, DECODING, STATE, 0, 1, 3)),
     ("decode_gradients", (NETWORK, DECODING, STATE, 0, 1, np.ones((6, 2), int))),
     ("in_top_k", (X[:, 0], np.zeros(6, int), 2)),
 ]
 for kind, model in MODELS.items():
     drawn = makers.initial_weights(model, "float64", 1)
-    rows = (X.astype(np.float64), TARGETS[kind].astype(np.float64) if kind == "regressor" else TARGETS[kind])
+    inputs = np.ones((6, 5), np.int64) if model.embedding else X.astype(np.float64)
+    rows = (inputs, TARGETS[kind].astype(np.float64) if kind == "regressor" else TARGETS[kind])
     CALLS += [("initial_weights", (model, 3))]
     CALLS += [(method, (model, drawn, rows[0], LENGTHS)) for method in ("forward", "predict")]
     CALLS += [(method, (model, drawn, *rows, LENGTHS)) for method in ("loss", "loss_gradients")]

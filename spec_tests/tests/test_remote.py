@@ -16,7 +16,7 @@ from spec_tests.backends.answers import WrongAnswerError
 from spec_tests.backends.process import WorkerError
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.tests.processes import HERE, SERVED, fails_once
-from unrolled.networks import BasicRNN
+from unrolled.networks import BasicRNN, Dropout
 from unrolled.programs import MNIST, Adam
 
 OLD = "UNROLLED_TEST_PYTHON"  # environment variable: another Python to test with, such as 3.7, that has NumPy
@@ -57,6 +57,14 @@ def test_the_answers_are_those_of_the_backend_in_this_process(python=sys.executa
     answers = [b.dynamic_rnn(NETWORK, WEIGHTS, INPUTS, lengths, state) for b in (remote, here)]
     for found, expected in zip(*([outputs, state["h"]] for outputs, state in answers)):
         assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-6, atol=0)
+    masks = {"outputs": np.eye(4, 10, dtype=np.float32).reshape(4, 2, 5)}
+    for unrolling in ("static_rnn", "dynamic_rnn"):
+        inputs = list(INPUTS.swapaxes(0, 1)) if unrolling == "static_rnn" else INPUTS
+        found, expected = (
+            getattr(b, unrolling)(Dropout(NETWORK, output_keep=0.5), WEIGHTS, inputs, masks=masks)[0]
+            for b in (remote, here)
+        )
+        assert np.allclose(found, expected, rtol=1e-6, atol=0) and np.count_nonzero(found) == 4
     weights = here.initial_weights(MNIST.model, 1)
     images, labels = np.random.RandomState(1).uniform(size=(6, 28, 28)).astype(np.float32), np.arange(6)
     batches = np.array([[0, 1], [2, 3], [5, 4]])

@@ -1,6 +1,7 @@
 """`python -m spec_tests compare` and `report` as a user meets them: with processes, and with wrong input."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -151,3 +152,11 @@ def test_a_missing_package_is_named_before_anything_is_measured(tmp_path, monkey
     status, _, err = compare(tmp_path / "out", "Partial")
     assert status == 1 and "statsmodels not installed" in err and "pip install 'unrolled[study]'" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_or_a_device_is_no_results_file(tmp_path):
+    os.mkfifo(str(tmp_path / "pipe.json"))
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    for name in ("pipe.json", "zero.json"):
+        status, _, err = call(command.report, tmp_path / name)
+        assert status == 1 and "cannot be read (not a regular file)" in err and err.count("\n") == 1

@@ -83,12 +83,14 @@ def test_a_report_made_anew_from_the_numbers_is_the_same(found, written, tmp_pat
 def test_what_a_page_shows_is_escaped(found, tmp_path, monkeypatch):
     monkeypatch.setattr(report.figures, "all_of", lambda results: {})
     wrong = copy.deepcopy(found)
-    wrong["problems"] = ["<script>alert(1)</script>"]
+    wrong["problems"] = ["<script>alert(1)</script>", "\x1b[31m\u202e[here](javascript:alert)"]
     wrong["cells"][0].update(status="failed", reason="a | b <b>")
     report.write(wrong, tmp_path)
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<script>" not in text and "&lt;script&gt;" in text and "a | b &lt;b&gt;" in without_spans(text)
-    assert r"a \| b <b>" in (tmp_path / "report.md").read_text("utf-8")
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert r"a \| b &lt;b&gt;" in markdown and "<script>" not in markdown
+    assert r"\x1b[31m\u202e[here]\(javascript:alert)" in markdown and r"\x1b[31m\u202e[here]" in text
 
 
 def test_three_sentences_say_what_the_numbers_say(found):
@@ -146,7 +148,7 @@ def test_two_results_side_by_side(found, tmp_path):
     markdown = (tmp_path / "side-by-side.md").read_text("utf-8")
     assert "here: everything is as it should be." in markdown and "there: something is wrong." in markdown
     (processor,) = [line for line in markdown.splitlines() if line.startswith("| processor")]
-    assert processor.count("|") == 4 and processor.endswith("Another <Processor> |")
+    assert processor.count("|") == 4 and processor.endswith("Another &lt;Processor&gt; |")
     assert "Another &lt;Processor&gt;" in without_spans((tmp_path / "side-by-side.html").read_text("utf-8"))
     (facts,) = [line for line in markdown.splitlines() if line.startswith("| newcomer |")]
     assert facts.startswith("| newcomer |  | NumPy")

@@ -1,11 +1,15 @@
 """A study as it runs: what is kept, what is repeated, what fails alone, and what several jobs make of it."""
 
+import io
 import json
 import shutil
+import tracemalloc
+import zipfile
 
 import click
 import numpy as np
 import pytest
+from numpy.lib import format as numpy_format
 
 import unrolled.writing
 from spec_tests.study import cost, results
@@ -19,6 +23,7 @@ from unrolled.errors import DataError
 for package in ("scipy", "statsmodels"):
     pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
 
+PIECE = "a_piece-0123456789abcdef.npz"
 SHORT = PROFILE._replace(
     lockstep_mnist_float32=0, lockstep_series_float32=0, lockstep_series_float64=0, seeds=0, rounds=0
 )
@@ -101,12 +106,47 @@ def test_a_piece_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         with pytest.raises(click.ClickException, match=r"cannot be written .No space left"):
             store.save("a.npz", "a", found)
     assert list((tmp_path / "cells").iterdir()) == [] and store.load("a.npz", "a") is None
-    store.save("a.npz", "a", found)
-    (tmp_path / "cells" / ".a.npz.123").write_bytes(b"half")
+    store.save(PIECE, "a", found)
+    (tmp_path / "cells" / (".%s.0123abcd.partial" % PIECE)).write_bytes(b"half")
     with store.locked():
-        assert [path.name for path in (tmp_path / "cells").iterdir()] == ["a.npz"]
-    kept = store.load("a.npz", "a")
+        assert [path.name for path in (tmp_path / "cells").iterdir()] == [PIECE]
+    kept = store.load(PIECE, "a")
     assert kept is not None and kept.values == {"a": 1} and kept.arrays["losses"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_only_what_the_study_made_is_removed_or_opened(tmp_path):
+    cells, store = tmp_path / "study" / "cells", Store(tmp_path / "study")
+    for name in (".gitignore", ".mine.npz.0123abcd.partial", "mine.npz"):
+        (cells / name).write_text("precious")
+    store.save(PIECE, "a", Found({}, {}))
+    with store.locked():
+        store.clear()
+    assert sorted(path.name for path in cells.iterdir()) == [".gitignore", ".mine.npz.0123abcd.partial", "mine.npz"]
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "study" / ".lock").unlink()
+    (tmp_path / "study" / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(DataError, match="cannot be used"), store.locked():
+        pass
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_piece_that_unpacks_to_gigabytes_is_not_there(tmp_path):
+    store, stream = Store(tmp_path), io.BytesIO()
+    store.save(PIECE, "a", Found({}, {"x": np.zeros(3)}))
+    with zipfile.ZipFile(str(tmp_path / "cells" / PIECE)) as archive:
+        index = archive.read("index.npy")
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("index.npy", index)
+        with archive.open("x.npy", "w") as entry:
+            numpy_format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": (1 << 27,)})
+            for _ in range(1 << 7):
+                entry.write(bytes(1 << 20))
+    (tmp_path / "cells" / PIECE).write_bytes(stream.getvalue())
+    tracemalloc.start()
+    try:
+        assert store.load(PIECE, "a") is None and tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
 
 
 def test_two_studies_do_not_share_a_folder(tmp_path):

@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 from spec_tests.backends import wire
 from spec_tests.contract import CHANGED
 from unrolled import models
-from unrolled.models import Model
-from unrolled.networks import BasicRNN, Bidirectional, Layers
+from unrolled.models import Dense, Model
+from unrolled.networks import LSTM, BasicRNN, Bidirectional, Dropout, KerasGRU, LayerNormLSTM, Layers
 from unrolled.programs import MNIST, SERIES, SPELLER, Adam
 
 
@@ -105,6 +105,8 @@ def test_scalars_keep_their_type_and_value(value):
 PLAIN = [
     BasicRNN(3, "relu"),
     Bidirectional(BasicRNN(3), Layers((BasicRNN(4), BasicRNN(5, "relu")))),
+    Layers((Dropout(LSTM(3, cell_clip=0.5), 0.9, variational=True), LayerNormLSTM(4, candidate_keep=0.5), KerasGRU(5))),
+    Model("tagger", BasicRNN(2), 3, 4, embedding=5, hidden=(Dense(6, "elu"), Dense(7)), activation="relu"),
     *[MNIST.model, SERIES.model, SPELLER.model, Model("regressor", BasicRNN(2), 3, 4, "wrapped")],
     Adam(0.25, epsilon=1e-3),
 ]

@@ -16,7 +16,7 @@ from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
 from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
-from torch_impl.unrolling.paths import PATHS, chosen_path, wanted_path
+from torch_impl.unrolling.paths import PATHS, chosen_path, missing_compiler, wanted_path
 
 PROFILED_STEPS = 200
 # Where a step's memory is compared: the programs, and the largest cell of the grid.
@@ -68,10 +68,11 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def _profiles(tell: Callable[[str], Any]) -> list[dict[str, Any]]:
-    try:
-        from torch_impl.bench.profiling import profiled
-    except ImportError as error:
-        raise ValueError(f"the profile needs Numba ({error}); install it (pip install numba)") from None
+    reason = missing_compiler()
+    if reason is not None:
+        raise ValueError(f"the profile needs Numba, but {reason}")
+    from torch_impl.bench.profiling import profiled
+
     found = []
     for workload in PROGRAMS:
         tell(f"profile: {workload.name}")

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
+from unrolled import reading
+from unrolled.reading import open_regular
 from unrolled.writing import replace_file
 
-__all__ = ["exists", "held", "open_regular", "read_start", "read_whole", "write_atomically"]
+__all__ = ["exists", "held", "read_start", "read_whole", "write_atomically"]
 
 
 def exists(path: Path, folder: bool = False) -> bool:
@@ -21,30 +22,15 @@ def exists(path: Path, folder: bool = False) -> bool:
         return path.is_dir() if folder else path.exists()
 
 
-def open_regular(path: Path) -> int:
-    """A descriptor for reading the regular file at `path`; raises CheckpointError (unnamed) or OSError.
-
-    A pipe or a device in its place is refused: reading one could wait for ever.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise CheckpointError("not a regular file")
-    return descriptor
-
-
 def read_whole(path: Path, most: int) -> bytes:
     """The bytes of the file at `path`; raises CheckpointError when there are more than `most`, or it cannot be read."""
-    with naming(path), os.fdopen(open_regular(path), "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > most:
-            raise CheckpointError(f"{size} bytes long, expected at most {most}")
-        return stream.read(size)
+    with naming(path):
+        return reading.read_whole(path, most)
 
 
 def read_start(path: Path, count: int) -> bytes:
     """Up to `count` bytes from the start of the file at `path`; raises CheckpointError."""
-    with naming(path), os.fdopen(open_regular(path), "rb") as stream:
+    with naming(path), open_regular(path) as stream:
         return stream.read(count)
 
 

@@ -23,12 +23,13 @@ from safetensors import SafetensorError
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, read_start, read_whole, write_atomically
-from unrolled.writing import TEMPORARY
+from unrolled.reading import parse_json
+from unrolled.writing import temporary_of
 
 __all__ = ["Checkpoint", "checkpoint_names", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT, _VERSION = "unrolled checkpoint", 1
-_MOST_JSON_BYTES = 1 << 26
+_MOST_JSON_BYTES = 3 << 24  # room for the scaling of a million inputs
 _ATTEMPTS = 5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 # NumPy's kinds of boolean, integer and floating-point numbers, of the sizes that safetensors knows.
@@ -170,8 +171,8 @@ def _no_number(name: str) -> Any:
 def _body(text: bytes) -> dict[str, Any]:
     """The contents of the JSON file, verified."""
     try:
-        body = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        body = parse_json(text, parse_constant=_no_number)
+    except ValueError:
         raise CheckpointError("truncated or altered: it is not valid JSON; use another checkpoint") from None
     if not isinstance(body, dict) or body.get("format") != _FORMAT:
         raise CheckpointError(f'not a checkpoint of this library: it lacks "format": "{_FORMAT}"')
@@ -205,7 +206,7 @@ def _sweep(folder: Path, name: str, keep: str) -> None:
     own = re.compile(rf"{re.escape(name)}(-[0-9a-f]{{16}}\.safetensors|\.json)")
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
-            partial = path.name.endswith(TEMPORARY) and own.match(path.name.removeprefix("."))
+            partial = own.fullmatch(temporary_of(path.name) or "")
             replaced = own.fullmatch(path.name) and path.suffix == ".safetensors" and path.name != keep
             if partial or replaced:
                 path.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,9 @@ class RunBackend:
         precision: str = "fp32",
         options: StepOptions = PLAIN,
         processes: Processes = ALONE,
+        seed: int = 0,
     ) -> RunTrainer:
-        """Steps by autograd only where the options or the number of processes ask for them.
+        """Steps by autograd only where the options or the number of processes ask for them. seed: of what is dropped.
 
         Raises ValueError for weights, slots or data that do not fit the model, and for options that do not.
         """
@@ -69,13 +71,44 @@ class RunBackend:
         limits = optional_lengths(lengths)
         data = rows, targets_of(module, targets, rows, limits), limits
         given = (module, optimizer, *data, slots, precision)
+        drops = (seed, processes.rank) if model.network.masks(model.network_inputs) else None
         if options == PLAIN and processes.world == 1:
-            return RunTrainer(Trainer(*given))
-        return RunTrainer(EagerTrainer(*given, options=options, processes=processes))
+            return RunTrainer(Trainer(*given), drops)
+        return RunTrainer(EagerTrainer(*given, options=options, processes=processes), drops)
 
 
 class RunTrainer(NumpyTrainer):
-    """With what only a run asks of a trainer."""
+    """With what only a run asks of a trainer.
+
+    What is dropped at a step hangs on the seed, the process and the number of the step alone, so that a run that is
+    resumed drops what it would have dropped, and a checkpoint holds no random state.
+    """
+
+    def __init__(self, trainer: Trainer[Any], drops: tuple[int, int] | None = None) -> None:
+        """drops: the seed and the process's rank, where the network has dropout."""
+        super().__init__(trainer)
+        self._drops = drops
+
+    def run(self, batches: np.ndarray) -> np.ndarray:
+        if self._drops is None:
+            return super().run(batches)
+        losses = []
+        for rows in batches:
+            with self._drawing():
+                losses.append(super().run(rows[None]))
+        return np.concatenate(losses)
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """In it torch's generators are at the beginning of this step's own numbers; then they are where they were."""
+        if self._drops is None:
+            yield
+            return
+        step = int(self.inner.optimizer.param_groups[0]["steps"])
+        device = self.inner.inputs.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence([*self._drops, step]).generate_state(1, np.uint64)[0]))
+            yield
 
     def set_learning_rate(self, rate: float) -> None:
         """From the next step on."""
@@ -95,7 +128,7 @@ class RunTrainer(NumpyTrainer):
         here = torch.from_numpy(rows).to(trainer.inputs.device)
         lengths = None if trainer.lengths is None else trainer.lengths[torch.from_numpy(rows)]
         trainer.optimizer.zero_grad()
-        with trainer.cast():
+        with self._drawing(), trainer.cast():
             loss = trainer.model.training_loss(trainer.inputs[here], trainer.targets[here], lengths)
         loss.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in trainer.model.parameters() if p.grad is not None])

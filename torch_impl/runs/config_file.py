@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from unrolled.reading import read_whole
+
 __all__ = ["read_options"]
 
 _MOST_BYTES = 1 << 14  # far beyond all options; and the reader of TOML takes memory by the square of a key's parts
@@ -20,11 +22,7 @@ def read_options(path: Path) -> dict[str, Any]:
     if reader is None:
         raise click.ClickException(f"{path}: ends in {path.suffix!r}, expected .toml, .yaml, .yml or .json")
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise click.ClickException(f"{path}: is larger than {_MOST_BYTES} bytes, expected a table of options")
-        found = reader(content.decode("utf-8-sig"))
+        found = reader(read_whole(path, _MOST_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise click.ClickException(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:  # what every one of these readers raises, and the decoding

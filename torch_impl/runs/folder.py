@@ -23,6 +23,7 @@ from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.runs.saved import CONFIG, planned_step
+from unrolled.writing import open_own
 
 __all__ = ["BEST", "LAST", "RunFolder", "check_free", "check_newest", "versions"]
 
@@ -144,7 +145,7 @@ class RunFolder:
             if rows:
                 self._columns = list(rows[0])
             write_atomically(path, self._lines(rows, True).encode())
-            self._log = path.open("a", encoding="utf-8", newline="")
+            self._log = open_own(path, "a", encoding="utf-8", newline="")
         if self._tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 

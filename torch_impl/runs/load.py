@@ -42,6 +42,8 @@ from unrolled.programs import Adam
 
 __all__ = ["Run", "load_run", "save_run"]
 
+_MOST_STEPS = 1 << 20  # at a time, of all rows together: each takes memory for what its model computes there
+
 
 @dataclass(frozen=True)
 class Run:
@@ -114,7 +116,8 @@ class Run:
         steps, outputs], a speller's logits [batch, max_steps, vocabulary].
 
         inputs: array or tensor [batch, steps, inputs] of any real dtype, or tokens [batch, steps]; lengths: integers
-        [batch] or None. `rows` are computed at a time. Raises TypeError or ValueError that names the argument.
+        [batch] or None. `rows` are computed at a time, fewer where they are long. Raises TypeError or ValueError that
+        names the argument.
         """
         return self._rescaled(self._rows(self.model, inputs, lengths, rows))
 
@@ -138,6 +141,7 @@ class Run:
             raise ValueError(
                 f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
             )
+        rows = max(1, min(rows, _MOST_STEPS // max(1, values.shape[1])))
         with evaluating(self.model):
             found = in_chunks(lambda part, limits: function(self._taken(part), limits), values, lengths, rows)
         return found.cpu().numpy()

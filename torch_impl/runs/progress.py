@@ -7,7 +7,7 @@ Beside what every run's checkpoint holds (see `torch_impl.runs`) that of `train`
                training set; "finished"
 
 and among its tensors "losses/partial" and, where the task takes note of every loss, "losses/seen/0", ... in float64.
-Training draws no random numbers but those of the batch stream, so that its state is all the random state there is.
+The batch stream's state is all the random state there is: what a dropout draws hangs on the seed and the step alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from unrolled.command_line.loop import Place
 from unrolled.models import from_plain
 
 __all__ = ["Progress", "data_digest", "restored_progress", "saved_run", "saved_tensors"]
+
+
+_AT_ONCE = 1 << 20  # values that are copied to be summed
 
 
 @dataclass
@@ -131,7 +134,16 @@ def _read(run: Mapping[str, Any], step: Any, tensors: Mapping[str, np.ndarray], 
     best = run["best"] if run["best"] is None else (float(run["best"][0]), _count(run["best"][1]))
     overall = run["overall"] if run["overall"] is None else float(run["overall"])
     stream = run["stream"]
-    if not isinstance(stream, dict) or not stream:
+    if not isinstance(stream, dict):
+        raise TypeError("stream")
+    # Before the stream is replayed, which a number made up would make last for ever.
+    wanted = (
+        len(task.train.inputs),
+        task.batch,
+        run["seeds"][training],
+        _count(step) // task.per_round * task.per_round,
+    )
+    if tuple(stream.get(name) for name in ("rows", "batch", "seed", "batches")) != wanted:
         raise ValueError("stream")
     place = (training, _count(step), partial, stream)
     progress = Progress(*place, rounds, seen, best, overall, float(run["seconds"]))
@@ -179,5 +191,7 @@ def data_digest(part: Any) -> str:
     for array in part:
         if array is not None:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            rows = max(1, _AT_ONCE * len(array) // max(1, array.size))
+            for first in range(0, len(array), rows):
+                digest.update(np.ascontiguousarray(array[first : first + rows]).data)
     return digest.hexdigest()

@@ -6,7 +6,6 @@ See `torch_impl.runs` for the form. Nothing here knows the command line.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch_impl.model_parts import Headed, Reading
 from torch_impl.models import Classifier, Regressor, Speller, Tagger
 from torch_impl.training.trainer import Trainer
 from unrolled.models import END, START, Dense, Model, to_plain
+from unrolled.reading import parse_json
 
 __all__ = ["CONFIG", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of", "planned_step",
            "read_config", "set_steps", "slots_of", "weights_of"]  # fmt: skip
@@ -150,8 +150,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not exists(path):
         return {}
     try:
-        config = json.loads(read_whole(path, _MOST_CONFIG_BYTES))
-    except (ValueError, RecursionError):
+        config = parse_json(read_whole(path, _MOST_CONFIG_BYTES))
+    except ValueError:
         config = None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: truncated or altered: it is not a JSON object; use a copy of it, or remove it")

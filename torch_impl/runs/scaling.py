@@ -25,7 +25,8 @@ def scaling_of(data: Mapping[str, Any], model: Any) -> Scaling | None:
     found = data.get("scaling")
     if found is None:
         return None
-    inputs = getattr(model, "inputs", len(found.get("shift", ())) if isinstance(found, dict) else 0)
+    given = found.get("shift") if isinstance(found, dict) else None
+    inputs = getattr(model, "inputs", len(given) if isinstance(given, list) else 0)
     shift, scale = (_numbers(found, name, inputs) for name in ("shift", "scale"))
     if not (scale > 0).all():
         raise CheckpointError('its "scale" is not above 0 everywhere; use another checkpoint')

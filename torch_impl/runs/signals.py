@@ -23,13 +23,15 @@ class StopSignals:
     """Within the block, `number` becomes the first signal that came; None until then.
 
     insistent: whether the next one ends the process at once. A launcher of several processes repeats what the
-    terminal has sent to each of them already, so there it does not.
+    terminal has sent to each of them already, so there it does not. Until `waits` is set, the first one raises Stopped
+    where it comes: there is no step yet that would have to be finished.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, insistent: bool = True) -> None:
         self.number: int | None = None
+        self.waits = False
         self._insistent = insistent
         self._before: dict[int, Any] = {}
 
@@ -48,3 +50,5 @@ class StopSignals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.number = self.number or number
+        if not self.waits:
+            raise Stopped(self.number)

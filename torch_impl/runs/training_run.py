@@ -52,7 +52,7 @@ class TrainingRun(Extras):
             with self.signals:
                 loop.run()
         except Stopped:
-            say([f"Stopped after step {self.progress.step}; to go on: {self.resuming}"])
+            say([self._stopped()])
             raise
         finally:
             self.folder.close()
@@ -76,9 +76,15 @@ class TrainingRun(Extras):
     def trainer(self, loop: Loop, weights: Any, slots: Any = None) -> RunTrainer:
         task, settings = self.task, self.settings
         given = (task.model, weights, task.optimizer, *task.train, slots)
-        return loop.backend.trainer(*given, settings.precision, settings.steps, self.processes)
+        return loop.backend.trainer(*given, settings.precision, settings.steps, self.processes, loop.seed)
+
+    def _stopped(self) -> str:
+        if not self.signals.waits:
+            return "Stopped before the first step"
+        return f"Stopped after step {self.progress.step}; to go on: {self.resuming}"
 
     def before_round(self, loop: Loop, first: int) -> None:
+        self.signals.waits = True
         self.rate = self.settings.rate(self.task, first)
         loop.trainer.set_learning_rate(self.rate)
         self.before = Snapshot(loop.trainer.inner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def test_a_rival_that_gives_up_is_left_out_and_the_others_stay() -> None:
 
 
 def test_without_numba_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch_impl.bench.profiling", None)
+    monkeypatch.setattr("torch_impl.bench.report.missing_compiler", lambda: "Numba is missing")
     done = run("--part", "profile", *SHORT)
     assert done.exit_code == 1 and "the profile needs Numba" in done.output.splitlines()[-1]
 

@@ -60,7 +60,7 @@ def test_each_name_keeps_its_latest_and_nothing_else(tmp_path: Path) -> None:
     for seed in range(3):
         save_checkpoint(tmp_path, tensors(seed), {"seed": seed})
         save_checkpoint(tmp_path, tensors(seed + 10), {"seed": seed + 10}, "last-2")
-    (tmp_path / "last.json.0a1b2c3d.partial").write_text("left by a crash")
+    (tmp_path / ".last.json.0a1b2c3d.partial").write_text("left by a crash")
     (tmp_path / "mine-0123456789abcdef.safetensors").write_text("another's")
     (tmp_path / "config.json").write_text("{}")
     save_checkpoint(tmp_path, tensors(7), {"seed": 7})

@@ -15,6 +15,7 @@ from torch_impl.checkpoints import CheckpointError
 from torch_impl.tf1 import bundle, protobuf
 from torch_impl.tf1.bundle import Bundle, write_bundle
 from torch_impl.tf1.crc32c import crc32c, mask
+from torch_impl.tf1.state_file import latest_checkpoint
 from torch_impl.tf1.table import build_table, read_table
 
 FILES = Path(__file__).parent / "files" / "tf1"
@@ -303,6 +304,29 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path)
     os.mkfifo(tmp_path / "x.index")
     with pytest.raises(CheckpointError, match="not a regular file"):
         Bundle(tmp_path / "x")
+
+
+def test_a_variable_larger_than_the_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied("classifier", tmp_path)
+    found = Bundle(tmp_path / "classifier")
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(bundle.np, "empty", full)
+    with pytest.raises(CheckpointError, match=r"variable fully_connected/weights takes 0\.0 GiB, more memory than"):
+        found.read("fully_connected/weights")
+
+
+@pytest.mark.parametrize("filler", [b"\n", b" ", b"\t\n", b"model_checkpoint_path: "])
+def test_a_state_file_is_gone_over_once(filler: bytes, tmp_path: Path) -> None:
+    """By the square it would take a quarter of an hour."""
+    long = (filler * (1 << 20))[: (1 << 20) - 40]
+    (tmp_path / "checkpoint").write_bytes(long + b'\nmodel_checkpoint_path : "a\\040b"\n')
+    assert latest_checkpoint(tmp_path) == tmp_path / "a b"
+    (tmp_path / "checkpoint").write_bytes(filler * (1 << 20) + b"\n")
+    with pytest.raises(CheckpointError, match=r"expected at most 1048576|holds no model_checkpoint_path"):
+        latest_checkpoint(tmp_path)
 
 
 def test_an_index_of_absurd_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -196,6 +197,16 @@ def test_transforms_run_natively() -> None:
     assert chosen_path(4, 1, torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
 
 
+def test_without_a_folder_for_compiled_code_the_advice_is_to_name_one() -> None:
+    """As where a service runs as a user without a home."""
+    code = (
+        "import numba.core.caching as c; c.CompileResultCacheImpl._locator_classes = [];"
+        "from torch_impl.unrolling.paths import missing_compiler; print(missing_compiler())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "set NUMBA_CACHE_DIR to" in done.stdout and "install" not in done.stdout
+
+
 def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_impl.unrolling.compiled", None)
     weight, inputs = torch.ones(4, 4), torch.ones(1, 2, 3)
@@ -203,10 +214,10 @@ def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.
     for cache in caches:
         cache.cache_clear()
     try:
-        with pytest.warns(RuntimeWarning, match="for lack of Numba .*pip install numba") as record:
+        with pytest.warns(RuntimeWarning, match="Numba is missing .*pip install numba") as record:
             assert chosen_path(4, 1, weight, inputs) == chosen_path(4, 1, weight, inputs) == "bptt"
         assert len(record) == 1
-        with pytest.raises(ModuleNotFoundError, match="the path is 'compiled', which needs Numba"):
+        with pytest.raises(ModuleNotFoundError, match="the path is 'compiled', but Numba is missing"):
             forced_path("compiled").__enter__()
     finally:
         for cache in caches:

@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from torch_impl.tests.training_runs import (
     trained,
 )
 from unrolled.command_line import command_line
+from unrolled.datasets import batches
 
 
 @pytest.fixture(scope="module")
@@ -197,16 +199,50 @@ def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[int, int]] = []
     before = signal.getsignal(signal.SIGINT)
     with StopSignals() as signals:
+        signals.waits = True
         signal.raise_signal(signal.SIGTERM)
         assert signals.number == signal.SIGTERM
         monkeypatch.setattr("os.kill", lambda process, number: sent.append((process, number)))
         signal.raise_signal(signal.SIGINT)
         assert sent == [(os.getpid(), signal.SIGINT)] and signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is before
-    with StopSignals(insistent=False):  # a launcher passes on what the terminal has sent
+    with StopSignals(insistent=False) as signals:  # a launcher passes on what the terminal has sent
+        signals.waits = True
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize("name", ["batches", "rows", "batch", "seed"])
+def test_a_place_in_the_batches_that_was_made_up_is_not_replayed(name: str, home: Path, tmp_path: Path) -> None:
+    """Its checksums are right, and a thousand million million batches would take for ever."""
+    checkpoint = load_checkpoint(home / "series")
+    state = checkpoint.state
+    stream = state["run"]["stream"]
+    del stream["sha256"]
+    stream[name] = 10**15
+    stream["sha256"] = batches._digest(stream)
+    state["run"]["finished"] = False
+    save_checkpoint(tmp_path / "forged", checkpoint.tensors, state)
+    message = trained("series", "--resume", tmp_path / "forged", code=1)
+    assert "its account of the training does not hold together" in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_first_step_is_obeyed_at_once(
+    number: signal.Signals, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "series", tmp_path / "run")
+
+    def endless(state: Any) -> None:
+        signal.raise_signal(number)
+        raise AssertionError("goes on")
+
+    monkeypatch.setattr("unrolled.command_line.loop.BatchStream.from_state", endless)
+    output = trained("series", "--resume", tmp_path / "run", "--iterations", "300", code=128 + number)
+    assert "Stopped before the first step" in output
+    monkeypatch.undo()
+    trained("series", "--resume", tmp_path / "run", "--iterations", "300")
 
 
 def test_a_finished_run_is_replaced_by_force_alone_and_its_further_checkpoints_go(home: Path, tmp_path: Path) -> None:
@@ -348,3 +384,18 @@ def test_help_has_the_options_for_runs_apart() -> None:
     own, _, for_runs = text.partition("Options for runs:")
     assert "--epochs" in own and "--resume" not in own
     assert all(flag in for_runs for flag in ("--resume", "--config", "--checkpoint-every"))
+
+
+def test_a_pipe_of_options_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "options.toml")
+    result = CliRunner().invoke(make_group(), ["train", "series", "--config", str(tmp_path / "options.toml")])
+    assert result.exit_code == 1 and "options.toml: cannot be read (not a regular file)" in result.stderr
+
+
+def test_the_log_is_not_written_through_a_link(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "series", tmp_path / "run")
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "run" / "log.csv").unlink()
+    (tmp_path / "run" / "log.csv").symlink_to(tmp_path / "victim")
+    trained("series", "--resume", tmp_path / "run", "--iterations", "300")
+    assert (tmp_path / "victim").read_text() == "precious" and not (tmp_path / "run" / "log.csv").is_symlink()

@@ -258,6 +258,7 @@ def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> N
         ({"classes": ["one"]}, "do not name 2 classes"),
         ({"classes": ["one", "\ud800"]}, "do not name 2 classes"),
         ({"split": None}, "do not tell the test part"),
+        ({"scaling": {"shift": None, "scale": None}}, 'its "shift" is not 2 finite numbers'),
         ({"source": None}, "do not tell their source"),
         ({"source": "/nowhere.npz"}, "/nowhere.npz: no such file"),
         ({"rows": {"train": 1}}, "no longer the rows"),
@@ -276,3 +277,26 @@ def test_predict_is_also_a_group() -> None:
     text = call(group, "--help").stdout
     assert "RUN INPUT" in text and "predict speller" in text
     assert "Missing argument 'INPUT'" in call(group, "here").stderr
+
+
+def test_names_out_of_files_are_shown_escaped(tmp_path: Path) -> None:
+    sequences = np.random.default_rng(0).normal(size=(40, 4, 2))
+    labels = np.array(["\x1b[2Jred", "\u202eblue\n"])[np.arange(40) % 2]
+    np.savez(tmp_path / "own\x1b.npz", inputs=sequences, labels=labels)
+    tiny = ("--epochs", 1, "--units", 3, "--batch-size", 8)
+    run = made_runs.train(tmp_path, "classifier", "--data", tmp_path / "own\x1b.npz", *tiny)
+    found = call(predict, run, tmp_path / "own\x1b.npz")
+    assert r"\x1b[2Jred" in found.stdout and r"\u202eblue\n" in found.stdout
+    for output in (found.output, call(evaluate, run, "--no-picture").output):
+        assert not set(output) & {"\x1b", "\u202e"}
+    plain = json.loads(call(predict, run, tmp_path / "own\x1b.npz", "--format", "json").stdout)
+    assert {row["class"] for row in plain} <= {"\x1b[2Jred", "\u202eblue\n"}
+
+
+def test_more_predictions_than_a_table_holds_are_refused(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch_impl.using.predict._MOST_CELLS", 7)
+    np.savez(tmp_path / "a.npz", inputs=np.zeros((4, 3, 2)))
+    message = refused(predict, runs / "classifier", tmp_path / "a.npz")
+    assert "4 rows of 2 classes are more than 7 probabilities" in message

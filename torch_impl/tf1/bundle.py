@@ -16,28 +16,33 @@ from typing import NamedTuple
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import exists, open_regular, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, read_whole, write_atomically
 from torch_impl.tf1 import protobuf
 from torch_impl.tf1.crc32c import crc32c, mask, unmask
 from torch_impl.tf1.table import build_table, read_table
+from unrolled.reading import open_regular
 
 __all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
 
 # framework/types.proto. Those without a NumPy dtype here are named in error messages only.
-_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
+_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool", 19: "float16"}
 _OTHER_DTYPES = {
-    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 10: "bool", 14: "bfloat16", 17: "uint16",
-    18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
+    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 14: "bfloat16", 17: "uint16",
+    18: "complex128", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
 }  # fmt: skip
 _NUMBERS = {name: number for number, name in _DTYPES.items()}
 
 _MOST_INDEX_BYTES = 1 << 24  # about 40 bytes per variable: room for hundreds of thousands
 _MOST_RANK = 32
+_LISTED = 20
 _VERSION = 1  # the only version of the format there has been
 
 
 class BundleEntry(NamedTuple):
-    """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here."""
+    """What the index says of one variable. dtype: a NumPy name, or TensorFlow's for one that cannot be read here.
+
+    slices: of a partitioned variable, each as (start, length) by axis; see `variables`.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -46,6 +51,7 @@ class BundleEntry(NamedTuple):
     size: int
     crc: int
     partitioned: bool
+    slices: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 def index_path(prefix: Path) -> Path:
@@ -74,13 +80,15 @@ class Bundle:
             )
         data = read_whole(path, _MOST_INDEX_BYTES)
         self.entries: dict[str, BundleEntry] = {}
+        self.slices: dict[bytes, bytes] = {}  # key -> BundleEntryProto of each slice of a partitioned variable
         with naming(path):
             table = read_table(data)
             if b"" not in table:
                 raise CheckpointError("not the index of a TensorFlow checkpoint: it has no header")
             self.shards = _shards(table.pop(b""))
             for key, value in table.items():
-                if key.startswith(b"\0"):  # a slice of a partitioned variable, which has an entry of its own
+                if key.startswith(b"\0"):
+                    self.slices[key] = value
                     continue
                 name = _name(key)
                 with naming(f"variable {name}"):
@@ -108,7 +116,8 @@ class Bundle:
         shard is missing or too short, or its bytes are not those that were saved.
         """
         if name not in self.entries:
-            raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {', '.join(self.entries) or 'none'}")
+            there = ", ".join(list(self.entries)[:_LISTED]) + (", …" if len(self.entries) > _LISTED else "")
+            raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {there or 'none'}")
         entry = self.entries[name]
         if entry.dtype not in _NUMBERS:
             raise CheckpointError(
@@ -120,33 +129,40 @@ class Bundle:
             )
         path = data_path(self.prefix, entry.shard, self.shards)
         with naming(path):
-            data = _slice(path, name, entry)
-            found = crc32c(data)
+            try:
+                data = _slice(path, name, entry)
+            except MemoryError:
+                raise CheckpointError(
+                    f"variable {name} takes {entry.size / 2**30:.1f} GiB, more memory than there is; convert it on a "
+                    "larger machine"
+                ) from None
+            found = crc32c(memoryview(data))  # type: ignore[arg-type]  # NumPy's stub does not know buffers
             if found != entry.crc:
                 raise CheckpointError(
                     f"altered: the checksum of variable {name} is {found:08x}, expected {entry.crc:08x}; "
                     "get the file again"
                 )
-            array = np.frombuffer(data, dtype=np.dtype(entry.dtype).newbyteorder("<"))
+            array = data.view(np.dtype(entry.dtype).newbyteorder("<"))
             try:
-                return array.astype(entry.dtype).reshape(entry.shape)
+                return array.astype(entry.dtype, copy=False).reshape(entry.shape)
             except ValueError as error:  # a forged shape with a size of zero and one beyond NumPy's range
                 raise CheckpointError(f"variable {name} has an impossible shape {list(entry.shape)}: {error}") from None
 
 
-def _slice(path: Path, name: str, entry: BundleEntry) -> bytes:
-    """The variable's bytes. Their number is held against the file's before any memory is asked for."""
+def _slice(path: Path, name: str, entry: BundleEntry) -> np.ndarray:
+    """The variable's bytes, uint8. Their number is held against the file's before any memory is asked for."""
     if not exists(path):
         raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
-    with os.fdopen(open_regular(path), "rb") as stream:
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if entry.offset + entry.size > size:
             raise CheckpointError(
                 f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
             )
         stream.seek(entry.offset)
-        data = stream.read(entry.size)
-    if len(data) < entry.size:
+        data = np.empty(entry.size, np.uint8)
+        found = stream.readinto(data)  # type: ignore[attr-defined]  # of a buffered file, all there is
+    if found < entry.size:
         raise CheckpointError(f"truncated while it was read, within variable {name}")
     return data
 
@@ -183,16 +199,26 @@ def _entry(message: bytes) -> BundleEntry:
     """A BundleEntryProto."""
     found = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard_id, offset, size, crc32c
     shape: tuple[int, ...] = ()
-    partitioned = False
+    slices = []
     for number, kind, value in protobuf.fields(message):
         if number == 2:
             shape = _shape(_bytes(value, kind))
         elif number == 7:
-            partitioned = True
+            slices.append(_extents(_bytes(value, kind)))
         elif number in found:
             found[number] = _number(value, kind, protobuf.FIXED32 if number == 6 else protobuf.VARINT)
     dtype = _DTYPES.get(found[1]) or _OTHER_DTYPES.get(found[1]) or f"of the unknown type {found[1]}"
-    return BundleEntry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), partitioned)
+    return BundleEntry(dtype, shape, found[3], found[4], found[5], unmask(found[6]), bool(slices), tuple(slices))
+
+
+def _extents(message: bytes) -> tuple[tuple[int, int], ...]:
+    """A TensorSliceProto: (start, length) by axis; without a length it is the whole axis, (0, -1)."""
+    found = []
+    for number, kind, value in protobuf.fields(message):
+        if number == 1:
+            sizes = {n: _number(v, k) for n, k, v in protobuf.fields(_bytes(value, kind))}
+            found.append((sizes.get(1, 0), sizes.get(2, -1)))
+    return tuple(found)
 
 
 def _shape(message: bytes) -> tuple[int, ...]:

@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from torch_impl.checkpoints.errors import CheckpointError
+from unrolled.networks import ACTIVATIONS
 
 __all__ = ["convert"]
+
+_PATH = click.Path(path_type=Path)
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -23,16 +26,31 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 
 
 @click.command(short_help="Convert TensorFlow 1 checkpoints, both ways.")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("source", type=_PATH)
+@click.argument("target", type=_PATH, required=False)
 @click.option("--to-tf1", is_flag=True, help="SOURCE is a run folder, TARGET the prefix of a TensorFlow 1 checkpoint.")
+@click.option("--list", "listing", is_flag=True, help="Show every variable and what it was taken for; write nothing.")
+@click.option("--check", type=_PATH, metavar="FILE.npz", help="Compare with inputs and outputs recorded in TensorFlow.")
+@click.option("--check-with", type=_PATH, metavar="PYTHON", help="Compare with TensorFlow, run by that Python now.")
+@click.option("--as-module", type=_PATH, metavar="FILE.py", help="Write PyTorch code, and FILE.safetensors beside it.")
 @click.option("--program", type=click.Choice(["mnist", "series"]), help="The chapter's program that was trained.")
-@click.option("--kind", type=click.Choice(["classifier", "regressor"]), help="The model, for any other program.")
-@click.option("--activation", type=click.Choice(["tanh", "relu"]), help="The cell's, for any other program.")
-@click.option("--learning-rate", type=click.FloatRange(0), help="Adam's, from here on.  [default: 0.001]")
-@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), help="Adam's.  [default: 0.9]")
-@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), help="Adam's.  [default: 0.999]")
-@click.option("--epsilon", type=click.FloatRange(0), help="Adam's.  [default: 1e-08]")
+@click.option(
+    "--kind", type=click.Choice(["classifier", "regressor", "tagger"]), help="The model, where no graph tells."
+)
+@click.option("--activation", type=click.Choice(ACTIVATIONS), help="The cells', where no graph tells.")
+@click.option("--forget-bias", type=float, help="An LSTM's, where no graph tells.")
+@click.option("--recurrent-activation", type=click.Choice(ACTIVATIONS), help="Of Keras's gates, where no graph tells.")
+@click.option("--hidden-activation", type=click.Choice(ACTIVATIONS), help="Of dense layers below the last.")
+@click.option(
+    "--projection", type=click.Choice(["stacked", "wrapped"]), help="A regressor's: after the loop or inside."
+)
+@click.option("--scope", default="", metavar="NAME", help="Of several models, the one whose variables begin so.")
+@click.option("--ema", is_flag=True, help="Take the moving averages for the weights.")
+@click.option("--no-graph", is_flag=True, help="Go by names alone, also where a graph (.meta) lies beside SOURCE.")
+@click.option("--learning-rate", type=click.FloatRange(0), help="Adam's, from here on.")
+@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), help="Adam's.")
+@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), help="Adam's.")
+@click.option("--epsilon", type=click.FloatRange(0), help="Adam's.")
 @click.option(
     "--map", "mapped", multiple=True, callback=_pairs, metavar="NAME=CANONICAL", help="Say what a variable is."
 )
@@ -41,83 +59,151 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     "--dense", type=click.Choice(["fully_connected", "dense"]), help="With --to-tf1: the dense layer's names."
 )
 @click.option("--checkpoint", default="last", show_default=True, help="With --to-tf1: which checkpoint of the run.")
-@click.option("--force", is_flag=True, help="Replace what is at TARGET.")
+@click.option("--force", is_flag=True, help="Replace what is at TARGET; leave out what was trained.")
 @click.pass_context
-def convert(context: click.Context, source: Path, target: Path, to_tf1: bool, **options: Any) -> None:
+def convert(context: click.Context, source: Path, target: Path | None, to_tf1: bool, **options: Any) -> None:
     """Convert a TensorFlow 1 checkpoint to a run folder, or with --to-tf1 the other way. TensorFlow is not needed.
 
     SOURCE is the prefix of a checkpoint that tf.train.Saver wrote (the path without .index), or the folder with Saver's
-    file `checkpoint`; TARGET is the run folder to make. Variables are matched by name: those of a BasicRNNCell, one
-    dense layer (contrib, tf.layers or OutputProjectionWrapper), Adam and the global step. CANONICAL is kernel, bias,
-    dense/kernel, dense/bias, one of their slots (kernel/Adam, kernel/Adam_1), beta1_power, beta2_power or global_step.
+    file `checkpoint`; TARGET is the run folder to make; without it, only what was found is shown. The graph that Saver
+    keeps beside it (.meta) says what the model is; without it, names, shapes and the options do. CANONICAL is a weight's
+    name here, as the conversion prints it: kernel, cell_0/gates/bias, embedding, dense/kernel; beta1_power, global_step.
     """
     _check_options(context, to_tf1)
     try:
-        lines = _to_tf1(source, target, options) if to_tf1 else _from_tf1(source, target, options)
+        for line in _to_tf1(source, target, options) if to_tf1 else _from_tf1(source, target, options):
+            click.echo(line)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
-    for line in lines:
-        click.echo(line)
 
 
 _ONE_WAY = {
-    True: ("program", "kind", "activation", "learning_rate", "beta1", "beta2", "epsilon", "ignore"),
+    True: (
+        "listing", "check", "check_with", "as_module", "program", "kind", "activation", "forget_bias",
+        "recurrent_activation", "hidden_activation", "projection", "scope", "ema", "no_graph", "learning_rate", "beta1",
+        "beta2", "epsilon", "ignore",
+    ),
     False: ("dense", "checkpoint"),
-}
+}  # fmt: skip
 
 
 def _check_options(context: click.Context, to_tf1: bool) -> None:
     """An option of the other direction would be ignored without a word."""
     for name in _ONE_WAY[to_tf1]:
         if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-            option = "--" + name.replace("_", "-")
+            option = "--" + {"listing": "list"}.get(name, name.replace("_", "-"))
             raise click.UsageError(f"{option} has no meaning {'with' if to_tf1 else 'without'} --to-tf1", context)
 
 
-def _from_tf1(source: Path, target: Path, options: dict[str, Any]) -> list[str]:
-    from torch_impl.tf1.convert import convert_from_tf1
+def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
+    """The lines to print, each when it is known."""
+    from torch_impl.tf1 import convert as converting
+    from torch_impl.tf1.listing import described, story
+    from torch_impl.tf1.locate import find_prefix
+    from torch_impl.tf1.understand import understand
 
+    told, shapes = _trained_as(options)
     overrides = {**options["mapped"], **dict.fromkeys(options["ignore"])}
-    state = convert_from_tf1(source, target, overrides, *_trained_as(options), options["force"])
-    model, names = state["model"], state["tf1_names"]
-    lines = [f"  {variable} -> {canonical}" for canonical, variable in names.items()]
-    adam = "Adam's state" if "beta1_power" in names else "no optimizer state: Adam starts afresh"
-    steps = "an unknown number of" if state["step"] is None else state["step"]
-    return [
-        *lines,
-        f"{target}: a {model['kind']} of {model['inputs']} inputs, {model['network']['units']} "
-        f"{model['network']['activation']} units and {model['outputs']} outputs after {steps} steps, {adam}.",
-    ]
+    prefix = find_prefix(source)
+    if target is not None and not options["listing"]:
+        converting.check_target(target, options["force"])
+    if options["listing"]:
+        yield from _list(prefix, told, overrides, options["force"])
+        return
+    whole = understand(prefix, told, overrides, options["force"])
+    whole = whole._replace(found=_with_adam(whole.found, options))
+    yield from story(whole)
+    if options["as_module"]:
+        from torch_impl.tf1.modules import write_module
+
+        yield from write_module(whole, options["as_module"], options["force"])
+    if whole.found.model is None:
+        if options["as_module"] and target is None:
+            return
+        raise CheckpointError(f"{prefix}: {converting.more_than_known(whole.found)}")
+    yield from _checked(whole, options)
+    if target is None:
+        yield f"{prefix}: {described(whole.found.model)}. Name a folder to make a run of it."
+        return
+    made = converting.write_run(whole, target, told._replace(optimizer=whole.found.optimizer), shapes)
+    yield from (f"  cannot be kept for the way back: {name}" for name in made.uncarried)
+    steps = "an unknown number of" if made.state["step"] is None else made.state["step"]
+    adam = "Adam's state" if whole.found.slots else "no state of Adam's: it starts afresh"
+    yield f"{target}: {described(whole.found.model)} after {steps} steps, {adam}."
 
 
-def _to_tf1(source: Path, target: Path, options: dict[str, Any]) -> list[str]:
-    from torch_impl.tf1.convert import convert_to_tf1
+def _list(prefix: Path, told: Any, overrides: Any, force: bool) -> Any:
+    """Every variable; what it was taken for, if that can be said."""
+    from torch_impl.tf1.listing import listed
+    from torch_impl.tf1.understand import understand
+    from torch_impl.tf1.variables import Variables
 
+    try:
+        whole = understand(prefix, told._replace(kind=told.kind or "classifier"), overrides, force)
+    except CheckpointError as error:
+        yield from listed(Variables(prefix))
+        yield f"What they are together is not known: {error}"
+        return
+    yield from listed(whole.variables, whole.found)
+
+
+def _checked(whole: Any, options: dict[str, Any]) -> Any:
+    """The proofs that were asked for; CheckpointError where one fails."""
+    from torch_impl.tf1.proof import MOST, check_file, check_with
+
+    for option, check in (
+        ("check", lambda path: check_file(whole, path)),
+        ("check_with", lambda path: check_with(whole.found, whole.variables.prefix, path)),
+    ):
+        if options[option] is not None:
+            near = check(options[option])
+            yield f"  checked with {options[option]}: the largest difference is {near:.1e} of the largest output"
+            if not near <= MOST:
+                raise CheckpointError(
+                    f"{whole.variables.prefix}: its outputs are not TensorFlow's: {near:.1e} of the largest apart, at "
+                    f"most {MOST:g} is rounding; see what was assumed, and say it by option"
+                )
+
+
+def _with_adam(found: Any, options: dict[str, Any]) -> Any:
+    """What was found, with Adam's settings as far as the user gave them."""
+    from dataclasses import replace
+
+    from unrolled.programs import PROGRAMS, Adam
+
+    given = {name: options[name] for name in Adam._fields if options[name] is not None}
+    base = found.optimizer or (PROGRAMS[options["program"]].optimizer if options["program"] else Adam())
+    if "learning_rate" in given:
+        found.assumed = [line for line in found.assumed if not line.startswith("the learning rate")]
+    return replace(found, optimizer=base._replace(**given))
+
+
+def _to_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
+    from torch_impl.tf1.back import convert_to_tf1
+
+    if target is None:
+        raise click.UsageError("Missing argument 'TARGET'.")
     names = {canonical: variable for variable, canonical in options["mapped"].items()}
     if len(names) < len(options["mapped"]):
         raise click.UsageError("--map names one canonical weight twice")
     written = convert_to_tf1(source, target, names, options["dense"], options["checkpoint"], options["force"])
-    lines = [f"  {variable} {list(shape)}" for variable, shape in written.items()]
-    return [*lines, f"{target}: {len(written)} variables, for tf.train.Saver().restore(session, {str(target)!r})."]
+    yield from (f"  {variable} {list(shape)}" for variable, shape in written.items())
+    yield f"{target}: {len(written)} variables, for tf.train.Saver().restore(session, {str(target)!r})."
 
 
 def _trained_as(options: dict[str, Any]) -> tuple[Any, Any]:
-    """(TrainedAs, the weights' shapes or None): from --program, or from --kind and --activation."""
-    from torch_impl.tf1.convert import TrainedAs
-    from unrolled.programs import PROGRAMS, Adam
+    """(TrainedAs, the weights' shapes or None): what the options say."""
+    from torch_impl.tf1.understand import TrainedAs
+    from unrolled.networks import shapes
+    from unrolled.programs import PROGRAMS
 
-    given = {name: options[name] for name in Adam._fields if options[name] is not None}
-    if options["program"]:
-        if options["kind"] or options["activation"]:
-            raise click.UsageError("--program says the kind and the activation; leave --kind and --activation out")
-        from unrolled.networks import shapes
-
-        model, adam = PROGRAMS[options["program"]].model, PROGRAMS[options["program"]].optimizer
-        network: Any = model.network
-        chosen = (model.kind, network.activation)
-        return TrainedAs(*chosen, None, adam._replace(**given), options["program"]), shapes(model.weights())
-    if not options["kind"] or not options["activation"]:
-        raise click.UsageError(
-            "a TensorFlow 1 checkpoint does not say what was trained: give --program, or --kind and --activation"
-        )
-    return TrainedAs(options["kind"], options["activation"], None, Adam(**given)), None
+    names = ("kind", "activation", "projection", "forget_bias", "hidden_activation", "recurrent_activation", "scope")
+    told = TrainedAs(**{name: options[name] for name in names}, averages=options["ema"], graph=not options["no_graph"])
+    if not options["program"]:
+        return told, None
+    if options["kind"] or options["activation"]:
+        raise click.UsageError("--program says the kind and the activation; leave --kind and --activation out")
+    model = PROGRAMS[options["program"]].model
+    network: Any = model.network
+    told = told._replace(kind=model.kind, activation=network.activation, program=options["program"])
+    return told, shapes(model.weights())

@@ -11,16 +11,24 @@ from torch_impl.tf1.protobuf import read_varint
 
 __all__ = ["decompress"]
 
+_MOST_ELEMENTS = 1 << 21  # a few seconds' work
 _MOST = 22  # no element gives more output per byte: a copy of 64 bytes takes 3
 
 
-def decompress(data: bytes) -> bytes:
-    """The uncompressed bytes; raises CheckpointError for a malformed stream, before anything large is allocated."""
+def decompress(data: bytes, most: int = 1 << 25) -> bytes:
+    """The uncompressed bytes, at most so many; raises CheckpointError for a malformed stream, before anything large is
+    allocated."""
     length, position = read_varint(data, 0)
     if length > _MOST * len(data):
         raise CheckpointError(f"{len(data)} compressed bytes claim to hold {length}, which no Snappy stream can")
+    if length > most:
+        raise CheckpointError(f"{len(data)} compressed bytes hold {length}, expected at most {most}")
     output = bytearray()
+    elements = 0
     while position < len(data):
+        elements += 1
+        if elements > _MOST_ELEMENTS:
+            raise CheckpointError(f"more than {_MOST_ELEMENTS} elements of compressed data")
         tag = data[position]
         position += 1
         if tag & 3 == 0:

@@ -11,21 +11,22 @@ from pathlib import Path
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists, read_whole, write_atomically
 
-__all__ = ["latest_checkpoint", "write_state_file"]
+__all__ = ["STATE_FILE", "latest_checkpoint", "write_state_file"]
 
-_FILE = "checkpoint"
-_MOST_BYTES = 1 << 24
-_LATEST = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
+STATE_FILE = "checkpoint"
+_MOST_BYTES = 1 << 20  # room for thousands of paths
+# Within one line, so that no part of the file is looked at again and again.
+_LATEST = re.compile(rb'^[^\S\n]*model_checkpoint_path[^\S\n]*:[^\S\n]*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"', re.MULTILINE)
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)")
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
 def latest_checkpoint(folder: Path) -> Path:
     """The prefix of the latest checkpoint in `folder`; raises CheckpointError when no file says which it is."""
-    path = folder / _FILE
+    path = folder / STATE_FILE
     if not exists(path):
         raise CheckpointError(
-            f"{folder}: a folder without the file {_FILE!r} that says which TensorFlow 1 checkpoint is the latest; "
+            f"{folder}: a folder without the file {STATE_FILE!r} that says which TensorFlow 1 checkpoint is the latest; "
             "name a checkpoint by its prefix, the path without .index"
         )
     found = _LATEST.search(read_whole(path, _MOST_BYTES))
@@ -43,7 +44,7 @@ def write_state_file(prefix: Path) -> None:
         chr(byte) if 32 <= byte < 127 and chr(byte) not in "\"'\\" else f"\\{byte:03o}" for byte in prefix.name.encode()
     )
     lines = f'model_checkpoint_path: "{quoted}"\nall_model_checkpoint_paths: "{quoted}"\n'
-    write_atomically(prefix.with_name(_FILE), lines.encode())
+    write_atomically(prefix.with_name(STATE_FILE), lines.encode())
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

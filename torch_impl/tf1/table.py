@@ -32,8 +32,9 @@ _BLOCK_SIZE = 262_144
 _RESTART_INTERVAL = 16
 
 # Far above any real index, and low enough that a forged one costs seconds and megabytes at most.
-_MOST_ENTRIES = 500_000
+_MOST_ENTRIES = 100_000
 _MOST_KEY_BYTES = 1 << 26
+_MOST_BLOCK_BYTES = 1 << 25  # of all blocks together, uncompressed
 
 
 def read_table(data: bytes) -> dict[bytes, bytes]:
@@ -47,11 +48,19 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
     list(_entries(_block(data, position, size)))  # the metaindex is empty in a checkpoint, but its checksum counts too
     position, size, _ = _handle(footer, after)
     table: dict[bytes, bytes] = {}
-    key_bytes, last = 0, None
+    key_bytes = end = 0
+    left = _MOST_BLOCK_BYTES
+    last = None
     for _, handle in _entries(_block(data, position, size)):
         position, size, _ = _handle(handle, 0)
+        # One after the other, as they are written: blocks within each other would hold the same bytes many times.
+        if position < end:
+            raise CheckpointError(f"altered: the block at {position} begins within the one before, which ends at {end}")
+        end = position + size + _TRAILER
         before = len(table)
-        for key, value in _entries(_block(data, position, size)):
+        block = _block(data, position, size, left)
+        left -= len(block)
+        for key, value in _entries(block):
             if last is not None and key <= last:
                 raise CheckpointError(f"altered: the key {key!r:.80} is not in order")
             key_bytes += len(key)
@@ -72,8 +81,8 @@ def _handle(data: bytes, start: int) -> tuple[int, int, int]:
     return position, size, start
 
 
-def _block(data: bytes, position: int, size: int) -> bytes:
-    """The contents of the block at `position`, checked and uncompressed."""
+def _block(data: bytes, position: int, size: int, most: int = _MOST_BLOCK_BYTES) -> bytes:
+    """The contents of the block at `position`, checked and uncompressed: at most so many bytes."""
     end = position + size
     if end + _TRAILER > len(data) - _FOOTER:
         raise CheckpointError(f"truncated or altered: a block of {size} bytes at {position} reaches past the end")
@@ -82,7 +91,7 @@ def _block(data: bytes, position: int, size: int) -> bytes:
         raise CheckpointError(f"altered: the checksum of the block at {position} does not match; get the file again")
     contents, compression = data[position:end], data[end]
     if compression == _SNAPPY:
-        return decompress(contents)
+        return decompress(contents, most)
     if compression != _NONE:
         raise CheckpointError(f"the block at {position} has the unknown compression {compression}, expected 0 or 1")
     return contents

@@ -1,17 +1,19 @@
 """Whole training steps in compiled code: batch, forward, dense layer, loss, backward, and TF1's Adam.
 
-A step has three parts, so that threads may share it: `begin_step` (packing the weights), `rows_of_step` (everything
-that belongs to a row of the batch), `units_of_step` (everything that belongs to a row of weight_ih and weight_hh, with
-the dense layer as part of the first). `train` runs many steps on one thread. Memory is laid out as in
-`torch_impl.unrolling.compiled_loops`; `buffers` and `weights` are the tuples that `whole_steps` makes:
+A step has two parts, so that threads may share it: ROWS_PART is everything that belongs to a row of the batch, and
+UNITS_PART everything that belongs to a unit, its weights' gradients, their update and their layout for the next step,
+with the dense layer as part of the first. `train` has them in turn for many steps on one thread. For the tables see
+`torch_impl.unrolling.tables`; of those which only these kernels know
 
-    buffers   history, grads, forward, backward, sums: as there; dense_forward [units + 1, padded(outputs)] and
-              dense_backward [outputs, padded(units)]: the packed dense layer; dense [dense steps, batch,
-              padded(outputs)]: predictions, then the cost's gradient by them; dense_sums [outputs, row]: the gradients
-              of the dense weight and, at column padded(units), bias; row_losses [batch] in float64
-    weights   weight_ih, weight_hh, bias, dense weight [outputs, units], dense bias
+    DENSE_PACKED [units + 1, padded(outputs)], DENSE_BACK [outputs, width]: the dense layer, in panels
+    DENSE       [dense steps, batch, padded(outputs)]: predictions, then the cost's gradient by them
+    DENSE_SUMS  [outputs, width + PADDING]: the gradients of the dense weight and, at column width, bias
+    LAST        [batch, width + PADDING]: a classifier's final states, and 1
+    PARAMETERS  weight and two moments of each parameter, then of the dense weight [outputs, units] and bias
+    SETTINGS    beta1, beta2, epsilon, 1;  RATES, LOSSES: lr_t and the loss of each step
+    ROW_LOSSES  [batch] in float64;  PIECES: addresses of the kernels of each part
 
-A classifier's dense layer has one step, the last; a regressor's has all of them.
+A classifier's dense layer has one step, the last of each row; a regressor's has all of them, and rows of one length.
 """
 
 from __future__ import annotations
@@ -20,176 +22,184 @@ import math
 
 import numpy as np
 
-from torch_impl.unrolling.compiled_loops import over_time, through_time, weight_gradients
-from torch_impl.unrolling.jit import cached, compiled
-from torch_impl.unrolling.layout import copy, fill, pack, padded
-from torch_impl.unrolling.tiles import ONE, ZERO, flush_denormals, multiply, restore_denormals
+from torch_impl.unrolling.jit import PADDING, at, call, compiled, distinct, doubles, missing
+from torch_impl.unrolling.tables import (
+    BATCH, BY_STATE, DENSE, DENSE_BACK, DENSE_PACKED, DENSE_SUMS, HISTORY, LABELS, LAST, LENGTHS, LOSSES, MULTIPLY,
+    OUTPUTS, PARAMETERS, PART, PARTS, PHASE, PIECES, RATES, ROW, ROW_LOSSES, ROWS, SETTINGS, SIZES, STEPS, STRIDE, SUMS,
+    TARGETS, TURN, UNITS, copy, in_panels, offsets_of, padded,
+)  # fmt: skip
+from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
-BEGIN, ROWS, UNITS, END, ALL = 0, 1, 2, 3, 4
-
-
-@compiled
-def begin_step(weights, buffers):
-    """Lay out the weights for both directions."""
-    weight_ih, weight_hh, bias, dense_weight, dense_bias = weights
-    _, _, forward, backward, _, dense_forward, dense_backward, _, _, _ = buffers
-    pack(weight_ih, weight_hh, bias, forward, backward)
-    outputs, units = dense_weight.shape
-    width, columns = padded(units), padded(outputs)
-    fill(dense_forward, 0)
-    fill(dense_backward, 0)
-    for o in range(outputs):
-        copy(dense_backward[o * width :], dense_weight[o])
-        for j in range(units):
-            dense_forward[j * columns + o] = dense_weight[o, j]
-        dense_forward[units * columns + o] = dense_bias[o]
+ROWS_PART, UNITS_PART, ALL = 0, 1, 2
 
 
 @compiled
-def _cross_entropy(values, label, batch):
+def _cross_entropy(values, outputs, label, batch):
     """The loss of one row of logits, which become the gradient of the mean over the batch."""
     largest = values[0]
-    for o in range(values.size):
+    for o in range(outputs):
         largest = values[o] if values[o] > largest else largest
     total = 0.0
-    for o in range(values.size):
+    for o in range(outputs):
         total += math.exp(values[o] - largest)
     loss = math.log(total) - (values[label] - largest)
-    for o in range(values.size):
+    for o in range(outputs):
         share = math.exp(values[o] - largest) / total
         values[o] = (share - (1.0 if o == label else 0.0)) / batch
     return loss
 
 
 @compiled
-def _mean_square(values, targets, count):
+def _mean_square(values, targets, outputs, count):
     """The sum of squared errors; values become the gradient of the mean over `count` entries."""
     loss = 0.0
-    for o in range(values.size):
+    for o in range(outputs):
         error = values[o] - targets[o]
         loss += error * error
         values[o] = 2 * error / count
     return loss
 
 
-@compiled
-def rows_of_step(inputs, labels, targets, rows, weights, buffers, relu, begin, end):
-    """Fill history, dense (with gradients), row_losses and grads for the rows of the batch from begin to end."""
-    history, grads, forward, backward, _, dense_forward, dense_backward, dense, _, row_losses = buffers
-    outputs, units = weights[3].shape
-    batch, steps, size = rows.size, inputs.shape[1], inputs.shape[2]
+def head(ints, floats, begin, end):
+    """Fill DENSE with the gradient by the predictions, ROW_LOSSES, and for a classifier BY_STATE, for these rows."""
+    before = flush_denormals()
+    sizes, offsets, labels = ints[SIZES], offsets_of(ints), ints[LABELS]
+    rows = at(ints[ROWS], sizes[TURN] * sizes[BATCH])
+    units, outputs, batch, steps = sizes[UNITS], sizes[OUTPUTS], sizes[BATCH], sizes[STEPS]
     width, columns = padded(units), padded(outputs)
-    row = width + padded(1 + size)
-    lengths = rows[:0]
-    over_time(history, inputs, rows, weights[3][:0], lengths, forward, units, relu, begin, end)
+    losses = doubles(ints[ROW_LOSSES])
+    first = steps - 1 if not missing(labels) else 0
     for b in range(begin, end):
-        row_losses[b] = 0.0
-        fill(history[(steps * batch + b) * row + width : (steps * batch + b + 1) * row], 0)
-        history[(steps * batch + b) * row + width] = 1
-    first = steps - 1 if labels.size else 0
-    for t in range(steps):
-        here, at = (t * batch + begin) * width, ((t + 1) * batch + begin) * row
-        if t < first:
-            fill(grads[here : here + (end - begin) * width], 0)
-            continue
-        values = ((t - first) * batch + begin) * columns
-        multiply(
-            dense, values, columns, ZERO, history, at, row, ONE, units, at + width, ONE,
-            dense_forward, ZERO, columns, end - begin, columns,
+        losses[b] = 0.0
+        length = steps if missing(ints[LENGTHS]) else ints[LENGTHS][sizes[TURN] * batch + b]
+        final = at(floats[HISTORY], (offsets[length] + b) * sizes[ROW])
+        if missing(labels):
+            final[width] = 1  # in every block but the last it is there
+        else:
+            copy(at(floats[LAST], b * (width + PADDING)), final, width)
+            floats[LAST][b * (width + PADDING) + width] = 1
+    for t in range(first, steps):
+        row = sizes[ROW] if missing(labels) else width + PADDING
+        states = at(floats[LAST], begin * row)
+        if missing(labels):
+            states = at(floats[HISTORY], (offsets[t + 1] + begin) * row)
+        dense = at(floats[DENSE], ((t - first) * batch + begin) * columns)
+        call(
+            sizes[MULTIPLY],
+            (
+                dense, columns, 0, states, row, 1, units, at(states, width), 1, floats[DENSE_PACKED], 0, units + 1,
+                end - begin, columns,
+            ),
         )  # fmt: skip
         for b in range(begin, end):
-            place = ((t - first) * batch + b) * columns
-            prediction = dense[place : place + outputs]
-            if labels.size:
-                row_losses[b] = _cross_entropy(prediction, labels[rows[b]], batch)
+            values = at(dense, (b - begin) * columns)
+            if missing(labels):
+                wanted = at(floats[TARGETS], (rows[b] * sizes[STRIDE] + t) * outputs)
+                losses[b] += _mean_square(values, wanted, outputs, batch * steps * outputs)
             else:
-                row_losses[b] += _mean_square(prediction, targets[rows[b], t], batch * steps * outputs)
-        multiply(
-            grads, here, width, ZERO, dense, values, columns, ONE, outputs, ZERO, ZERO,
-            dense_backward, ZERO, width, end - begin, width,
+                losses[b] = _cross_entropy(values, outputs, labels[rows[b]], batch)
+    if not missing(labels):
+        dense = at(floats[DENSE], begin * columns)
+        call(
+            sizes[MULTIPLY],
+            (
+                at(floats[BY_STATE], begin * width), width, 0, dense, columns, 1, outputs, dense, 0, floats[DENSE_BACK],
+                0, outputs, end - begin, width,
+            ),
         )  # fmt: skip
-    through_time(
-        history, grads, True, inputs[:0], weights[3][:0], lengths, backward, grads[:0],
-        batch, steps, units, size, relu, begin, end,
-    )  # fmt: skip
+    restore_denormals(before)
 
 
 @compiled
-def _adam(weight, gradient, m, v, settings):
-    """TF1's Adam on one vector. settings: lr_t, beta1, beta2, epsilon, in the weights' dtype."""
-    lr_t, beta1, beta2, epsilon = settings[0], settings[1], settings[2], settings[3]
-    decay1, decay2 = settings[4] - beta1, settings[4] - beta2
-    for i in range(weight.size):
+def _adam(ints, floats, number, start, gradient, count):
+    """TF1's Adam on a part of a parameter."""
+    lr_t, settings = floats[RATES][ints[SIZES][TURN]], floats[SETTINGS]
+    beta1, beta2, epsilon, one = settings[0], settings[1], settings[2], settings[3]
+    weight = at(floats[PARAMETERS + 3 * number], start)
+    m, v = at(floats[PARAMETERS + 3 * number + 1], start), at(floats[PARAMETERS + 3 * number + 2], start)
+    _update(weight, gradient, m, v, count, lr_t, one - beta1, one - beta2, epsilon)
+
+
+@compiled
+def _update(weight, gradient, m, v, count, lr_t, decay1, decay2, epsilon):
+    distinct()
+    for i in range(count):
         m[i] += (gradient[i] - m[i]) * decay1
         v[i] += (gradient[i] * gradient[i] - v[i]) * decay2
         weight[i] -= (m[i] * lr_t) / (np.sqrt(v[i]) + epsilon)
 
 
+def update(ints, floats, begin, end):
+    """Adam on the weights of the units from begin to end; on the dense layer too, and the loss, if begin is 0."""
+    before = flush_denormals()
+    sizes, parts = ints[SIZES], ints[PARTS]
+    units, count = sizes[UNITS], parts[0]
+    for number in range(count):
+        part = at(parts, 1 + number * PART)
+        columns = part[1]
+        for block in range(part[0]):
+            for j in range(block * units + begin, block * units + end):
+                _adam(ints, floats, number, j * columns, at(floats[SUMS], part[2] + j * part[3]), columns)
+    if begin == 0:
+        _dense_update(ints, floats, count)
+    restore_denormals(before)
+
+
 @compiled
-def units_of_step(weights, moments, buffers, settings, begin, end):
-    """The weights' gradients for the units from begin to end, and Adam on them; the dense layer's too if begin is 0."""
-    history, grads, _, _, sums, _, _, dense, dense_sums, _ = buffers
-    weight_ih, weight_hh, bias, dense_weight, dense_bias = weights
-    m_ih, m_hh, m_bias, m_dense, m_dense_bias, v_ih, v_hh, v_bias, v_dense, v_dense_bias = moments
-    units, size = weight_ih.shape
-    width = padded(units)
-    row = width + padded(1 + size)
-    weight_gradients(history, grads, sums, units, size, begin, end)
-    for j in range(begin, end):
-        at = j * row
-        _adam(weight_hh[j], sums[at : at + units], m_hh[j], v_hh[j], settings)
-        at += width
-        _adam(bias[j : j + 1], sums[at : at + 1], m_bias[j : j + 1], v_bias[j : j + 1], settings)
-        _adam(weight_ih[j], sums[at + 1 : at + 1 + size], m_ih[j], v_ih[j], settings)
-    if begin > 0:
-        return
-    outputs = dense_bias.size
-    columns = padded(outputs)
-    count = dense.size // columns
-    multiply(
-        dense_sums, ZERO, row, ZERO, dense, ZERO, ONE, columns, count, ZERO, ZERO,
-        history, history.size - count * row, row, outputs, row,
+def _dense_update(ints, floats, number):
+    """The dense layer's gradients and Adam on them; number: its weight's. And the loss, in order of the rows."""
+    sizes, offsets = ints[SIZES], offsets_of(ints)
+    units, outputs, batch, steps = sizes[UNITS], sizes[OUTPUTS], sizes[BATCH], sizes[STEPS]
+    width, columns = padded(units), padded(outputs)
+    regressor = missing(ints[LABELS])
+    count, row, states = batch, width + PADDING, floats[LAST]
+    if regressor:
+        count, row, states = steps * batch, sizes[ROW], at(floats[HISTORY], offsets[1] * sizes[ROW])
+    call(
+        sizes[MULTIPLY],
+        (
+            floats[DENSE_SUMS], width + PADDING, 0, floats[DENSE], 1, columns, count, floats[DENSE], 0, states, row, 0,
+            outputs, width + PADDING,
+        ),
     )  # fmt: skip
     for o in range(outputs):
-        at = o * row
-        _adam(dense_weight[o], dense_sums[at : at + units], m_dense[o], v_dense[o], settings)
-        at += width
-        _adam(
-            dense_bias[o : o + 1], dense_sums[at : at + 1], m_dense_bias[o : o + 1], v_dense_bias[o : o + 1], settings
-        )
+        gradient = at(floats[DENSE_SUMS], o * (width + PADDING))
+        _adam(ints, floats, number, o * units, gradient, units)
+        _adam(ints, floats, number + 1, o, at(gradient, width), 1)
+    total = 0.0
+    for b in range(batch):
+        total += doubles(ints[ROW_LOSSES])[b]
+    floats[LOSSES][sizes[TURN]] = total / (batch * steps * outputs if regressor else batch)
 
 
-@cached
-def train(
-    part, inputs, labels, targets, batches, losses, weights, moments, buffers, settings, powers, relu, begin, end
-):
-    """Steps of training on the rows of batches [steps, batch], with the loss before each in losses [steps].
+def pack_dense(ints, floats, begin, end):
+    """Lay out the dense layer, if begin is 0. What is padding stays as it is."""
+    if begin > 0:
+        return
+    sizes, number = ints[SIZES], ints[PARTS][0]
+    units, outputs = sizes[UNITS], sizes[OUTPUTS]
+    weight, bias = floats[PARAMETERS + 3 * number], floats[PARAMETERS + 3 * (number + 1)]
+    for o in range(outputs):
+        to, step = in_panels(weight, 0, o, units + 1, padded(outputs))
+        line = at(floats[DENSE_PACKED], to)
+        for j in range(units):
+            line[j * step] = weight[o * units + j]
+        line[units * step] = bias[o]
+        for j in range(0, units, PADDING):
+            to, _ = in_panels(weight, o, j, outputs, padded(units))
+            copy(at(floats[DENSE_BACK], to), at(weight, o * units + j), units - j if units - j < PADDING else PADDING)
 
-    part: ALL of every step; or BEGIN, ROWS, UNITS and END, in this order, of a step on one row of batches, where ROWS
-    and UNITS are done for the rows, or units, from begin to end.
-    inputs [any, steps, inputs]; labels [any] and no targets, or targets [any, steps, outputs] and no labels.
-    settings: room for lr_t, then beta1, beta2, epsilon, one and lr, in the weights' dtype, from float32 numbers.
-    powers: beta1_power, beta2_power, beta1, beta2 in float32; TF1 accumulates the powers so. BEGIN computes lr_t from
-    them, END advances them.
-    """
-    before = flush_denormals()
-    units, batch = weights[1].shape[0], batches.shape[1]
-    every = part == ALL
-    last_row, last_unit = batch if every else end, units if every else end
-    for i in range(batches.shape[0]):
-        if every or part == BEGIN:
-            begin_step(weights, buffers)
-            one = settings[4]
-            settings[0] = settings[5] * np.sqrt(one - one * powers[1]) / (one - one * powers[0])
-        if every or part == ROWS:
-            rows_of_step(inputs, labels, targets, batches[i], weights, buffers, relu, begin, last_row)
-        if every or part == UNITS:
-            units_of_step(weights, moments, buffers, settings, begin, last_unit)
-        if every or part == END:
-            total = 0.0
-            for b in range(batch):
-                total += buffers[9][b]
-            losses[i] = total / (batch if labels.size else batch * inputs.shape[1] * weights[4].size)
-            powers[0] *= powers[2]
-            powers[1] *= powers[3]
-    restore_denormals(before)
+
+def train(ints, floats, begin, end):
+    """One part of the step TURN, for the rows or units from begin to end; or ALL of the steps from begin to end."""
+    sizes, pieces = ints[SIZES], ints[PIECES]
+    every = sizes[PHASE] == ALL
+    for turn in range(begin if every else 0, end if every else 1):
+        if every:
+            sizes[TURN] = turn
+        for phase in range(2):
+            if not every and sizes[PHASE] != phase:
+                continue
+            first, last = (0, sizes[UNITS if phase else BATCH]) if every else (begin, end)
+            for i in range(4 if phase else 3):
+                call(pieces[3 * phase + i], (ints, floats, first, last))

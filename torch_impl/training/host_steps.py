@@ -1,4 +1,4 @@
-"""Whole training steps of a plain RNN on the CPU: their memory, and the calls of compiled code that run them.
+"""Whole training steps on the CPU: their memory, and the calls of compiled code that run them.
 
 The numbers are those of the other paths to rounding, and the optimizer's state stays where `Adam` keeps it, so that a
 run may change between the two. It imports Numba, so nothing imports it before it is used: see `whole_steps`.
@@ -6,7 +6,7 @@ run may change between the two. It imports Numba, so nothing imports it before i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
 from typing import Any
 
 import numpy as np
@@ -15,92 +15,154 @@ from torch import Tensor
 
 from torch_impl.models import Classifier
 from torch_impl.training import compiled_steps
-from torch_impl.unrolling.compiled import padded, parts_of, shared
+from torch_impl.unrolling import compiled_loops, tables
+from torch_impl.unrolling.arrangement import Arrangement
+from torch_impl.unrolling.jit import PADDING
+from torch_impl.unrolling.kinds import kind_of
+from torch_impl.unrolling.memory import DTYPES, Tables, layout_of, padded
+from torch_impl.unrolling.threads import parts_of, shared
 
 __all__ = ["HostSteps"]
 
 # Steps between two looks at the keyboard, where one call runs many.
 STEPS_PER_CALL = 64
 
+_ROWS = (compiled_loops.forward, compiled_steps.head, compiled_loops.backward)
+_UNITS = (compiled_loops.weight_gradients, compiled_steps.update, tables.pack, compiled_steps.pack_dense)
+
 
 class HostSteps:
     """The memory of the steps of one model with one size of batch, and the calls that run them."""
 
-    def __init__(self, model: Any, optimizer: Any, inputs: Tensor, targets: Tensor, batch: int) -> None:
+    def __init__(
+        self, model: Any, optimizer: Any, inputs: Tensor, targets: Tensor, lengths: Tensor | None, batch: int
+    ) -> None:
         cell, dense = model.rnn.cell, model.dense
-        self.optimizer = optimizer
-        self.parameters = (cell.weight_ih, cell.weight_hh, cell.bias, dense.weight, dense.bias)
-        self.classifier = isinstance(model, Classifier)
-        self.relu = cell.activation == "relu"
-        self.batch, self.steps, self.units = batch, inputs.shape[1], cell.units
-        self.dtype = inputs.detach().numpy().dtype
-        self.data = (
-            inputs.detach().contiguous().numpy(),
-            targets.contiguous().numpy() if self.classifier else np.empty(0, np.int64),
-            np.empty((0, 1, 1), self.dtype) if self.classifier else targets.detach().contiguous().numpy(),
+        found = kind_of(cell)
+        assert found is not None
+        kind, shifts = found
+        self.optimizer, self.lengths, self.batch = optimizer, lengths, batch
+        self.parameters = (*(getattr(cell, part.name) for part in kind.parts), dense.weight, dense.bias)
+        self.classifier, self.steps, self.units = isinstance(model, Classifier), inputs.shape[1], cell.network.units
+        self.dtype = inputs.dtype
+        layout = self.layout = layout_of(kind, self.units, cell.inputs, DTYPES[inputs.dtype])
+        given = self.tables = Tables(layout, batch, self.steps, self.steps, Arrangement(batch, self.steps).offsets)
+        given.set_ints(
+            {
+                tables.LABELS: targets.contiguous() if self.classifier else None,
+                tables.ROW_LOSSES: torch.empty(batch, dtype=torch.float64),
+            }
         )
-        self.buffers = self._buffers(cell.inputs, dense.out_features)
+        added = inputs.new_zeros(kind.blocks, layout.width)
+        added[:] = added.new_tensor(shifts)[:, None]
+        given.set({tables.INPUTS: inputs.detach().contiguous(), tables.ADDED: added})
+        given.set({tables.TARGETS: None if self.classifier else targets.detach().contiguous()})
+        given.set(self._buffers(dense.out_features))
+        sizes = given.sizes
+        sizes[tables.OUTPUTS], sizes[tables.EVERY] = dense.out_features, int(not self.classifier)
+        sizes[tables.STATE_ROW] = layout.width
+        sizes[tables.STEP], sizes[tables.STEP_BACK] = layout.address(False), layout.address(True)
+        self.pieces = array("q", [layout.piece(function).address for function in (*_ROWS, *_UNITS)])
+        given.ints[tables.PIECES] = self.pieces.buffer_info()[0]
+        self.train = layout.piece(compiled_steps.train)
 
-    def _buffers(self, inputs: int, outputs: int) -> tuple[np.ndarray, ...]:
-        """See torch_impl.training.compiled_steps."""
-        width, columns = padded(self.units), padded(outputs)
-        row, rows = width + padded(1 + inputs), self.steps * self.batch
-        dense = self.batch * (1 if self.classifier else self.steps) * columns
-        sizes = (
-            (rows + self.batch) * row, rows * width, (self.units + 1 + inputs) * width, self.units * width,
-            self.units * row, (self.units + 1) * columns, outputs * width, dense, outputs * row,
-        )  # fmt: skip
-        return (*(np.empty(size, self.dtype) for size in sizes), np.empty(self.batch))
+    def _buffers(self, outputs: int) -> dict[int, Tensor | None]:
+        """See `torch_impl.unrolling.tables` and `torch_impl.training.compiled_steps`."""
+        layout, batch = self.layout, self.batch
+        rows, width, columns = self.steps * batch, layout.width, padded(outputs)
+
+        def empty(*shape: int) -> Tensor:
+            return torch.empty(shape, dtype=self.dtype)
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=self.dtype)
+
+        return {
+            tables.HISTORY: empty(rows + batch, layout.row),
+            tables.GATES: empty(rows, layout.gates_row),
+            tables.PACKED: zeros(layout.packed_size),
+            tables.BACK: zeros(layout.back_size),
+            tables.SUMS: zeros(layout.sums_size),
+            tables.BELOW: empty(batch, width),
+            tables.CARRY: empty(batch, width),
+            tables.MIDDLE: empty(batch, width) if layout.kind.stages == 2 else None,
+            tables.BY_STATE: empty(batch, width) if self.classifier else None,
+            tables.DENSE_PACKED: zeros(self.units + 1, columns),
+            tables.DENSE_BACK: zeros(outputs, width),
+            tables.DENSE: empty(batch * (1 if self.classifier else self.steps), columns),
+            tables.DENSE_SUMS: empty(outputs, width + PADDING),
+            tables.LAST: zeros(batch, width + PADDING),
+        }
 
     def run(self, batches: Tensor) -> np.ndarray:
         """One step per row of batches, int64 row numbers [iterations, batch] -> losses [iterations], each before its
         step."""
-        rows = batches.contiguous().numpy()
         (group,) = self.optimizer.param_groups
-        beta1, beta2 = group["betas"]
-        lr, beta1, beta2, eps = (np.float32(value) for value in (group["lr"], beta1, beta2, group["eps"]))
-        settings = np.array([0, beta1, beta2, eps, 1, lr], self.dtype)
-        powers = np.array([group["beta1_power"], group["beta2_power"], beta1, beta2], np.float32)
-        moments = self._moments()
-        weights = tuple(p.detach().numpy() for p in self.parameters)
-        losses = np.empty(len(rows), self.dtype)
-
-        def call(part: int, first: int, last: int, begin: int = 0, end: int = 0) -> None:
-            compiled_steps.train(
-                part, *self.data, rows[first:last], losses[first:last],
-                weights, moments, self.buffers, settings, powers, self.relu, begin, end,
-            )  # fmt: skip
-
+        settings, rates, powers = _adam(group, len(batches), torch.empty(0, dtype=self.dtype).numpy().dtype)
+        losses = np.empty(len(batches), rates.dtype)
+        held: dict[int, Tensor | None] = {
+            tables.SETTINGS: torch.from_numpy(settings),
+            tables.RATES: torch.from_numpy(rates),
+            tables.LOSSES: torch.from_numpy(losses),
+        }
+        for number, (p, m, v) in enumerate(zip(self.parameters, *self._moments(), strict=True)):
+            held.update({tables.PARAMETERS + 3 * number + i: t.detach() for i, t in enumerate((p, m, v))})
+        self.tables.set(held)
+        for function in (tables.pack, compiled_steps.pack_dense):
+            self.tables.call(self.layout.piece(function), 0, self.units)
         done = 0
         try:
-            while done < len(rows):
-                done = self._some(call, done, len(rows))
+            while done < len(batches):
+                done = self._some(batches, done)
         finally:
-            self._finish(group, powers, done)
+            self._finish(group, powers[done], done)
         return losses
 
-    def _some(self, call: Callable[..., None], done: int, total: int) -> int:
-        """Run some steps; how many are done then. On several threads it is one step, part by part."""
-        width = padded(self.units)
-        work = self.batch * self.steps * width * (width + padded(1 + self.data[0].shape[2]))
+    def _some(self, batches: Tensor, done: int) -> int:
+        """Run some steps; how many are done then. On several threads a step is shared, part by part."""
+        sizes, lengths = self.tables.sizes, None
+        last = min(len(batches), done + STEPS_PER_CALL)
+        lengths = self._place(batches[done:last], done)
+        work = self.batch * self.steps * float(self.layout.gates_row) * (self.layout.width + padded(1 + self.layout.inputs))
         if parts_of(self.batch, work) == 1:
-            last = min(total, done + STEPS_PER_CALL)
-            call(compiled_steps.ALL, done, last)
+            sizes[tables.PHASE] = compiled_steps.ALL
+            self.tables.call(self.train, done, last)
             return last
-        call(compiled_steps.BEGIN, done, done + 1)
-        shared(self.batch, work, lambda begin, end: call(compiled_steps.ROWS, done, done + 1, begin, end))
-        shared(self.units, work, lambda begin, end: call(compiled_steps.UNITS, done, done + 1, begin, end))
-        call(compiled_steps.END, done, done + 1)
-        return done + 1
+        for turn in range(done, last):
+            sizes[tables.TURN] = turn
+            weights = None if lengths is None else lengths[turn - done].tolist()
+            for phase, count, weigh in ((0, self.batch, weights), (1, self.units, None)):
+                sizes[tables.PHASE] = phase
+                shared(count, work, lambda begin, end: self.tables.call(self.train, begin, end), weigh)
+            done = turn + 1
+        return done
 
-    def _moments(self) -> tuple[np.ndarray, ...]:
+    def _place(self, batches: Tensor, done: int) -> Tensor | None:
+        """Hand the rows of the batches from `done` on to the tables, longest first; their lengths."""
+        ints, lengths, size = self.tables.ints, None, self.batch
+        rows = batches.contiguous()
+        if self.lengths is not None:
+            lengths, order = self.lengths[rows].sort(dim=1, descending=True, stable=True)
+            rows = rows.gather(1, order)
+            counts = (lengths[:, None, :] > torch.arange(self.steps)[:, None]).sum(2)
+            offsets = torch.cat([counts.new_zeros(len(counts), 1), counts.new_full((len(counts), 1), size), counts], 1)
+            self._offsets = offsets.cumsum(1)
+            self.tables.sizes[tables.OFFSETS_ROW] = self.steps + 2
+            ints[tables.OFFSETS] = self._offsets.data_ptr() - 8 * done * (self.steps + 2)
+            ints[tables.LENGTHS] = lengths.data_ptr() - 8 * done * size
+        ints[tables.ROWS] = rows.data_ptr() - 8 * done * size
+        self._rows = rows, lengths
+        return lengths
+
+    def _moments(self) -> tuple[list[Tensor], list[Tensor]]:
         """The optimizer's own first and second moments, created where it has none yet."""
         for p in self.parameters:
             self.optimizer.ensure_moments(p)
         state = self.optimizer.state
-        return tuple(state[p][name].detach().numpy() for name in ("exp_avg", "exp_avg_sq") for p in self.parameters)
+        first, second = ([state[p][name] for p in self.parameters] for name in ("exp_avg", "exp_avg_sq"))
+        return first, second
 
-    def _finish(self, group: dict[str, Any], powers: np.ndarray, done: int) -> None:
+    def _finish(self, group: dict[str, Any], powers: tuple[np.float32, np.float32], done: int) -> None:
         """Leave model and optimizer as `Adam` would after that many steps."""
         group["steps"] += done
         group["beta1_power"], group["beta2_power"] = float(powers[0]), float(powers[1])
@@ -108,3 +170,18 @@ class HostSteps:
             self.optimizer.state[p]["step"] += done
             torch.autograd.graph.increment_version(p)
             p.grad = None
+
+
+def _adam(group: dict[str, Any], count: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    """SETTINGS; lr_t of the next steps, and the powers of the betas before each and after the last, which TF1
+    accumulates in float32."""
+    beta1, beta2 = map(np.float32, group["betas"])
+    settings = np.array([beta1, beta2, np.float32(group["eps"]), 1], dtype)
+    lr, one = dtype.type(np.float32(group["lr"])), dtype.type(1)
+    power1, power2 = np.float32(group["beta1_power"]), np.float32(group["beta2_power"])
+    rates, powers = np.empty(count, dtype), [(power1, power2)]
+    for i in range(count):
+        rates[i] = lr * np.sqrt(one - one * power2) / (one - one * power1)
+        power1, power2 = power1 * beta1, power2 * beta2
+        powers.append((power1, power2))
+    return settings, rates, powers

@@ -103,15 +103,13 @@ class Trainer(Generic[Model]):
     def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
         """Whole steps without Python in between, where nothing asks for autograd: compiled code on the CPU, a CUDA
         graph on a GPU."""
-        if self.lengths is not None:
-            return None
-        given = (self._module, self.optimizer, self.inputs, self.targets, batch)
+        given = (self._module, self.optimizer, self.inputs, self.targets)
         if not self.inputs.is_cuda:
-            return whole_steps(*given) if self.precision == "fp32" else None
-        if not capturable(self._module, self.optimizer, self.inputs):
+            return whole_steps(*given, self.lengths, batch) if self.precision == "fp32" else None
+        if self.lengths is not None or not capturable(self._module, self.optimizer, self.inputs):
             return None
         if (batch, self.precision) not in self._on_device:
-            self._on_device[batch, self.precision] = DeviceSteps(*given, self.cast)
+            self._on_device[batch, self.precision] = DeviceSteps(*given, batch, self.cast)
         return self._on_device[batch, self.precision]
 
     @torch.no_grad()

@@ -11,43 +11,43 @@ from torch import Tensor, nn
 from torch.nn.modules import module
 
 from torch_impl.cells import CELLS
-from torch_impl.cells.basic_rnn import BasicRNNCell
 from torch_impl.cells.dense import Dense
 from torch_impl.conversion import table_of
 from torch_impl.models import Classifier, Regressor
 from torch_impl.training.adam import Adam
-from torch_impl.unrolling.module import RNN, Recurrent
-from torch_impl.unrolling.native import KERNELS
+from torch_impl.unrolling.kinds import kind_of
+from torch_impl.unrolling.module import GRU, LSTM, RNN, Recurrent
 from torch_impl.unrolling.paths import chosen_path
 
 __all__ = ["ordinary", "whole_steps"]
 
 # The parts whose steps can be repeated: of exactly these classes, so that no method is another's.
 _MODELS = (Classifier, Regressor)
-_PARTS = {*_MODELS, Recurrent, RNN, Dense, *CELLS.values()}
+_PARTS = {*_MODELS, Recurrent, RNN, LSTM, GRU, Dense, *CELLS.values()}
 
 
 def whole_steps(
-    model: nn.Module, optimizer: Adam, inputs: Tensor, targets: Tensor, batch: int
+    model: nn.Module, optimizer: Adam, inputs: Tensor, targets: Tensor, lengths: Tensor | None, batch: int
 ) -> Callable[[Tensor], np.ndarray] | None:
     """A function from batches, int64 row numbers [iterations, batch], to the losses [iterations], each before its step,
-    that runs compiled code for plain RNNs on the CPU; None where only autograd will do.
+    that runs compiled code for a cell on the CPU; None where only autograd will do.
 
-    inputs [rows, steps, inputs]; targets: labels int64 [rows] or values [rows, steps, outputs]; optimizer: over exactly
-    the model's parameters.
+    inputs [rows, steps, inputs]; targets: labels int64 [rows] or values [rows, steps, outputs]; lengths int64 [rows] or
+    None; optimizer: over exactly the model's parameters.
     """
     if not ordinary(model, optimizer) or type(targets) is not Tensor or targets.device.type != "cpu":
         return None
     cell = cast("Classifier | Regressor", model).rnn.cell
-    if type(cell) is not BasicRNNCell or cell.activation not in KERNELS:
+    kind = kind_of(cell)
+    if kind is None or cell.network.read_out != ("h",) or (lengths is not None and type(model) is Regressor):
         return None
     if targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
         return None
-    if chosen_path(cell.units, batch, inputs, *model.parameters()) != "compiled":
+    if chosen_path(kind[0], cell.network.units, batch, True, inputs, *model.parameters()) != "compiled":
         return None
     from torch_impl.training.host_steps import HostSteps  # imports Numba
 
-    return HostSteps(model, optimizer, inputs, targets, batch).run
+    return HostSteps(model, optimizer, inputs, targets, lengths, batch).run
 
 
 def ordinary(model: nn.Module, optimizer: Adam) -> bool:

@@ -1,298 +1,210 @@
-"""The plain RNN over a whole sequence in compiled code: one call forward, one backward, whatever the number of steps.
+"""A cell over a whole sequence in compiled code: one call forward, one backward, whatever the number of steps.
 
 `compiled_loops` does the work; this module makes it a node of autograd and shares a batch between threads. It imports
-Numba, so nothing imports it before it is used: see `paths`. Shapes, results and the length law are
-those of `torch_impl.unrolling.bptt`.
+Numba, so nothing imports it before it is used: see `paths`. Arguments, results and the length law are those of
+`torch_impl.unrolling.bptt`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from torch_impl.unrolling import compiled_loops, layout
-from torch_impl.unrolling.bptt import differentiable_gradients, hand_out
-from torch_impl.unrolling.tiles import PADDING
+from torch_impl.unrolling import compiled_loops, tables
+from torch_impl.unrolling.arrangement import Arrangement
+from torch_impl.unrolling.bptt import Call, Weights, differentiable_gradients, finish_forward
+from torch_impl.unrolling.memory import DTYPES, Layout, Tables, layout_of, odd
+from torch_impl.unrolling.threads import shared
 
-__all__ = ["compiled_rnn"]
-
-# Multiply-adds that are worth a second thread: handing work over costs about 20 microseconds, which is what one thread
-# does of them in float32.
-WORTH_A_THREAD = 2_000_000
+__all__ = ["compiled"]
 
 # Without a graph: what the steps of the rows at hand may take, about half of a second-level cache, and the fewest rows
 # at a time, below which the tiles of the product are not full.
 CACHE_BYTES, LEAST_BLOCK = 1 << 19, 16
 
-_NO_LENGTHS = np.empty(0, np.int64)
-_pool: ThreadPoolExecutor | None = None
+
+def compiled(
+    call: Call, inputs: Tensor, state: Weights | None, weights: Weights, outputs: bool = True
+) -> tuple[Tensor | None, Weights]:
+    """See `torch_impl.unrolling.bptt.bptt`; float32 or float64 on the CPU."""
+    state = () if state is None else state
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights))):
+        return _without_graph(call, inputs, state, weights, outputs)
+    h, c = (*state, None, None)[:2]
+    found, *last = Compiled.apply(call, inputs, h, c, *weights)
+    return found, tuple(last)
 
 
-def compiled_rnn(
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None = None,
-    lengths: Tensor | None = None,
-    activation: str = "tanh",
-    outputs: bool = True,
-) -> tuple[Tensor | None, Tensor]:
-    """Run the RNN h' = activation(x weight_ihᵀ + h weight_hhᵀ + bias) over all steps, on the CPU.
+class Run(NamedTuple):
+    """All that a pass needs. history: all steps, [offsets[-1], row]. z: the gates."""
 
-    Shapes as in `torch_impl.unrolling.bptt`, float32 or float64; batch and steps at least 1. Returns outputs
-    [batch, steps, units] (with a graph, a view of time-major memory) and state [batch, units]. A backward pass that
-    builds a graph is computed by `native_rnn`, so that second derivatives are right. outputs: whether they are wanted;
-    where they are not, None may stand for them.
-    """
-    given = (inputs, weight_ih, weight_hh, bias, initial_state)
-    if not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)):
-        return _without_graph(*given, lengths, activation, outputs)
-    return Compiled.apply(*given, lengths, activation)
+    tables: Tables
+    layout: Layout
+    arrangement: Arrangement
+    history: Tensor
+    z: Tensor
+    back: Tensor
+    weights: Weights
 
+    def states(self) -> tuple[Tensor, Tensor | None]:
+        """h and c of all blocks, each [offsets[-1], units]."""
+        units, extra = self.layout.units, self.layout.columns[3]
+        h = self.history[:, :units]
+        return h, self.history[:, extra : extra + units] if self.layout.kind.states == 2 else None
 
-def _without_graph(
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None,
-    lengths: Tensor | None,
-    activation: str,
-    outputs: bool,
-) -> tuple[Tensor | None, Tensor]:
-    """The same where nothing is kept for a backward pass: some rows at a time, whose steps stay in the cache."""
-    batch, steps, size = inputs.shape
-    units = len(weight_hh)
-    row = padded(units) + padded(1 + size)
-    packed = inputs.new_empty((units + 1 + size) * padded(units)).numpy()
-    x, first = array(inputs, inputs, 3), array(initial_state, inputs, 2)
-    limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
-    layout.pack(*(array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)), packed, packed[:0])
-    found = inputs.new_empty(batch, steps, units) if outputs else None
-    state = inputs.new_empty(batch, units)
-    all_outputs, all_states, relu = None if found is None else found.numpy(), state.numpy(), activation == "relu"
-    block = max(LEAST_BLOCK, CACHE_BYTES // ((steps + 1) * row * x.itemsize))
+    def work(self, columns: int) -> float:
+        """Multiply-adds of all valid steps with a matrix of this layout's blocks and so many columns."""
+        return self.z.shape[0] * float(self.layout.gates_row) * columns
 
-    def piece(begin: int, end: int) -> None:
-        memory = np.empty((steps + 1) * min(block, end - begin) * row, x.dtype)
-        for start in range(begin, end, block):
-            part = slice(start, min(start + block, end))
-            rows = part.stop - part.start
-            flat = memory[: (steps + 1) * rows * row]
-            start_state, some = first[part], limits[part]
-            compiled_loops.forward(flat, x[part], _NO_LENGTHS, start_state, some, packed, units, relu, 0, rows)
-            history = flat.reshape(steps + 1, rows, row)[:, :, :units]
-            all_states[part] = _final_state(history, start_state, some).numpy()
-            if all_outputs is not None:
-                all_outputs[part] = history[1:].transpose(1, 0, 2)
+    def over_rows(self, function: Any) -> None:
+        """A kernel, on the rows of the batch, shared between threads."""
+        piece, lengths = self.layout.piece(function), self.arrangement.lengths
+        shared(
+            self.arrangement.batch,
+            self.work(self.layout.units),
+            lambda begin, end: self.tables.call(piece, begin, end),
+            None if lengths is None else lengths.tolist(),
+        )
 
-    shared(batch, batch * steps * row * units, piece)
-    return found, state
+    def over_units(self, function: Any) -> None:
+        """A kernel, on the units."""
+        piece = self.layout.piece(function)
+        shared(
+            self.layout.units,
+            self.work(self.layout.units),
+            lambda begin, end: self.tables.call(piece, begin, end),
+        )
 
 
-def padded(size: int) -> int:
-    """size rounded up to whole vectors, as in the kernels."""
-    return (size + PADDING - 1) // PADDING * PADDING
+def _own(tensor: Tensor | None) -> Tensor | None:
+    """In one piece of memory, with no graph."""
+    return None if tensor is None else tensor.detach().contiguous()
 
 
-def shared(count: int, work: float, piece: Callable[[int, int], Any]) -> None:
-    """Call piece(begin, end) over all of 0 to count: in parts, on as many threads as torch uses, if `work` is worth it.
-
-    work: multiply-adds in all.
-    """
-    parts = parts_of(count, work)
-    if parts == 1:
-        piece(0, count)
-        return
-    bounds = [count * i // parts for i in range(parts + 1)]
-    futures = [_executor().submit(piece, *bounds[i : i + 2]) for i in range(1, parts)]
-    try:
-        piece(bounds[0], bounds[1])
-    finally:
-        for future in futures:
-            future.result()
+def _memory(layout: Layout, size: str, weights: Weights) -> Tensor:
+    return weights[0].new_zeros(getattr(layout, size + "_size"))
 
 
-def parts_of(count: int, work: float) -> int:
-    """How many threads `shared` would use."""
-    return max(1, min(torch.get_num_threads(), count, int(work / WORTH_A_THREAD)))
+def run_forward(
+    call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor | None], weights: Weights, back: bool
+) -> Run:
+    """The forward pass with all that a backward pass needs. back: whether the weights for it are laid out too."""
+    arrangement, kind = call.arrangement, call.kind
+    units = len(weights[0]) // kind.parts[0].blocks
+    layout = layout_of(kind, units, inputs.shape[-1], DTYPES[inputs.dtype])
+    steps, offsets = arrangement.steps, arrangement.offsets
+    given = Tables(layout, arrangement.batch, steps, arrangement.stride, offsets)
+    history = inputs.new_empty(int(offsets[-1]), layout.row)
+    z = inputs.new_empty(int(offsets[-2]), layout.gates_row)
+    run = Run(given, layout, arrangement, history, z, inputs.new_empty(0), weights)
+    packed = pack(run, call, back)
+    h, c = state
+    given.set_ints({tables.ROWS: arrangement.rows, tables.ORDER: arrangement.order})
+    given.set(
+        {
+            tables.HISTORY: history, tables.GATES: z, tables.INPUTS: _own(inputs), tables.FIRST: _own(h),
+            tables.FIRST_CELL: _own(c), tables.PACKED: packed,
+        }
+    )  # fmt: skip
+    given.sizes[tables.STEP] = layout.address(False)
+    run.over_rows(compiled_loops.forward)
+    return run
 
 
-def _executor() -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="unrolled")
-    return _pool
-
-
-def _forget_executor() -> None:
-    global _pool
-    _pool = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_executor)  # threads do not survive a fork
-
-
-def array(tensor: Tensor | None, like: Tensor, rank: int) -> np.ndarray:
-    """The tensor as a contiguous array, its own memory where it can be; for None an empty array of that rank.
-
-    One layout only, since Numba compiles every function anew for each.
-    """
-    if tensor is None:
-        return np.empty((0,) * rank, _DTYPES[like.dtype])
-    return tensor.detach().contiguous().numpy()
-
-
-_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
-
-
-def _final_state(history: np.ndarray, initial_state: np.ndarray, lengths: np.ndarray) -> Tensor:
-    """A copy of the state [batch, units] at each row's last valid step.
-
-    By NumPy: a torch operation on several threads leaves these spinning for some milliseconds, on the very cores that
-    the threads of the backward pass need.
-    """
-    if lengths.size == 0:
-        return torch.from_numpy(history[-1].copy())
-    state = history[lengths, np.arange(len(lengths))]
-    if initial_state.size:  # where the length is 0, history has zeros instead
-        state[lengths == 0] = initial_state[lengths == 0]
-    return torch.from_numpy(state)
-
-
-def _with_history(arguments: Sequence[Any], activation: str, back: Tensor) -> tuple[Tensor, Tensor]:
-    """All steps, as `compiled_loops` has them, and the state. back: where the weights for the way back go, or empty."""
-    inputs, weight_ih, weight_hh, bias, initial_state, lengths = arguments
-    batch, steps, size = inputs.shape
-    units = len(weight_hh)
-    row = padded(units) + padded(1 + size)
-    history = inputs.new_empty(steps + 1, batch, row)
-    packed = inputs.new_empty((units + 1 + size) * padded(units)).numpy()
-    x, first = array(inputs, inputs, 3), array(initial_state, inputs, 2)
-    limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
-    flat, relu = history.view(-1).numpy(), activation == "relu"
-    layout.pack(*(array(w, inputs, 0) for w in (weight_ih, weight_hh, bias)), packed, back.numpy())
-    shared(
-        batch,
-        batch * steps * row * units,
-        lambda begin, end: compiled_loops.forward(flat, x, _NO_LENGTHS, first, limits, packed, units, relu, begin, end),
-    )
-    return history, _final_state(history.numpy()[:, :, :units], first, limits)
+def pack(run: Run, call: Call, back: bool) -> Tensor:
+    """Lay out the weights; returns those for the way forward."""
+    layout, given = run.layout, run.tables
+    packed = _memory(layout, "packed", run.weights)
+    added = packed.new_zeros(layout.kind.blocks, layout.width)
+    added[:] = packed.new_tensor(call.shifts)[:, None]
+    given.set({tables.PACKED: packed, tables.ADDED: added})
+    given.set({tables.BACK: _memory(layout, "back", run.weights) if back else None})
+    given.set({tables.PARAMETERS + 3 * number: _own(weight) for number, weight in enumerate(run.weights)})
+    given.call(layout.piece(tables.pack), 0, layout.units)
+    return packed
 
 
 class Compiled(torch.autograd.Function):
-    """See `compiled_rnn`."""
+    """See `compiled`."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        inputs: Tensor,
-        weight_ih: Tensor,
-        weight_hh: Tensor,
-        bias: Tensor,
-        initial_state: Tensor | None,
-        lengths: Tensor | None,
-        activation: str,
-    ) -> tuple[Tensor, Tensor]:
-        units = len(weight_hh)
-        back = inputs.new_empty(units * padded(units) if any(ctx.needs_input_grad) else 0)
-        arguments = inputs, weight_ih, weight_hh, bias, initial_state, lengths
-        history, state = _with_history(arguments, activation, back)
-        outputs, ctx.changed = hand_out(history[1:, :, :units].transpose(0, 1))
-        ctx.save_for_backward(*arguments, history)
-        ctx.back, ctx.activation = back, activation
-        ctx.set_materialize_grads(False)
-        return outputs, state
+        ctx: Any, call: Call, inputs: Tensor, h: Tensor | None, c: Tensor | None, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        run = run_forward(call, inputs, (h, c), weights, True)
+        return finish_forward(ctx, call, (inputs, h, c, *weights), run.states(), run, None)
 
     @staticmethod
-    def backward(ctx: Any, grad_outputs: Tensor | None, grad_state: Tensor | None) -> tuple[Tensor | None, ...]:
-        *arguments, history = ctx.saved_tensors
-        needed = ctx.needs_input_grad
+    def backward(ctx: Any, by_outputs: Tensor | None, *by_state: Tensor | None) -> tuple[Tensor | None, ...]:
+        call, (inputs, h, c, *weights), needed = ctx.call, ctx.saved_tensors, ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
-            return differentiable_gradients(arguments, ctx.activation, grad_outputs, grad_state, needed)
-        inputs, weight_ih, weight_hh, bias, _, lengths = arguments
-        if ctx.changed():
-            history, _ = _with_history(arguments, ctx.activation, ctx.back[:0])
-        batch, steps, size = inputs.shape
-        units = len(weight_hh)
-        width = padded(units)
-        grads = inputs.new_empty(steps * batch * width)
-        first = inputs.new_empty(batch * width if needed[4] else 0)
-        states, flat = history.view(-1).numpy(), grads.numpy()
-        by_outputs, by_state = array(grad_outputs, inputs, 3), array(grad_state, inputs, 2)
-        limits = _NO_LENGTHS if lengths is None else lengths.contiguous().numpy()
-        back, result, relu = ctx.back.numpy(), first.numpy(), ctx.activation == "relu"
-        sizes = (batch, steps, units, size, relu)
-        shared(
-            batch,
-            batch * steps * width * units,
-            lambda begin, end: compiled_loops.backward(
-                compiled_loops.THROUGH_TIME,
-                states,
-                flat,
-                by_outputs,
-                by_state,
-                limits,
-                back,
-                result,
-                *sizes,
-                begin,
-                end,
-            ),
-        )
-        rest = (by_outputs, by_state, limits)
-        grad_weights: tuple[Tensor | None, ...] = (None, None, None)
-        if any(needed[1:4]):
-            grad_weights = _weight_gradients(states, flat, rest, weight_ih, weight_hh, bias, sizes)
-        return (
-            _input_gradients(states, flat, rest, weight_ih, sizes) if needed[0] else None,
-            *(g if need else None for g, need in zip(grad_weights, needed[1:4], strict=True)),
-            first.view(batch, width)[:, :units] if needed[4] else None,
-            None,
-            None,
-        )
+            return None, *differentiable_gradients(call, inputs, (h, c), weights, (by_outputs, *by_state), needed)
+        run = ctx.memory
+        if run is None or ctx.changed():
+            run = run_forward(call, inputs, (h, c), tuple(weights), True)
+        ctx.memory = None  # z becomes gradients: who comes again computes it anew
+        firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
+        by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
+        by_inputs = _input_gradients(run) if needed[0] else None
+        return None, by_inputs, *(f if need else None for f, need in zip(firsts, needed[1:3])), *by_weights
 
 
-def _weight_gradients(
-    states: np.ndarray, grads: np.ndarray, rest: Any, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, sizes: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients by weight_ih, weight_hh and bias, in their own shapes."""
-    units, size = weight_ih.shape
-    row = padded(units) + padded(1 + size)
-    sums, none = np.empty(units * row, grads.dtype), np.empty(0, grads.dtype)
-    shared(
-        units,
-        grads.size * row,
-        lambda begin, end: compiled_loops.backward(
-            compiled_loops.WEIGHTS, states, grads, *rest, none, sums, *sizes, begin, end
-        ),
-    )
-    results = torch.empty_like(weight_ih), torch.empty_like(weight_hh), torch.empty_like(bias)
-    layout.unpack_gradients(sums, *(r.numpy() for r in results))
-    return results
+def _through_time(
+    run: Run, by_outputs: Tensor | None, by_state: tuple[Tensor | None, ...], wanted: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Turn z into gradients; the gradients by the initial h and c."""
+    layout, batch, given = run.layout, run.arrangement.batch, run.tables
+    below, carry = (run.z.new_empty(batch, layout.width) for _ in range(2))
+    middle = torch.empty_like(below) if layout.kind.stages == 2 else None
+    by_h, by_c = (*by_state, None)[:2]
+    given.set(
+        {
+            tables.BY_OUTPUTS: _own(by_outputs), tables.BY_STATE: _own(by_h), tables.BY_CELL: _own(by_c),
+            tables.BELOW: below, tables.CARRY: carry, tables.MIDDLE: middle,
+        }
+    )  # fmt: skip
+    given.sizes[tables.STEP_BACK], given.sizes[tables.WANTED] = layout.address(True), int(wanted)
+    run.over_rows(compiled_loops.backward)
+    if not wanted:
+        return None, None
+    units, order = layout.units, run.arrangement.given_order
+    return order(below[:, :units]), order(carry[:, :units]) if layout.kind.states == 2 else None
 
 
-def _input_gradients(states: np.ndarray, grads: np.ndarray, rest: Any, weight_ih: Tensor, sizes: Any) -> Tensor:
-    """The gradient by the inputs [batch, steps, inputs]: a view of time-major memory."""
-    batch, steps, units, size, _ = sizes
-    columns = padded(size)
-    weights = weight_ih.new_zeros(units, columns)
-    weights[:, :size] = weight_ih
-    result = weight_ih.new_empty(steps, batch, columns)
-    packed, target = weights.view(-1).numpy(), result.view(-1).numpy()
-    shared(
-        steps * batch,
-        grads.size * columns,
-        lambda begin, end: compiled_loops.backward(
-            compiled_loops.INPUTS, states, grads, *rest, packed, target, *sizes, begin, end
-        ),
-    )
-    return result[:, :, :size].transpose(0, 1)
+def _weight_gradients(run: Run, needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    """The gradients by the weights, in their own shapes."""
+    found = [torch.empty_like(w, memory_format=torch.contiguous_format) if n else None for w, n in zip(run.weights, needed)]
+    sums = run.z.new_empty(run.layout.sums_size)
+    if not len(run.z):
+        sums.zero_()
+    run.tables.set({tables.SUMS: sums, **{tables.PARAMETERS + 3 * i: gradient for i, gradient in enumerate(found)}})
+    run.over_units(compiled_loops.weight_gradients)
+    run.tables.call(run.layout.piece(tables.unpack), 0, run.layout.units)
+    return tuple(found)
+
+
+def _input_gradients(run: Run) -> Tensor:
+    """The gradient by the inputs: of padded ones without lengths a view of time-major memory."""
+    kind, layout, arrangement = run.layout.kind, run.layout, run.arrangement
+    width, units = layout.width, layout.units
+    result = run.z.new_zeros(len(run.z), layout.inputs)
+    for part, weight in zip(kind.parts, run.weights, strict=True):
+        if part.segment != 2:
+            continue
+        for block in range(part.blocks):
+            first = (part.first + block) * width
+            result.addmm_(run.z[:, first : first + units], weight.detach()[block * units : (block + 1) * units])
+    return arrangement.scatter(arrangement.taken(result))
+
+
+def _without_graph(
+    call: Call, inputs: Tensor, state: Weights, weights: Weights, outputs: bool
+) -> tuple[Tensor | None, Weights]:
+    run = run_forward(call, inputs, (*state, None, None)[:2], weights, False)
+    h, c = run.states()
+    arrangement = call.arrangement
+    found = arrangement.scatter(h[arrangement.batch :]) if outputs else None
+    parts = [(h, 0), (c, 1)][: call.kind.states]
+    return found, tuple(arrangement.last(part, state[i] if state else None) for part, i in parts)

@@ -1,246 +1,236 @@
-"""The plain RNN over whole sequences in compiled code: forward, backward, and the gradients of the weights.
+"""Cells over whole sequences in compiled code: forward, backward, and the gradients of weights and inputs.
 
-Compiled by Numba at first use and cached on disk. Every function works on rows (or, for the weights' gradients, on
-units) from `begin` to `end` only, and none depends on another's rows, so that threads may share a batch.
-
-Memory is flat and time-major, rows padded to whole vectors (`padded`):
-
-    history [steps + 1, batch, row]   of step t: the state before it [padded(units)], then 1 and the inputs
-                                      [padded(1 + inputs)]; the last step has a state only
-    grads   [steps, batch, padded(units)]   the cost's gradient by the argument of each step's activation
-
-With the 1 in the row, one product gives the gradients of both weights and of the bias at once.
-
-Inside these functions denormal numbers count as zero: gradients that fade over many steps become denormal, and a
-product over those is up to a hundred times slower. The error is below the smallest normal number.
+For all kinds: what a kind computes from its products is in `torch_impl.unrolling.pointwise`, called by its address. See
+`torch_impl.unrolling.tables` for the arguments, and for how memory is laid out.
 """
 
 from __future__ import annotations
 
-from torch_impl.unrolling.activations import tanh
-from torch_impl.unrolling.jit import cached, compiled
-from torch_impl.unrolling.layout import copy, fill, padded
-from torch_impl.unrolling.tiles import ONE, ZERO, flush_denormals, multiply, restore_denormals
+from torch_impl.unrolling.jit import at, call, compiled, missing
+from torch_impl.unrolling.tables import (
+    BACK, BACKWARD, BATCH, BELOW, BY_CELL, BY_OUTPUTS, BY_STATE, CARRIES, CARRY, DENSE, DENSE_BACK, FIRST, FIRST_CELL,
+    FORWARD, GATES, GATES_ROW, GRADIENT, GRADIENTS, HISTORY, INPUTS, KEEP, MIDDLE, MULTIPLY, ORDER, OUTPUTS, PACKED,
+    ROW, ROWS, SIZE, SIZES, STATE_ROW, STEP, STEP_BACK, STEP_BACKWARD, STEP_FORWARD, STEPS, STRIDE, SUMS, TURN, UNITS,
+    WANTED, EVERY, copy, fill, offsets_of, padded,
+)  # fmt: skip
+from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
 DEPTH = 96  # rows of history multiplied at a time into the weights' gradients: what the first-level cache holds
 
-
-@compiled
-def _last_step(lengths, steps, begin, end):
-    """The number of steps that some row needs. lengths may be empty: all of them."""
-    if lengths.size == 0:
-        return steps
-    longest = 0
-    for b in range(begin, end):
-        longest = lengths[b] if lengths[b] > longest else longest
-    return longest
+ADDED_TO_STATE, CELL = 1, 2  # what a kind's `carry` is: see `kinds.kind`
 
 
 @compiled
-def _rows_at(lengths, t, begin, end):
-    """How many rows there are from begin to the last one that needs step t.
-
-    Rows sorted by length, as they come from a PackedSequence, are then spared all of their padding.
-    """
-    if lengths.size == 0:
-        return end - begin
-    while end > begin and lengths[end - 1] <= t:
-        end -= 1
-    return end - begin
+def place_of(ints, t, b):
+    """Which row of the inputs, of all their steps one after the other, belongs to step t of row b."""
+    sizes, offsets = ints[SIZES], offsets_of(ints)
+    if sizes[STRIDE] == 0:
+        return offsets[t + 1] - sizes[BATCH] + b
+    return ints[ROWS][sizes[TURN] * sizes[BATCH] + b] * sizes[STRIDE] + t
 
 
 @compiled
-def over_time(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
-    """Fill history from inputs [any, steps, inputs], initial_state [batch, units] or [0, units], and packed weights.
-
-    rows [batch]: which of the inputs the batch is; [0] for all, in order.
-    The padding of history is zero: steps past a row's length, and the state before a row of length 0.
-    """
-    batch, steps, size = inputs.shape
-    if rows.size:
-        batch = rows.size
-    width = padded(units)
-    row = width + padded(1 + size)
-    last = _last_step(lengths, steps, begin, end)
-    for b in range(begin, end):
-        first = history[b * row : b * row + units]
-        if initial_state.shape[0] == 0 or (lengths.size and lengths[b] == 0):
-            fill(first, 0)
-        else:
-            copy(first, initial_state[b])
-    for t in range(steps):
-        here, following = (t * batch + begin) * row, ((t + 1) * batch + begin) * row
-        for b in range(begin, end):
-            at = (t * batch + b) * row + width
-            if t >= last or (lengths.size and t >= lengths[b]):
-                fill(history[at : at + 1 + size], 0)
-            else:
-                history[at] = 1
-                copy(history[at + 1 : at + 1 + size], inputs[rows[b] if rows.size else b, t])
-        if t < last:
-            multiply(
-                history, following, row, ZERO, history, here, row, ONE, units, here + width, 1 + size,
-                weights, ZERO, width, _rows_at(lengths, t, begin, end), width,
-            )  # fmt: skip
-        for b in range(begin, end):
-            at = ((t + 1) * batch + b) * row
-            state = history[at : at + width]
-            if t >= last or (lengths.size and t >= lengths[b]):
-                fill(state, 0)
-            elif relu:
-                zero = state.dtype.type(0)
-                for j in range(width):
-                    state[j] = zero if state[j] < zero else state[j]
-            else:
-                for j in range(width):
-                    state[j] = tanh(state[j])
+def rows_at(offsets, t, steps, end):
+    """The end of the rows, of those before `end`, that take step t."""
+    if t >= steps:
+        return 0
+    count = offsets[t + 2] - offsets[t + 1]
+    return count if count < end else end
 
 
 @compiled
-def _activation_gradient(grad, state, relu):
-    """grad times the activation's derivative, in place; state is the activation's result."""
-    zero, one = grad.dtype.type(0), grad.dtype.type(1)  # plain 0 and 1 would make it a sum in float64
-    if relu:
-        for j in range(grad.size):
-            grad[j] = zero if state[j] <= zero else grad[j]
+def _begin(ints, row, given, place, units, width):
+    """A state before the first step: the one that was given, if there is one and if the row has steps."""
+    if missing(given):
+        fill(row, width, 0)
     else:
-        for j in range(grad.size):
-            grad[j] = grad[j] * (one - state[j] * state[j])
+        copy(row, at(given, place * ints[SIZES][STATE_ROW]), units)
+        fill(at(row, units), width - units, 0)
 
 
-@compiled
-def through_time(
-    history,
-    grads,
-    ready,
-    grad_outputs,
-    grad_state,
-    lengths,
-    weights,
-    first,
-    batch,
-    steps,
-    units,
-    size,
-    relu,
-    begin,
-    end,
-):
-    """Fill grads, zero in the padding, and first [batch, padded(units)], the initial state's gradient, if not empty.
-
-    ready: whether grads already holds the cost's gradient by the outputs, rather than grad_outputs.
-    grad_outputs [batch, steps, units] and grad_state [batch, units] have a batch of 0 where the cost does not use them.
-    weights: weight_hh, packed for this direction. size: inputs per step.
-    """
-    width = padded(units)
-    row = width + padded(1 + size)
-    last = _last_step(lengths, steps, begin, end)
-    used = grad_outputs.shape[0] > 0
-    for t in range(steps - 1, -1, -1):
-        for b in range(begin, end):
-            at = (t * batch + b) * width
-            grad = grads[at : at + units]
-            if ready:
-                continue
-            if used and t < last and not (lengths.size and t >= lengths[b]):
-                copy(grad, grad_outputs[b, t])
-            else:
-                fill(grad, 0)
-        if t + 1 < last:
-            at = (t * batch + begin) * width
-            multiply(
-                grads, at, width, ONE, grads, at + batch * width, width, ONE, units, ZERO, ZERO,
-                weights, ZERO, width, _rows_at(lengths, t + 1, begin, end), width,
-            )  # fmt: skip
-        for b in range(begin, end):
-            length = lengths[b] if lengths.size else steps
-            at = (t * batch + b) * width
-            grad = grads[at : at + width]
-            if t >= length:
-                fill(grad, 0)
-                continue
-            if t == length - 1 and grad_state.shape[0]:
-                for j in range(units):
-                    grad[j] += grad_state[b, j]
-            state = history[((t + 1) * batch + b) * row : ((t + 1) * batch + b) * row + width]
-            _activation_gradient(grad, state, relu)
-    if first.size:
-        multiply(
-            first, begin * width, width, ZERO, grads, begin * width, width, ONE, units, ZERO, ZERO,
-            weights, ZERO, width, end - begin, width,
-        )  # fmt: skip
-        for b in range(begin, end):
-            if lengths.size and lengths[b] == 0:
-                row_of_first = first[b * width : b * width + units]
-                if grad_state.shape[0]:
-                    copy(row_of_first, grad_state[b])
-                else:
-                    fill(row_of_first, 0)
-
-
-@compiled
-def weight_gradients(history, grads, sums, units, size, begin, end):
-    """sums [units, row] = gradsᵀ history over all steps and rows, for the units from begin to end: the gradients of
-    weight_hh [units, units], bias at column padded(units), and weight_ih after it."""
-    width = padded(units)
-    row = width + padded(1 + size)
-    total = grads.size // width
-    for k in range(0, total, DEPTH):
-        depth = DEPTH if total - k > DEPTH else total - k
-        multiply(
-            sums, begin * row, row, k, grads, k * width + begin, ONE, width, depth, ZERO, ZERO,
-            history, k * row, row, end - begin, row,
-        )  # fmt: skip
-
-
-@cached
-def forward(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end):
-    """`over_time`, with denormal numbers as zero."""
+def forward(ints, floats, begin, end):
+    """Fill HISTORY and GATES from INPUTS, the initial state, and PACKED."""
     before = flush_denormals()
-    over_time(history, inputs, rows, initial_state, lengths, weights, units, relu, begin, end)
+    sizes, offsets, products = ints[SIZES], offsets_of(ints), ints[FORWARD]
+    history, gates, inputs = floats[HISTORY], floats[GATES], floats[INPUTS]
+    steps, units, size, row, gates_row = sizes[STEPS], sizes[UNITS], sizes[SIZE], sizes[ROW], sizes[GATES_ROW]
+    width = padded(units)
+    extra = width + padded(1 + size)
+    unused = (extra if sizes[CARRIES] == CELL else row) - width
+    for b in range(begin, end):
+        place = b if missing(ints[ORDER]) else ints[ORDER][b]
+        if b >= rows_at(offsets, 0, steps, end):  # what an unused state holds reaches nothing
+            fill(at(history, b * row), row, 0)
+            continue
+        _begin(ints, at(history, b * row), floats[FIRST], place, units, width)
+        if sizes[CARRIES] == CELL:
+            _begin(ints, at(history, b * row + extra), floats[FIRST_CELL], place, units, width)
+    for t in range(steps):
+        here, there = offsets[t], offsets[t + 1]
+        present, last = there - here, rows_at(offsets, t, steps, end)
+        for b in range(begin, present if present < end else end):
+            values = at(history, (here + b) * row + width)
+            if b >= last:
+                fill(values, unused, 0)
+            else:
+                values[0] = 1
+                copy(at(values, 1), at(inputs, place_of(ints, t, b) * size), size)
+                fill(at(values, 1 + size), extra - width - 1 - size, 0)
+        if last <= begin:
+            continue
+        z = at(gates, ((here if sizes[KEEP] else 0) + begin) * gates_row)
+        old, new = at(history, (here + begin) * row), at(history, (there + begin) * row)
+        for number in range(products[0]):
+            p = at(products, 1 + number * STEP_FORWARD)
+            call(
+                sizes[MULTIPLY],
+                (
+                    at(z, p[1]), gates_row, 0, at(old, p[3]), row, 1, p[4], at(old, p[5]), p[6],
+                    at(floats[PACKED], p[7]), 0, p[4] + p[6], last - begin, p[2],
+                ),
+            )  # fmt: skip
+            if p[0] >= 0:
+                call(sizes[STEP], (p[0], z, gates_row, old, new, row, width, extra, last - begin))
     restore_denormals(before)
 
 
-# What `backward` computes. One function for the three, since each would compile the product anew.
-THROUGH_TIME, WEIGHTS, INPUTS = 0, 1, 2
+@compiled
+def _by_results(ints, floats, t, begin, end, later, units, width):
+    """Fill BELOW with the cost's gradient by the outputs of step t, and for the rows from `later` on, whose last step
+    it is, add that by their final state and begin their CARRY."""
+    sizes = ints[SIZES]
+    below, carry = floats[BELOW], floats[CARRY]
+    used = not missing(floats[BY_OUTPUTS])
+    for b in range(begin, end):
+        row = at(below, b * width)
+        if used:
+            copy(row, at(floats[BY_OUTPUTS], place_of(ints, t, b) * units), units)
+            fill(at(row, units), width - units, 0)
+        else:
+            fill(row, width, 0)
+    if sizes[EVERY]:  # a dense layer on every output
+        columns = padded(sizes[OUTPUTS])
+        dense = at(floats[DENSE], (t * sizes[BATCH] + begin) * columns)
+        call(
+            sizes[MULTIPLY],
+            (
+                at(below, begin * width), width, 0, dense, columns, 1, sizes[OUTPUTS], dense, 0, floats[DENSE_BACK],
+                0, sizes[OUTPUTS], end - begin, width,
+            ),
+        )  # fmt: skip
+    for b in range(later, end):
+        place = b if missing(ints[ORDER]) else ints[ORDER][b]
+        if not missing(floats[BY_STATE]):
+            given, row = at(floats[BY_STATE], place * sizes[STATE_ROW]), at(below, b * width)
+            for j in range(units):
+                row[j] += given[j]
+        row = at(carry, b * width)
+        if missing(floats[BY_CELL]):
+            fill(row, width, 0)
+        else:
+            copy(row, at(floats[BY_CELL], place * sizes[STATE_ROW]), units)
+            fill(at(row, units), width - units, 0)
 
 
-@cached
-def backward(
-    part,
-    history,
-    grads,
-    grad_outputs,
-    grad_state,
-    lengths,
-    weights,
-    result,
-    batch,
-    steps,
-    units,
-    size,
-    relu,
-    begin,
-    end,
-):
-    """One part of the backward pass, with denormal numbers as zero.
+@compiled
+def _through(ints, floats, kind, result, z, add, begin, end, units, width):
+    """result = or += what the gradients in z are, by the products of the stage, of the state (kind 0) or of extra."""
+    sizes, products = ints[SIZES], ints[BACKWARD]
+    for number in range(products[0]):
+        p = at(products, 1 + number * STEP_BACKWARD)
+        if p[0] == kind:
+            call(
+                sizes[MULTIPLY],
+                (
+                    at(result, begin * width), width, add, at(z, p[1]), sizes[GATES_ROW], 1, units, z, 0,
+                    at(floats[BACK], p[2]), 0, units, end - begin, width,
+                ),
+            )  # fmt: skip
+            add = 1
 
-    THROUGH_TIME: see `through_time`; result is its `first`. WEIGHTS: see `weight_gradients`; result is its `sums`.
-    INPUTS: result [steps * batch, padded(inputs)] = grads weight_ih, rows from begin to end; weights is weight_ih
-    [units, padded(inputs)].
+
+def backward(ints, floats, begin, end):
+    """Turn GATES into the cost's gradient by each product's result.
+
+    BELOW is the gradient by the state after the step at hand, MIDDLE that by its extra, CARRY what its kind says; at the
+    end, where WANTED, BELOW and CARRY are the gradients by the initial state's parts.
     """
     before = flush_denormals()
-    if part == THROUGH_TIME:
-        through_time(
-            history, grads, False, grad_outputs, grad_state, lengths, weights, result,
-            batch, steps, units, size, relu, begin, end,
-        )  # fmt: skip
-    elif part == WEIGHTS:
-        weight_gradients(history, grads, result, units, size, begin, end)
-    else:
-        columns, width = padded(size), padded(units)
-        multiply(
-            result, begin * columns, columns, ZERO, grads, begin * width, width, ONE, units, ZERO, ZERO,
-            weights, ZERO, columns, end - begin, columns,
-        )  # fmt: skip
+    sizes, offsets = ints[SIZES], offsets_of(ints)
+    history, gates, below, carry, middle = floats[HISTORY], floats[GATES], floats[BELOW], floats[CARRY], floats[MIDDLE]
+    steps, units, row, gates_row = sizes[STEPS], sizes[UNITS], sizes[ROW], sizes[GATES_ROW]
+    width = padded(units)
+    extra = width + padded(1 + sizes[SIZE])
+    stages = 1 if missing(middle) else 2
+    for t in range(steps - 1, -1, -1):
+        here, there = offsets[t], offsets[t + 1]
+        last, later = rows_at(offsets, t, steps, end), rows_at(offsets, t + 1, steps, end)
+        for b in range(last if last > begin else begin, there - here if there - here < end else end):
+            fill(at(gates, (here + b) * gates_row), gates_row, 0)
+        if last <= begin:
+            continue
+        later = later if later > begin else begin
+        _by_results(ints, floats, t, begin, last, later, units, width)
+        if later > begin:
+            _through(ints, floats, 0, below, at(gates, (there + begin) * gates_row), 1, begin, later, units, width)
+        z = at(gates, (here + begin) * gates_row)
+        old, new = at(history, (here + begin) * row), at(history, (there + begin) * row)
+        for stage in range(stages - 1, -1, -1):
+            call(
+                sizes[STEP_BACK],
+                (
+                    stage, z, gates_row, old, new, row, width, extra, last - begin,
+                    at(below, begin * width), at(carry, begin * width), at(middle, begin * width),
+                ),
+            )  # fmt: skip
+            if stage:
+                _through(ints, floats, 1, middle, z, 0, begin, last, units, width)
+    if sizes[WANTED]:
+        _by_initial_state(ints, floats, begin, end, units, width)
+    restore_denormals(before)
+
+
+@compiled
+def _by_initial_state(ints, floats, begin, end, units, width):
+    """Fill BELOW, and CARRY where it is a part of the state, with the gradient by the initial state; a row without
+    steps hands that by its final state through."""
+    below, carry = floats[BELOW], floats[CARRY]
+    last = rows_at(offsets_of(ints), 0, ints[SIZES][STEPS], end)
+    last = last if last > begin else begin
+    if last > begin:
+        z = at(floats[GATES], begin * ints[SIZES][GATES_ROW])
+        _through(ints, floats, 0, below, z, 0, begin, last, units, width)
+    if ints[SIZES][CARRIES] == ADDED_TO_STATE:
+        for i in range(begin * width, last * width):
+            below[i] += carry[i]
+    _by_results(ints, floats, 0, last, last, last, units, width)
+    for b in range(last, end):
+        place = b if missing(ints[ORDER]) else ints[ORDER][b]
+        for part in range(2):
+            given, row = floats[BY_STATE + part], at(floats[BELOW + part], b * width)
+            if missing(given):
+                fill(row, width, 0)
+            else:
+                copy(row, at(given, place * ints[SIZES][STATE_ROW]), units)
+
+
+def weight_gradients(ints, floats, begin, end):
+    """Fill SUMS: for each product gatesᵀ history over all steps and rows, for the units from begin to end."""
+    before = flush_denormals()
+    sizes, products = ints[SIZES], ints[GRADIENTS]
+    gates_row, row, units = sizes[GATES_ROW], sizes[ROW], sizes[UNITS]
+    total, width = offsets_of(ints)[sizes[STEPS]], padded(units)
+    for k in range(0, total, DEPTH):
+        depth = DEPTH if total - k > DEPTH else total - k
+        for number in range(products[0]):
+            p = at(products, 1 + number * GRADIENT)
+            for block in range(p[1]):
+                z = at(floats[GATES], k * gates_row + p[0] + block * width + begin)
+                call(
+                    sizes[MULTIPLY],
+                    (
+                        at(floats[SUMS], p[4] + (block * units + begin) * p[5]), p[5], k, z, 1, gates_row, depth, z, 0,
+                        at(floats[HISTORY], k * row + p[2]), row, 0, end - begin, p[3],
+                    ),
+                )  # fmt: skip
     restore_denormals(before)

@@ -21,10 +21,11 @@ from torch_impl.checks import check_lengths, check_tensor, tracing
 from torch_impl.masks import Masks
 from torch_impl.states import State
 from torch_impl.structures import STRUCTURES, Structure
+from torch_impl.unrolling.fast import fast
+from torch_impl.unrolling.native import plain_rnn
 from torch_impl.unrolling.native_gru import gru
 from torch_impl.unrolling.native_keras import keras_gru, keras_lstm
 from torch_impl.unrolling.native_lstm import lstm
-from torch_impl.unrolling.plain import plain_rnn
 from torch_impl.unrolling.static import by_steps, masks_of
 
 
@@ -57,9 +58,9 @@ def dynamic_rnn(
 # What runs the steps of a cell over whole sequences, where there is something faster than `by_steps`, whose arguments
 # and results it has, and which it falls back to. A subclass with another step has no part in it.
 FASTER: dict[Callable[..., Any], Callable[..., tuple[Any, Any]]] = {
-    BasicRNNCell.step: plain_rnn,
-    LSTMCell.step: lstm,
-    GRUCell.step: gru,
+    BasicRNNCell.step: partial(fast, plain_rnn),
+    LSTMCell.step: partial(fast, lstm),
+    GRUCell.step: partial(fast, gru),
     KerasLSTMCell.step: keras_lstm,
     KerasGRUCell.step: keras_gru,
 }

@@ -1,5 +1,9 @@
 """How this library uses Numba: its decorators, and machine code kept on disk that processes can share.
 
+A `Kernel` is a function that has pointers and integers for arguments and is called by its address, from Python and from
+other kernels. So each is compiled once for a dtype, and no other holds a copy of it: most of the time that Numba takes
+for functions that call each other goes into compiling the inner ones again within the outer.
+
 Numba keeps the machine code of a function beside its source, and leaves three things to its user:
 
 - It takes the code for fresh as long as the function's own file is unchanged. Here it is, as long as no file changes
@@ -13,12 +17,18 @@ Numba keeps the machine code of a function beside its source, and leaves three t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
+import sys
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding  # type: ignore[import-untyped]
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.core import ccallback, cgutils
 from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic as _intrinsic
 
@@ -31,16 +41,21 @@ VECTOR_BYTES = 64 if _WIDE else 32
 MAX_ROWS = 6 if _WIDE else 4
 MAX_WIDTH = 4 if _WIDE else 2
 
-# Every file whose code ends in the cached functions.
+# Columns are padded to a multiple of this many elements: whole vectors in float32, and in float64 too.
+PADDING = VECTOR_BYTES // 4
+
+# Every file whose code ends in the kernels.
 SOURCES = (
-    *(f"unrolling/{name}.py" for name in ("jit", "tiles", "activations", "layout", "compiled_loops")),
+    *(f"unrolling/{name}.py" for name in ("jit", "tiles", "activations", "tables", "compiled_loops")),
+    *(f"unrolling/pointwise/{name}.py" for name in ("plain", "lstm", "gru")),
     "training/compiled_steps.py",
 )
 ROOM = Path(__file__).resolve().parents[1]
 
 # Numba's decorators as this library uses them, typed Any since what they decorate is no longer Python: without the
 # interpreter's lock, with IEEE division, and nothing reassociated.
-compiled: Any = njit(nogil=True, error_model="numpy")
+_OPTIONS = {"error_model": "numpy"}
+compiled: Any = njit(nogil=True, **_OPTIONS)
 intrinsic: Any = _intrinsic
 
 
@@ -52,7 +67,7 @@ def sources() -> str:
     return total.hexdigest()
 
 
-_STAMP = sources()  # once: every cached function has the same
+_STAMP = sources()  # once: every kernel has the same
 
 
 class CacheFile(IndexDataCacheFile):
@@ -78,9 +93,120 @@ class CacheFile(IndexDataCacheFile):
         return f"{Path(self._index_name).stem}.{hashlib.sha256(content.encode()).hexdigest()[:20]}.nbc"
 
 
-def cached(function: Any) -> Any:
-    """`compiled`, for what is called from Python: the machine code is kept on disk."""
-    dispatcher: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
-    cache = dispatcher._cache
-    cache._cache_file = CacheFile(cache._cache_path, cache._impl.filename_base, _STAMP)
-    return dispatcher
+class _Code(ccallback.CFunc):
+    """Numba's function with an address, its code in a `CacheFile`; says so once where it is not there yet."""
+
+    def enable_caching(self) -> None:
+        super().enable_caching()
+        cache: Any = self._cache
+        cache._cache_file = CacheFile(cache._cache_path, cache._impl.filename_base, _STAMP)
+
+    def _compile_uncached(self) -> Any:
+        announce()
+        return super()._compile_uncached()
+
+
+@lru_cache(maxsize=1)
+def announce() -> None:
+    """Say on stderr, once, that compiling takes a while."""
+    print("unrolled: compiling for this machine, some seconds, once; the code is kept", file=sys.stderr, flush=True)
+
+
+class Kernel(NamedTuple):
+    """A compiled function: its address, for other kernels, and a function that calls it from Python.
+
+    A call lets other threads run. Pointers are given as integers, such as a tensor's data_ptr().
+    """
+
+    address: int
+    call: Callable[..., None]
+
+
+SCALARS: dict[str, Any] = {"float32": types.float32, "float64": types.float64}
+INTEGER = types.int64
+
+
+@lru_cache(maxsize=None)
+def kernel(function: Any, scalar: str, arguments: str = "IFii") -> Kernel:
+    """The function compiled for float32 or float64, whichever `scalar` says; it returns nothing and raises nothing.
+
+    arguments: a letter for each: i int64, f a pointer to scalars, I and F tables of pointers to int64 and scalars.
+    """
+    number = SCALARS[scalar]
+    pointer = types.CPointer
+    kinds = {"i": INTEGER, "f": pointer(number), "I": pointer(pointer(INTEGER)), "F": pointer(pointer(number))}
+    code = _Code(function, (tuple(kinds[letter] for letter in arguments), types.void), {}, dict(_OPTIONS))
+    code.enable_caching()
+    code.compile()
+    _KEPT.append(code)
+    plain = (ctypes.c_int64 if letter == "i" else ctypes.c_void_p for letter in arguments)
+    return Kernel(code.address, ctypes.CFUNCTYPE(None, *plain)(code.address))
+
+
+_KEPT: list[Any] = []  # the memory of machine code belongs to these
+
+
+@intrinsic
+def at(typingctx, pointer, offset):
+    """The pointer moved on by so many elements."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.int64), codegen
+
+
+@intrinsic
+def missing(typingctx, pointer):
+    """Whether a pointer is null."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.is_null(builder, args[0])
+
+    return types.boolean(pointer), codegen
+
+
+@intrinsic
+def one_of(typingctx, pointer):
+    """1 as one of the scalars that it points to; a plain 1 would make sums in float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(args[0].type.pointee, 1.0)
+
+    return pointer.dtype(pointer), codegen
+
+
+@intrinsic
+def doubles(typingctx, pointer):
+    """The pointer as one to float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType().as_pointer())
+
+    return types.CPointer(types.float64)(pointer), codegen
+
+
+@intrinsic
+def call(typingctx, address, arguments):
+    """Call a kernel by its address with a tuple of arguments."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [builder.extract_value(args[1], i) for i in range(len(signature.args[1]))]
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), codegen
+
+
+@intrinsic
+def distinct(typingctx):
+    """Promise that the pointers which the function is given are to memory apart, so that LLVM may use vectors."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for argument in builder.function.args[2:]:  # after the places for a result and an exception
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -1,7 +1,7 @@
-"""The plain RNN over whole sequences by PyTorch's own kernel: cuDNN on a GPU, a C++ loop over the steps on the CPU.
+"""PyTorch's own kernels: cuDNN on a GPU; on the CPU a C++ loop over the steps, or for some LSTMs oneDNN. The plain RNN
+by them.
 
-Shapes, results and the length law are those of `torch_impl.unrolling.bptt`. What runs here is differentiable any number
-of times, and can be traced.
+What runs here can be traced, and but for oneDNN's LSTM is differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -16,51 +16,39 @@ from torch import Tensor
 
 from torch_impl.checks import autocast_enabled, tracing
 from torch_impl.states import State, mapped
-from torch_impl.unrolling.packing import padding_mask, run_packed
+from torch_impl.unrolling.packing import padding_mask, rows, run_packed
+from torch_impl.unrolling.static import by_steps
 
-__all__ = ["in_one_piece", "last_valid_state", "native_rnn", "run_kernel", "run_masked", "run_native"]
+__all__ = ["in_one_piece", "last_valid_state", "plain_rnn", "run_kernel", "run_masked"]
 
 KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 _CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
 
 
-def run_native(
+def plain_rnn(
     cell: Any,
-    weights: tuple[Tensor, Tensor, Tensor],
     inputs: Tensor,
     lengths: Tensor | None,
-    state: Tensor,
+    state: Tensor | None,
+    outputs: bool = True,
     batch_sizes: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """(outputs, state) of a BasicRNNCell with these weights: weight_ih, weight_hh and bias.
+) -> tuple[Any, Any]:
+    """A BasicRNNCell: see `by_steps` for arguments and results.
 
-    inputs: [batch, steps, inputs], with lengths [batch] or None; or packed values with their batch_sizes. Different
-    lengths go through packed sequences, but not while the call is traced, since what is packed depends on their values.
+    Different lengths go through packed sequences, but not while the call is traced, since what is packed depends on
+    their values.
     """
+    if cell.activation not in KERNELS:
+        return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
+    weights = cell.weight_ih, cell.weight_hh, cell.bias  # once: a parametrized weight is computed at every look
+    if state is None:
+        state = cell.zero_state(rows(inputs, batch_sizes))
     run = partial(run_kernel, KERNELS[cell.activation], _kernel_weights(cell, weights))
     if lengths is None:
         return run(inputs, state, batch_sizes)
     if tracing() or not lengths.any():
         return run_masked(run, inputs, lengths.to(inputs.device), state)
     return run_packed(run, inputs, lengths, state)
-
-
-def native_rnn(
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Tensor,
-    initial_state: Tensor | None = None,
-    lengths: Tensor | None = None,
-    activation: str = "tanh",
-) -> tuple[Tensor, Tensor]:
-    """The same for weights that no cell has. lengths are on the device of the inputs."""
-    if initial_state is None:
-        initial_state = inputs.new_zeros(inputs.shape[0], weight_hh.shape[0])
-    run = partial(run_kernel, KERNELS[activation], [weight_ih, weight_hh, bias, torch.zeros_like(bias)])
-    if lengths is None:
-        return run(inputs, initial_state)
-    return run_masked(run, inputs, lengths, initial_state)
 
 
 def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:

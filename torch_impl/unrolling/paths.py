@@ -53,6 +53,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from torch_impl.unrolling.kinds import Kind
+
 __all__ = ["PATHS", "chosen_path", "forced_path"]
 
 PATHS = ("compiled", "bptt", "native")
@@ -80,19 +82,21 @@ def _checked(name: str, source: str) -> str:
     if name == "compiled":
         reason = missing_compiler()
         if reason is not None:
-            raise ModuleNotFoundError(
-                f"{source} is 'compiled', which needs Numba: {reason}; install it: pip install numba"
-            )
+            raise ModuleNotFoundError(f"{source} is 'compiled', but {reason}")
     return name
 
 
 @lru_cache(maxsize=1)
 def missing_compiler() -> str | None:
-    """Why the compiled path cannot run here, or None. Imports Numba."""
+    """Why the compiled path cannot run here, and what to do; or None. Imports Numba."""
     try:
         import torch_impl.unrolling.compiled  # noqa: F401
-    except (ImportError, RuntimeError, OSError) as error:  # RuntimeError: no directory to keep compiled code in
-        return str(error)
+    except ImportError as error:
+        return f"Numba is missing ({error}); install it (pip install numba)"
+    except (RuntimeError, OSError) as error:  # of Numba, which finds no folder that it could write to
+        return (
+            f"Numba finds no folder for its machine code ({error}); set NUMBA_CACHE_DIR to one that can be written to"
+        )
     return None
 
 
@@ -104,8 +108,9 @@ def wanted_path() -> str | None:
     return name
 
 
-def chosen_path(units: int, batch: int, *tensors: Tensor) -> str:
-    """The path, one of PATHS, for so many units and rows; tensors: the weights, inputs and state of the call."""
+def chosen_path(kind: Kind, units: int, batch: int, lengths: bool, *tensors: Tensor) -> str:
+    """The path, one of PATHS, for so many units and rows, with lengths or without; tensors: the weights, inputs and
+    state of the call."""
     if torch.compiler.is_compiling():  # first: what follows cannot be traced
         return "native"
     if not all(map(_plain, tensors)) or _transformed():
@@ -123,8 +128,8 @@ def _compiler_or_warning() -> bool:
     reason = missing_compiler()
     if reason is not None:
         warnings.warn(
-            f"training runs without compiled code, at a half to a tenth of its speed, for lack of Numba ({reason}); "
-            f"install it (pip install numba), or set {VARIABLE}=bptt to silence this",
+            f"training runs without compiled code, at a half to a tenth of its speed: {reason}; or set "
+            f"{VARIABLE}=bptt to silence this",
             RuntimeWarning,
             stacklevel=2,
         )

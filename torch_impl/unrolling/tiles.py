@@ -10,43 +10,32 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from torch_impl.unrolling.jit import MAX_ROWS, MAX_WIDTH, VECTOR_BYTES, compiled, intrinsic
+from torch_impl.unrolling.jit import MAX_ROWS, MAX_WIDTH, VECTOR_BYTES, at, compiled, intrinsic
 
 _INDEX = ir.IntType(64)
 
-# For the arguments of `multiply`: Numba compiles a function anew for every combination of literal integers.
-ZERO, ONE = np.int64(0), np.int64(1)
 
-
-def _data(context: Any, builder: Any, signature: Any, args: Any, position: int) -> Any:
-    """The data pointer of the array argument at `position`."""
-    return context.make_array(signature.args[position])(context, builder, args[position]).data
-
-
-def _emit_tile(rows: int, width: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
+def _emit_tile(rows: int, width: int, builder: Any, signature: Any, args: Any) -> None:
     """The body of one tile: see `multiply` for the arguments."""
-    _, c_at, c_row, add, _, a_at, a_row, a_step, depth, a2_at, depth2, _, b_at, b_row = args
-    scalar = context.get_data_type(signature.args[0].dtype)
-    lanes = VECTOR_BYTES // (signature.args[0].dtype.bitwidth // 8)
+    c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row = args
+    bits = signature.args[0].dtype.bitwidth
+    scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
+    lanes, align = VECTOR_BYTES * 8 // bits, bits // 8
     vector = ir.VectorType(scalar, lanes)
-    align = signature.args[0].dtype.bitwidth // 8
-    c, a, b = (_data(context, builder, signature, args, i) for i in (0, 4, 11))
     zero = ir.Constant(vector, [0.0] * lanes)
     cells = [(r, v) for r in range(rows) for v in range(width)]
-
-    def at(base: Any, offset: Any, kind: Any) -> Any:
-        return builder.bitcast(builder.gep(base, [offset]), kind.as_pointer())
 
     def const(value: int) -> Any:
         return ir.Constant(_INDEX, value)
 
-    c_cells = [
-        at(c, builder.add(c_at, builder.add(builder.mul(c_row, const(r)), const(v * lanes))), vector) for r, v in cells
-    ]
+    def vector_at(base: Any, offset: Any) -> Any:
+        return builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
+
+    c_rows = [builder.mul(c_row, const(r)) for r in range(rows)]
+    c_cells = [vector_at(c, builder.add(c_rows[r], const(v * lanes))) for r, v in cells]
     a_rows = [builder.mul(a_row, const(r)) for r in range(rows)]
 
     kept = builder.icmp_signed("!=", add, const(0))
@@ -56,23 +45,23 @@ def _emit_tile(rows: int, width: int, context: Any, builder: Any, signature: Any
     loop, after = builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
     builder.position_at_end(loop)
-    k, a_now, b_now = (builder.phi(_INDEX) for _ in range(3))
+    k, a_now, b_now = (builder.phi(kind) for kind in (_INDEX, a.type, b.type))
     sums = [builder.phi(vector) for _ in cells]
-    b_values = [builder.load(at(b, builder.add(b_now, const(v * lanes)), vector), align=align) for v in range(width)]
+    b_values = [builder.load(vector_at(b_now, const(v * lanes)), align=align) for v in range(width)]
     results = []
     for r in range(rows):
-        value = builder.load(builder.gep(a, [builder.add(a_now, a_rows[r])]))
+        value = builder.load(builder.gep(a_now, [a_rows[r]]))
         one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
         spread = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
         for v in range(width):
             term = builder.fmul(spread, b_values[v], flags=("contract",))
             results.append(builder.fadd(sums[r * width + v], term, flags=("contract",)))
     k_next = builder.add(k, const(1))
-    a_next = builder.select(builder.icmp_signed("==", k_next, depth), a2_at, builder.add(a_now, a_step))
+    a_next = builder.select(builder.icmp_signed("==", k_next, depth), a2, builder.gep(a_now, [a_step]))
     for phi, first, following in zip(
         [k, a_now, b_now, *sums],
-        [const(0), a_at, b_at, *start],
-        [k_next, a_next, builder.add(b_now, b_row), *results],
+        [const(0), a, b, *start],
+        [k_next, a_next, builder.gep(b_now, [b_row]), *results],
         strict=True,
     ):
         phi.add_incoming(first, before)
@@ -88,14 +77,14 @@ def _make_tile(rows: int, width: int) -> Any:
 
     @intrinsic
     def tile(
-        typingctx: Any, c: Any, c_at: Any, c_row: Any, add: Any, a: Any, a_at: Any, a_row: Any, a_step: Any,
-        depth: Any, a2_at: Any, depth2: Any, b: Any, b_at: Any, b_row: Any,
+        typingctx: Any, c: Any, c_row: Any, add: Any, a: Any, a_row: Any, a_step: Any, depth: Any, a2: Any,
+        depth2: Any, b: Any, b_row: Any,
     ) -> Any:  # fmt: skip
-        i = types.intp
-        signature = types.void(c, i, i, i, a, i, i, i, i, i, i, b, i, i)
+        i = types.int64
+        signature = types.void(c, i, i, a, i, i, i, a, i, b, i)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _emit_tile(rows, width, context, builder, signature, args)
+            _emit_tile(rows, width, builder, signature, args)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -107,23 +96,22 @@ def _make_column(width: int) -> Any:
     """A function over all rows of a panel `width` vectors wide, in tiles of as many rows as fit."""
     whole, half, pair, single = (_make_tile(min(rows, MAX_ROWS), width) for rows in (6, 3, 2, 1))
 
-    def column(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, b_at, b_row, rows):
-        done = 0
-        while done < rows:
-            left = rows - done
-            to, fr, fr2 = c_at + done * c_row, a_at + done * a_row, a2_at + done * a_row
-            if left >= MAX_ROWS:
-                whole(c, to, c_row, add, a, fr, a_row, a_step, depth, fr2, depth2, b, b_at, b_row)
-                done += MAX_ROWS
-            elif left >= 3:
-                half(c, to, c_row, add, a, fr, a_row, a_step, depth, fr2, depth2, b, b_at, b_row)
-                done += 3
-            elif left == 2:
-                pair(c, to, c_row, add, a, fr, a_row, a_step, depth, fr2, depth2, b, b_at, b_row)
-                done += 2
+    def column(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row, rows):
+        while rows > 0:
+            if rows >= MAX_ROWS:
+                whole(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row)
+                done = MAX_ROWS
+            elif rows >= 3:
+                half(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row)
+                done = 3
+            elif rows == 2:
+                pair(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row)
+                done = 2
             else:
-                single(c, to, c_row, add, a, fr, a_row, a_step, depth, fr2, depth2, b, b_at, b_row)
-                done += 1
+                single(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row)
+                done = 1
+            c, a, a2 = at(c, done * c_row), at(a, done * a_row), at(a2, done * a_row)
+            rows -= done
 
     # Machine code is linked by name. Numba tells functions of one name apart by a count that starts anew in every
     # process, so that code kept by two of them would call each other's columns.
@@ -131,48 +119,48 @@ def _make_column(width: int) -> Any:
     return compiled(column)
 
 
+_COLUMNS = [_make_column(width) for width in range(1, MAX_WIDTH + 1)]
+_simple, _double, _triple, _widest = (_COLUMNS[min(width, MAX_WIDTH) - 1] for width in (1, 2, 3, 4))
+
+
 @intrinsic
-def keep_apart(typingctx):
-    """Keep the function it stands in from being copied into its callers, each of which would compile it anew."""
+def lanes_of(typingctx, pointer):
+    """How many of what it points to are in a vector."""
+    lanes = VECTOR_BYTES * 8 // pointer.dtype.bitwidth
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
+        return ir.Constant(_INDEX, lanes)
 
-    return types.void(), codegen
-
-
-_widest, _double, _simple = (_make_column(min(width, MAX_WIDTH)) for width in (4, 2, 1))
+    return types.int64(pointer), codegen
 
 
-@compiled
-def multiply(c, c_at, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, b_at, b_row, rows, columns):
-    """C = A B, or C += A B where `add` is not 0; all three are flat arrays of one dtype, places counted in elements.
+MULTIPLY = "fiifiiififiiii"  # its arguments: see `jit.kernel`
 
-    C [rows, columns] begins at c_at and its rows lie c_row apart; columns is a multiple of PADDING, and all of them are
-    written. A [rows, depth + depth2] has element (r, k) at a_at + r a_row + k a_step for k < depth (at least 1), and at
-    a2_at + r a_row + (k - depth) a_step after that. B [depth + depth2, columns] begins at b_at, its rows b_row apart.
+
+def multiply(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, b_row, b_depth, rows, columns):
+    """C = A B, or C += A B where `add` is not 0; strides are counted in elements.
+
+    C [rows, columns], its rows c_row apart; columns is a multiple of PADDING, and all of them are written.
+    A [rows, depth + depth2] has element (r, k) at a + r a_row + k a_step for k < depth (at least 1), and at
+    a2 + r a_row + (k - depth) a_step after that. B [depth + depth2, columns] has its rows b_row apart; or where b_depth
+    is not 0, it lies in panels of MAX_WIDTH vectors (the last may have fewer), one after the other, each of b_depth
+    rows without gaps: read in order, and free of the conflicts in the cache that rows a power of two apart have.
     """
-    keep_apart()
-    lanes = VECTOR_BYTES // c.itemsize
+    lanes = lanes_of(c)
     vectors = columns // lanes
-    done = 0
-    while done < vectors:
-        left = vectors - done
-        to, fr = c_at + done * lanes, b_at + done * lanes
-        if left >= MAX_WIDTH:
-            _widest(c, to, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, fr, b_row, rows)
-            done += MAX_WIDTH
-        elif left >= 2:
-            _double(c, to, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, fr, b_row, rows)
-            done += 2
+    while vectors > 0:
+        width = MAX_WIDTH if vectors > MAX_WIDTH else vectors
+        stride = width * lanes if b_depth else b_row
+        if width >= 4:
+            _widest(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, stride, rows)
+        elif width == 3:
+            _triple(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, stride, rows)
+        elif width == 2:
+            _double(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, stride, rows)
         else:
-            _simple(c, to, c_row, add, a, a_at, a_row, a_step, depth, a2_at, depth2, b, fr, b_row, rows)
-            done += 1
-
-
-# Columns are padded to a multiple of this many elements: whole vectors in float32, and in float64 too.
-PADDING = VECTOR_BYTES // 4
+            _simple(c, c_row, add, a, a_row, a_step, depth, a2, depth2, b, stride, rows)
+        c, b = at(c, width * lanes), at(b, width * lanes * (b_depth if b_depth else 1))
+        vectors -= width
 
 
 def _control_word(name: str, builder: Any, value: Any) -> Any:

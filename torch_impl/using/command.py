@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from torch_impl.checkpoints.errors import CheckpointError
+from unrolled.showing import shown, shown_lines
 
 __all__ = ["evaluate", "export", "predict", "with_default"]
 
@@ -68,7 +70,12 @@ def _write(path: Path, content: bytes, what: str) -> None:
     from unrolled.writing import write_atomically
 
     write_atomically(path, content)
-    click.echo(f"{what}: {path}", err=True)
+    click.echo(f"{what}: {shown(path)}", err=True)
+
+
+def _print(text: str) -> None:
+    """As it is to a file or a program, as it may be shown to a terminal."""
+    click.echo(shown_lines(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def _drawn(draw: Callable[..., bytes], *arguments: Any) -> bytes:
@@ -108,7 +115,7 @@ def predict(**options: Any) -> None:
         found = predict_file(run, options["input"], options["steps"], options["invert"])
         text = found.text(options["form"])
         if options["output"] is None:
-            click.echo(text, nl=False)
+            _print(text)
         else:
             _write(options["output"], text.encode(), "Predictions")
         if options["picture"] is not None:
@@ -145,7 +152,7 @@ def evaluate(**options: Any) -> None:
 
         run = _opened(options)
         found = evaluated(run, options["data_path"])
-        click.echo(found.text(options["form"]), nl=False)
+        _print(found.text(options["form"]))
         if not options["no_picture"]:
             from torch_impl.using.pictures import evaluation_picture
 
@@ -183,11 +190,11 @@ def export(**options: Any) -> None:
         run = _opened(options)
         found = export_run(run, options["file"], form, options["lengths"], options["data_path"], options["check"])
     if found is None:
-        click.echo(f"{options['file']}: written, not checked.")
+        click.echo(f"{shown(options['file'])}: written, not checked.")
     else:
         click.echo(
-            f"{options['file']}: differs from the run by at most {found.difference:.2g}, of values up to "
-            f"{found.magnitude:.3g}, over {found.rows} rows of {found.source}."
+            f"{shown(options['file'])}: differs from the run by at most {found.difference:.2g}, of values up to "
+            f"{found.magnitude:.3g}, over {found.rows} rows of {shown(found.source)}."
         )
 
 

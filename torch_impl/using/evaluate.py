@@ -16,6 +16,7 @@ from torch_impl.using.inputs import class_names, labelled_rows, test_windows, wo
 from unrolled.datasets import series
 from unrolled.datasets.spelling import names_of
 from unrolled.errors import DataError
+from unrolled.showing import shown
 
 __all__ = ["Evaluation", "Forecasts", "evaluate", "wilson_interval"]
 
@@ -63,12 +64,12 @@ class Evaluation(NamedTuple):
         if self.confusion is not None:
             low, high = figures["interval_95"]
             return (
-                f"{self.source}: {figures['right']} of {figures['rows']} right, accuracy {figures['accuracy']:.4f}, "
-                f"95% interval {low:.4f} to {high:.4f}"
+                f"{shown(self.source)}: {figures['right']} of {figures['rows']} right, "
+                f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.4f} to {high:.4f}"
             )
         units = "" if figures["in_own_units"] else " of the scaled values"
         return (
-            f"{self.source}: {figures['rows']} rows, MSE {figures['mean_square_error']:.6g}, "
+            f"{shown(self.source)}: {figures['rows']} rows, MSE {figures['mean_square_error']:.6g}, "
             f"MAE {figures['mean_absolute_error']:.6g}{units}"
         )
 
@@ -205,4 +206,5 @@ def _rms(error: np.ndarray) -> float:
 
 def _table(rows: list[dict[str, Any]], form: str) -> str:
     columns = [name.replace("_", " ") for name in rows[0]]
-    return tabulate([list(row.values()) for row in rows], columns, floatfmt=form, missingval="-") + "\n"
+    cells = [[shown(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows]
+    return tabulate(cells, columns, floatfmt=form, missingval="-") + "\n"

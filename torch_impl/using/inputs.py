@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
 from unrolled.networks import MOST
 from unrolled.own_data.prepare import classifier_data, renumbered
-from unrolled.own_data.sequences import Sequences, read_sequences
+from unrolled.own_data.sequences import Names, Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, windows
 
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
 
     inputs: np.ndarray
     lengths: np.ndarray | None
-    names: list[str]
+    names: Sequence[str]
     images: bool
     labels: np.ndarray | None
     source: str
@@ -193,8 +194,8 @@ def _idx(path: Path) -> Sequences:
     if 0 in images.shape:
         raise DataError("%s: holds images %s, expected at least one" % (path, list(images.shape)))
     lengths = np.full(len(images), images.shape[1], np.int64)
-    values = images.astype(np.float32) * np.float32(1.0 / 255.0)
-    return Sequences(values, lengths, None, [], ["image %d" % row for row in range(len(images))], True)
+    values = np.multiply(images, np.float32(1.0 / 255.0), dtype=np.float32)
+    return Sequences(values, lengths, None, [], Names(range(len(images)), "image"), True)
 
 
 def _mnist_folder(path: Path) -> bool:
@@ -203,8 +204,8 @@ def _mnist_folder(path: Path) -> bool:
         return any(list(place.glob("t10k-images-idx3-ubyte*")) for place in places)
 
 
-def _numbered(rows: np.ndarray) -> list[str]:
-    return ["row %d" % row for row in range(len(rows))]
+def _numbered(rows: np.ndarray) -> Names:
+    return Names(range(len(rows)))
 
 
 def words(tokens: np.ndarray) -> list[str]:

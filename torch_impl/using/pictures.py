@@ -10,6 +10,7 @@ import numpy as np
 
 from torch_impl.using.evaluate import Evaluation, Forecasts
 from torch_impl.using.predict import Predictions
+from unrolled.showing import shown
 
 __all__ = ["evaluation_picture", "predictions_picture"]
 
@@ -90,10 +91,10 @@ def _series(title: str, predictions: Predictions) -> bytes:
     figure = _figure((9, 1.2 + 2.4 * len(names)))
     axes = figure.subplots(len(names), 1, sharex=True, squeeze=False).ravel()
     start = 0 if known is None else len(known)
-    shown = max(200, 4 * len(forecast))
+    most = max(200, 4 * len(forecast))
     for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
         if known is not None:
-            first = max(0, start - shown)
+            first = max(0, start - most)
             axis.plot(np.arange(first, start), known[first:, column], color=_BLUE, linewidth=1.5, label="given")
             joint = np.concatenate([known[-1:, column], forecast[:, column]])
             axis.plot(np.arange(start - 1, start + len(forecast)), joint, color=_ORANGE, linewidth=2, label="continued")
@@ -146,11 +147,11 @@ def _legend(axis: Any) -> None:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text.replace("$", r"\$"), width))
+    return "\n".join(textwrap.wrap(shown(text).replace("$", r"\$"), width))
 
 
 def _short(text: Any) -> str:
-    text = str(text).replace("$", r"\$")
+    text = shown(text).replace("$", r"\$")
     return text if len(text) <= 24 else text[:11] + "…" + text[-12:]
 
 

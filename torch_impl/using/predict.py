@@ -16,10 +16,12 @@ from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
 from torch_impl.using.inputs import Rows, class_names, read_rows, read_series, words
 from unrolled.errors import DataError
+from unrolled.showing import shown
 
 __all__ = ["Predictions", "predict_file"]
 
 _MOST_STEPS = 1_000_000
+_MOST_CELLS = 1 << 23  # of a table, which is held as a whole
 _SHOWN_CLASSES = 12  # a table of more columns is not read by anyone; CSV and JSON have them all
 
 
@@ -57,8 +59,8 @@ class Predictions(NamedTuple):
             writer.writerows(self.rows)
             return stream.getvalue()
         most = 3 + _SHOWN_CLASSES if self.kind == "classes" else len(self.columns)
-        short = [row[:most] if len(row) <= most else row[:3] for row in self.rows]
-        columns = self.columns if len(self.columns) <= most else self.columns[:3]
+        short = [[_shown(cell) for cell in (row if len(row) <= most else row[:3])] for row in self.rows]
+        columns = list(map(shown, self.columns if len(self.columns) <= most else self.columns[:3]))
         return tabulate(short, columns, floatfmt=".4g", disable_numparse=[0, 1]) + "\n"
 
 
@@ -89,6 +91,11 @@ def predict_file(run: Run, path: str | os.PathLike[str], steps: int | None = Non
 
 def _classes(run: Run, rows: Rows) -> Predictions:
     names = class_names(run)
+    if len(rows.inputs) * len(names) > _MOST_CELLS:
+        raise DataError(
+            "%d rows of %d classes are more than %d probabilities; give fewer rows at a time"
+            % (len(rows.inputs), len(names), _MOST_CELLS)
+        )
     probabilities = run.probabilities(rows.inputs, rows.lengths)
     if not np.isfinite(probabilities).all():
         raise DataError("%s: its predictions are not finite; use another checkpoint" % run.folder)
@@ -151,6 +158,10 @@ def _outputs(run: Run, columns: list[str], known: np.ndarray, steps: int | None)
         for step, (row, out) in enumerate(zip(known, outputs, strict=True))
     ]
     return Predictions("series", ["step", *columns, *names], rows, None, outputs)
+
+
+def _shown(cell: Any) -> Any:
+    return shown(cell) if isinstance(cell, str) else cell
 
 
 def _plain(value: Any) -> float:

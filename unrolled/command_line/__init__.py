@@ -20,6 +20,7 @@ from typing import Any, Callable
 
 import click
 
+from unrolled.command_line.door import Door
 from unrolled.command_line.loop import Prepare, train_task
 from unrolled.command_line.options import plain_failures
 from unrolled.command_line.predict_speller import predict_speller_command
@@ -46,7 +47,7 @@ def command_line(
     """
     settings = {"help_option_names": ["-h", "--help"]}
 
-    @click.group(name=name, help=title, context_settings=settings)
+    @click.group(name=name, cls=Door, help=title, context_settings=settings)
     def main() -> None:
         pass
 

@@ -19,6 +19,7 @@ from unrolled.command_line.options import open_backend
 from unrolled.command_line.results import NotFiniteError, Results, prepare_folder
 from unrolled.command_line.tasks import Task
 from unrolled.datasets.batches import BatchStream
+from unrolled.showing import shown
 
 __all__ = ["Extras", "Loop", "Place", "Prepare", "Train", "say", "train_task"]
 
@@ -217,4 +218,4 @@ def say(lines: list[str]) -> None:
     """Print lines, beside a progress bar if there is one."""
     with tqdm.external_write_mode():
         for line in lines:
-            click.echo(line)
+            click.echo(shown(line))

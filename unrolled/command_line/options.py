@@ -10,7 +10,6 @@ from typing import Any, Callable, Iterator
 import click
 
 from unrolled.errors import DataError
-from unrolled.networks import MOST
 
 __all__ = [
     "backend_options",
@@ -20,7 +19,6 @@ __all__ = [
     "output_options",
     "plain_failures",
     "seed_option",
-    "units_option",
 ]
 
 INTERRUPTED = 130  # what shells report for SIGINT: 128 + 2
@@ -45,11 +43,6 @@ def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def seed_option(text: str) -> Callable[..., Any]:
     """--seed, 0 to 2**32 - 1, default 1; text says what it decides."""
     return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help=text)
-
-
-def units_option(network: Any, text: str) -> Callable[..., Any]:
-    """--units, as many as a network may have; by default those of this one."""
-    return click.option("--units", type=click.IntRange(1, MOST), default=network.units, show_default=True, help=text)
 
 
 def count_option(flag: str, default: int, text: str) -> Callable[..., Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.showing import shown
+
 __all__ = ["forecasts", "learning_curve", "spelled_images", "truth_against_prediction"]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -32,7 +34,7 @@ def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
             values = [100 * epoch[part + "_accuracy"] for epoch in epochs]
             upper.plot(numbers, values, color=color, linewidth=width, label=label, **style)
     upper.set_ylabel("accuracy (%)")
-    upper.set_title(title, loc="left")
+    upper.set_title(_plain(title), loc="left")
     upper.legend(loc="lower right", frameon=False)
     lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_GREY, linewidth=2, **style)
     lower.set_ylabel("mean loss")
@@ -82,7 +84,7 @@ def forecasts(title: str, epochs: list[dict[str, Any]], found: dict[str, Any] | 
         axis = axes[1 + column]
         axis.plot(np.array(found["truth"])[:, column], color=_BLUE, linewidth=2, label="truth, test part")
         axis.plot(np.array(found["forecast"])[:, column], color=_ORANGE, linewidth=1.2, label="forecast, 1 row ahead")
-        axis.set_ylabel(name if len(name) <= 20 else name[:19] + "\u2026")
+        axis.set_ylabel(_plain(name if len(name) <= 20 else name[:19] + "\u2026"))
         axis.set_xlabel("row")
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False, ncol=2)
     return _png(figure)
@@ -133,6 +135,11 @@ def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     return figure, axes
+
+
+def _plain(text: str) -> str:
+    """A name as itself: no formula between dollar signs, no character that cannot be drawn."""
+    return shown(text).replace("$", r"\$")
 
 
 def _png(figure: Any) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -11,22 +10,28 @@ from typing import Any, Callable
 import click
 import numpy as np
 
+from unrolled import networks
 from unrolled.command_line.epochs import WEIGHTS_FILE, by_rows
 from unrolled.command_line.options import backend_options, count_option, open_backend, plain_failures
 from unrolled.command_line.plots import spelled_images
 from unrolled.command_line.results import prepare_folder
-from unrolled.command_line.tasks import resized
 from unrolled.command_line.train_speller import exact_matches, names_of
 from unrolled.datasets import mnist, spelling
+from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.networks import MOST, shapes
+from unrolled.own_data.arrays import read_npz
 from unrolled.programs import SPELLER
+from unrolled.reading import parse_json, read_whole
+from unrolled.showing import shown
 from unrolled.writing import write_atomically
 
 __all__ = ["predict_speller_command", "read_weights"]
 
 PICTURE = "spelled.png"
+_MOST_RESULTS = 1 << 24  # bytes of results.json
+_LISTED = 10
 
 
 def predict_speller_command(name: str, backend: Callable[[str, int | None], Any]) -> click.Command:
@@ -72,14 +77,11 @@ def predict_speller_command(name: str, backend: Callable[[str, int | None], Any]
 
 def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
     """A speller and its weights from an .npz file; DataError for a file that holds no such thing."""
-    try:
-        with np.load(str(path), allow_pickle=False) as archive:
-            weights = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path) from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError("%s: is no readable .npz file of weights (%s); train again" % (path, error)) from None
-    model = _sized(weights)
+    with plainly(path):
+        if not path.exists():
+            raise DataError("%s: is missing; run `train speller` first, or name its file with --weights" % path)
+    weights = read_npz(path)
+    model = _described(path.with_name("results.json")) or _sized(weights)
     found, expected = {name: array.shape for name, array in weights.items()}, shapes(model.weights())
     if found != expected or any(array.dtype != np.float32 for array in weights.values()):
         raise DataError(
@@ -89,19 +91,31 @@ def read_weights(path: Path) -> tuple[Model, dict[str, np.ndarray]]:
     return model, weights
 
 
+def _described(path: Path) -> Model | None:
+    """The speller that `train speller` has left its results of, with its weights; None where it has not."""
+    try:
+        results = parse_json(read_whole(path, _MOST_RESULTS))
+        network = networks.from_plain(results["hyperparameters"]["network"])
+        return replace(SPELLER.model, network=network, inputs=results["data"]["inputs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _sized(weights: dict[str, np.ndarray]) -> Model:
     """The program's model in the sizes of these weights, as far as they tell any."""
     dense = weights.get("dense/kernel")
     if dense is None or dense.ndim != 2 or not 1 <= len(dense) <= MOST:
         return SPELLER.model
-    model = resized(SPELLER.model, len(dense))
+    model = replace(SPELLER.model, network=replace(SPELLER.model.network, units=len(dense)))  # type: ignore[type-var]
     name, weight = next(iter(model.weights().items()))
     inputs = len(np.atleast_1d(weights.get(name, ()))) - weight.shape[0] + model.inputs
     return replace(model, inputs=inputs) if 1 <= inputs <= MOST else model
 
 
 def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join("%s %s" % (name, list(shape)) for name, shape in shapes.items())
+    """The first few."""
+    rest = ", …" if len(shapes) > _LISTED else ""
+    return ", ".join("%s %s" % (name, list(shape)) for name, shape in list(shapes.items())[:_LISTED]) + rest
 
 
 def _predict(backend: Callable[[str, int | None], Any], options: dict[str, Any]) -> None:
@@ -121,11 +135,11 @@ def _predict(backend: Callable[[str, int | None], Any], options: dict[str, Any])
     sections = [("the first %d test images" % len(first), first)]
     if len(wrong):
         sections.append(("%s %d of the %d misspelled ones" % ("the first", len(wrong), (~right).sum()), wrong))
-    shown = [(title, images.images[rows], _words(tokens, rows), _words(names, rows)) for title, rows in sections]
+    pictured = [(title, images.images[rows], _words(tokens, rows), _words(names, rows)) for title, rows in sections]
     target = options["output"] / PICTURE
     title = "%d of %d test images spelled right (%.2f%%)" % (right.sum(), len(right), 100 * right.mean())
-    write_atomically(target, spelled_images(title, shown))
-    click.echo("Picture: %s" % target)
+    write_atomically(target, spelled_images(title, pictured))
+    click.echo("Picture: %s" % shown(target))
 
 
 def _words(tokens: np.ndarray, rows: np.ndarray) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 
 import click
 
+from unrolled.showing import shown
 from unrolled.writing import write_atomically
 
 __all__ = ["SCHEMA", "NotFiniteError", "Results", "prepare_folder"]
@@ -92,4 +93,4 @@ class Results:
         else:
             with contextlib.suppress(OSError):  # an earlier run's plot would contradict these results
                 (self.folder / self._plot_name).unlink()
-        click.echo("Results: %s" % ", ".join(written))
+        click.echo("Results: %s" % shown(", ".join(written)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,10 @@ from unrolled import networks
 from unrolled.command_line.epochs import by_rows, curve_plot, epoch_line, save_weights
 from unrolled.datasets.batches import BatchStream
 from unrolled.datasets.parts import Part
-from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.programs import Adam
 
-__all__ = ["EpochTask", "Task", "resized"]
-
-
-def resized(model: Model, units: int, **fields: Any) -> Model:
-    """The model with another number of units and other fields; DataError for one that is too large."""
-    try:
-        return replace(model, network=replace(model.network, units=units), **fields)  # type: ignore[type-var]
-    except ValueError as error:
-        raise DataError("the data ask for a model that cannot be had: %s" % error) from error
+__all__ = ["EpochTask", "Task"]
 
 
 class Task:

@@ -10,8 +10,9 @@ import click
 import numpy as np
 
 from unrolled.command_line.loop import Train
-from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
-from unrolled.command_line.tasks import EpochTask, resized
+from unrolled.command_line.network_options import network_options, shape_words, with_network
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
+from unrolled.command_line.tasks import EpochTask
 from unrolled.datasets import mnist
 from unrolled.datasets.parts import Part
 from unrolled.models import Model
@@ -44,7 +45,7 @@ def mnist_command(name: str, trained: Train) -> click.Command:
     @click.command("mnist", short_help="Classify images, reading each as a sequence of rows.")
     @count_option("--epochs", MNIST_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", MNIST.batch, "Images per batch.")
-    @units_option(MNIST.model.network, "Recurrent neurons.")
+    @network_options(MNIST.model.network, "Recurrent neurons.")
     @learning_rate_option(MNIST.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches.")
     @image_options
@@ -52,10 +53,10 @@ def mnist_command(name: str, trained: Train) -> click.Command:
     def train(**options: Any) -> None:
         """Classify images, reading each as a sequence of rows.
 
-        A basic recurrent cell with tanh reads one row of pixels per step; a dense layer on its final state gives the
-        logits. Adam minimises the mean softmax cross-entropy. An epoch is as many whole batches as fit into the
-        training images; after each, a line gives the accuracy on its last batch and on all test images, the mean
-        loss and the seconds. The folder --output gets results.json and learning_curve.png.
+        A basic recurrent cell with tanh, or the --cell, reads one row of pixels per step; a dense layer on its final
+        state gives the logits. Adam minimises the mean softmax cross-entropy. An epoch is as many whole batches as fit
+        into the training images; after each, a line gives the accuracy on its last batch and on all test images, the
+        mean loss and the seconds. The folder --output gets results.json and learning_curve.png.
         """
         trained(options, prepare)
 
@@ -75,7 +76,7 @@ class ImageTask(EpochTask):
                 "%d is more than the %d training images." % (options["batch_size"], rows), param_hint="'--batch-size'"
             )
         self.program, self.implementation = program.name, name
-        self.model = resized(model, options["units"], inputs=inputs)
+        self.model = with_network(model, options, inputs=inputs)
         self.optimizer = program.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (self.part(part) for part in (images.train, images.test))
         self.validation = self.part(images.validation) if len(images.validation.labels) else None
@@ -96,7 +97,8 @@ class ImageTask(EpochTask):
         }
         self.header = [
             "%s: %d training and %d test images of %dx%d, %s; %d iterations of %d images per epoch"
-            % (self.source, rows, sizes["test"], steps, inputs, self.what(), self.per_round, self.batch)
+            % (self.source, rows, sizes["test"], steps, inputs, self.what(), self.per_round, self.batch),
+            *shape_words(options),
         ]
 
     def part(self, images: mnist.LabelledImages) -> Part:

@@ -10,12 +10,12 @@ import numpy as np
 
 from unrolled.command_line.epochs import by_rows
 from unrolled.command_line.loop import Train
-from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
+from unrolled.command_line.network_options import activation_option, network_of, network_options, shape_words
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.plots import forecasts
 from unrolled.command_line.tasks import EpochTask, Task
 from unrolled.errors import DataError
-from unrolled.networks import BasicRNN
-from unrolled.own_data.prepare import BATCH, EPOCHS, UNITS, Prepared, classifier_data, regressor_data
+from unrolled.own_data.prepare import BATCH, EPOCHS, NETWORK, Prepared, classifier_data, regressor_data
 from unrolled.own_data.scaling import ColumnScaling
 
 __all__ = ["classifier_command", "regressor_command"]
@@ -26,10 +26,8 @@ def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     share = click.FloatRange(0, 1, max_open=True)
     for option in (
         learning_rate_option(0.001),
-        click.option(
-            "--activation", type=click.Choice(["tanh", "relu"]), default="tanh", show_default=True, help="The cell's."
-        ),
-        units_option(BasicRNN(UNITS), "Recurrent neurons."),
+        activation_option,
+        network_options(NETWORK, "Recurrent neurons."),
         count_option("--batch-size", BATCH, "Rows per batch; all rows where there are fewer."),
         count_option("--epochs", EPOCHS, "Epochs to train."),
         click.option(
@@ -64,9 +62,9 @@ def classifier_command(name: str, trained: Train) -> click.Command:
         --data is a folder CLASS/FILE, each FILE an .npy array [steps, inputs], a .csv file with a line per step, or an
         image, read row by row; or an .npz file with the arrays inputs [rows, steps, inputs], labels [rows] and, for
         rows of different lengths, lengths [rows]; or one of numpy.savez(FILE, *sequences, labels=labels). All of it is
-        checked before training starts. A basic recurrent cell reads one step after the other; a dense layer on its
-        state at a row's last step gives the logits. Adam minimises the mean softmax cross-entropy. Of each class the
-        same shares are drawn for validation and test.
+        checked before training starts. A basic recurrent cell, or the --cell, reads one step after the other; a dense
+        layer on its state at a row's last step gives the logits. Adam minimises the mean softmax cross-entropy. Of each
+        class the same shares are drawn for validation and test.
         """
         trained(options, prepare_classifier)
 
@@ -97,9 +95,10 @@ def regressor_command(name: str, trained: Train) -> click.Command:
         """Predict a series of your own, of one column or several.
 
         The rows of --data are split by time: the last ones are the test part, those before them the validation part; no
-        window leaves its part, and the scaling is measured on the training part alone. A basic recurrent cell reads a
-        window row by row; a dense layer on each of its outputs gives the next --horizon rows of all columns. Adam
-        minimises the mean square error of the scaled values. All of the file is checked before training starts.
+        window leaves its part, and the scaling is measured on the training part alone. A basic recurrent cell, or the
+        --cell, reads a window row by row; a dense layer on each of its outputs gives the next --horizon rows of all
+        columns. Adam minimises the mean square error of the scaled values. All of the file is checked before training
+        starts.
         """
         trained(options, prepare_regressor)
 
@@ -120,6 +119,7 @@ class ClassifierTask(EpochTask):
             "%s: %s rows of up to %d steps of %d values, %d classes"
             % (options["data"], _counts(facts["rows"]), train.shape[1], train.shape[2], len(facts["classes"])),
             _plan(self, options),
+            *shape_words(options),
         ]
 
     def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
@@ -150,6 +150,7 @@ class RegressorTask(Task):
                 made.facts["horizon"],
             ),
             _plan(self, options),
+            *shape_words(options),
         ]
 
     def start(self) -> dict[str, Any]:
@@ -219,8 +220,9 @@ def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
 
 
 def _common(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("validation_share", "test_share", "scale", "units", "activation", "learning_rate", "epochs")
-    return dict({name: options[name] for name in names}, batch=options["batch_size"])
+    names = ("validation_share", "test_share", "scale", "learning_rate", "epochs")
+    given = {name: options[name] for name in names}
+    return dict(given, network=network_of(options, NETWORK), batch=options["batch_size"])
 
 
 def _enter(task: Task, options: dict[str, Any], made: Prepared) -> None:

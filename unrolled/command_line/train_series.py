@@ -8,9 +8,10 @@ import click
 import numpy as np
 
 from unrolled.command_line.loop import Train
-from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
+from unrolled.command_line.network_options import network_options, shape_words, with_network
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.plots import truth_against_prediction
-from unrolled.command_line.tasks import Task, resized
+from unrolled.command_line.tasks import Task
 from unrolled.datasets import series
 from unrolled.datasets.parts import Part
 from unrolled.programs import SERIES
@@ -26,7 +27,7 @@ def series_command(name: str, trained: Train) -> click.Command:
 
     @click.command("series", short_help="Fit a time series, one output per step.")
     @count_option("--iterations", SERIES.iterations, "Optimizer steps.")
-    @units_option(model.network, "Recurrent neurons.")
+    @network_options(model.network, "Recurrent neurons.")
     @learning_rate_option(SERIES.optimizer.learning_rate)
     @click.option(
         "--projection",
@@ -40,10 +41,10 @@ def series_command(name: str, trained: Train) -> click.Command:
     def train(**options: Any) -> None:
         """Fit a time series, one output per step.
 
-        A basic recurrent cell with ReLU reads x at the first 100 of 101 points from 12 to 15; a dense layer on each of
-        its outputs gives f(x) = x sin(x) / 3 + 2 sin(5x). Adam minimises the mean square error (MSE), printed every 100
-        iterations as each found it before its step. Then the last 100 points are predicted. The folder --output gets
-        results.json and prediction.png.
+        A basic recurrent cell with ReLU, or the --cell, reads x at the first 100 of 101 points from 12 to 15; a dense
+        layer on each of its outputs gives f(x) = x sin(x) / 3 + 2 sin(5x). Adam minimises the mean square error (MSE),
+        printed every 100 iterations as each found it before its step. Then the last 100 points are predicted. The
+        folder --output gets results.json and prediction.png.
         """
         trained(options, prepare)
 
@@ -60,7 +61,7 @@ class SeriesTask(Task):
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.implementation = name
-        self.model = resized(SERIES.model, options["units"], projection=options["projection"])
+        self.model = with_network(SERIES.model, options, projection=options["projection"])
         self.optimizer = SERIES.optimizer._replace(learning_rate=options["learning_rate"])
         self.train = Part(*series.training_pair())
         self.batch, self.seeds = SERIES.batch, [options["seed"]]
@@ -74,7 +75,8 @@ class SeriesTask(Task):
         }
         self.header = [
             "The series: 1 sequence of %d steps; %d units, %s projection"
-            % (SERIES.steps, options["units"], self.model.projection)
+            % (SERIES.steps, options["units"], self.model.projection),
+            *shape_words(options),
         ]
 
     def start(self) -> dict[str, Any]:

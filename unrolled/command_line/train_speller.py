@@ -9,7 +9,8 @@ import numpy as np
 
 from unrolled.command_line.epochs import by_rows
 from unrolled.command_line.loop import Train
-from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
+from unrolled.command_line.network_options import network_options
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.train_mnist import ImageTask, image_options, load_images
 from unrolled.datasets import mnist, spelling
 from unrolled.datasets.parts import Part
@@ -25,7 +26,7 @@ def speller_command(name: str, trained: Train) -> click.Command:
     @click.command("speller", short_help="Spell the digit on an image, letter by letter.")
     @count_option("--epochs", SPELLER_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", SPELLER.batch, "Images per batch.")
-    @units_option(SPELLER.model.network, "Recurrent neurons of the encoder, and of the decoder.")
+    @network_options(SPELLER.model.network, "Recurrent neurons of the encoder, and of the decoder.")
     @learning_rate_option(SPELLER.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches.")
     @image_options

@@ -10,8 +10,9 @@ import numpy as np
 
 from unrolled.command_line.epochs import curve_plot, epoch_line, save_weights
 from unrolled.command_line.loop import Train
-from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option, units_option
-from unrolled.command_line.tasks import EpochTask, resized
+from unrolled.command_line.network_options import network_options, shape_words, with_network
+from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
+from unrolled.command_line.tasks import EpochTask
 from unrolled.datasets import vowels
 from unrolled.datasets.batches import BatchStream, bucketed, padding_share
 from unrolled.datasets.parts import Part
@@ -28,7 +29,7 @@ def vowels_command(name: str, trained: Train) -> click.Command:
     @click.command("vowels", short_help="Tell nine speakers apart by utterances of different lengths.")
     @count_option("--epochs", VOWELS_EPOCHS, "Epochs to train.")
     @count_option("--batch-size", VOWELS.batch, "Utterances per batch.")
-    @units_option(VOWELS.model.network, "Recurrent neurons.")
+    @network_options(VOWELS.model.network, "Recurrent neurons.")
     @learning_rate_option(VOWELS.optimizer.learning_rate)
     @seed_option("Of the initial weights and the order of the batches; further trainings take the next seeds.")
     @count_option("--seeds", _SEEDS, "How many trainings, whose mean accuracy is reported.")
@@ -43,10 +44,10 @@ def vowels_command(name: str, trained: Train) -> click.Command:
         """Tell nine speakers apart by utterances of different lengths.
 
         Japanese Vowels: 270 training and 370 test utterances of 7 to 29 frames with 12 channels, each channel scaled to
-        mean 0 and standard deviation 1 over the training frames. A basic recurrent cell with tanh reads one frame per
-        step; a dense layer on its state at an utterance's last frame gives the logits. Adam minimises the mean softmax
-        cross-entropy. The folder --output gets results.json, learning_curve.png (the mean of all trainings) and
-        weights.npz (of the last one).
+        mean 0 and standard deviation 1 over the training frames. A basic recurrent cell with tanh, or the --cell, reads
+        one frame per step; a dense layer on its state at an utterance's last frame gives the logits. Adam minimises the
+        mean softmax cross-entropy. The folder --output gets results.json, learning_curve.png (the mean of all
+        trainings) and weights.npz (of the last one).
         """
         trained(options, prepare)
 
@@ -68,7 +69,7 @@ class VowelsTask(EpochTask):
                 "%d is more than the %d training utterances." % (options["batch_size"], rows),
                 param_hint="'--batch-size'",
             )
-        self.model = resized(VOWELS.model, options["units"])
+        self.model = with_network(VOWELS.model, options)
         self.optimizer = VOWELS.optimizer._replace(learning_rate=options["learning_rate"])
         self.train, self.test = (Part(part.inputs, part.speaker, part.lengths) for part in speakers)
         self.batch, self.bucketed = options["batch_size"], options["bucketed"]
@@ -97,6 +98,7 @@ class VowelsTask(EpochTask):
             "Japanese Vowels: %d training and %d test utterances of %d channels; %d iterations of %d per epoch"
             % (rows, len(speakers.test.lengths), inputs, self.per_round, self.batch),
             _padding_line(self.facts["padding"], self.bucketed),
+            *shape_words(options),
         ]
         self._epochs: list[dict[str, Any]] = []  # of the training in progress
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.datasets.reading import BUNDLED, check_sha256, find, opened, read_at_most
+from unrolled.datasets.reading import BUNDLED, check_sha256, find, opened, read_at_most, room_of, size_of
 from unrolled.errors import DataError
+from unrolled.reading import room_named
 
 __all__ = ["FILES", "LabelledImages", "Mnist", "load", "read_idx"]
 
@@ -31,6 +32,7 @@ VALIDATION_SIZE = 5000
 _SCALE = np.float32(1.0 / 255.0)
 _UINT8 = 8
 _MOST_VALUES = 1 << 31
+_BYTES = 4  # of a value, once it is a float32
 
 
 class LabelledImages(NamedTuple):
@@ -72,6 +74,11 @@ def read_idx(path: Path, rank: int, sha256: str | None = None) -> np.ndarray:
             raise DataError("%s: is empty: its dimensions are %s; give a file with at least one value" % (path, shape))
         if count > _MOST_VALUES:
             raise DataError("%s: its dimensions are %s, more than 2**31 values; give fewer" % (path, shape))
+        if path.suffix == ".gz" and count * _BYTES > room_of(stream):
+            raise DataError(
+                "%s: its values, %s, take more than %s; give fewer, or unpack it with gunzip"
+                % (path, shape, room_named(size_of(stream)))
+            )
         values = read_at_most(stream, count + 1)
     if len(values) != count:
         found = "more" if len(values) > count else "only %d (truncated)" % len(values)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import os
 import zlib
 from pathlib import Path
 from typing import IO, Any, Iterator
 
 from unrolled.errors import DataError
+from unrolled.reading import open_regular, room
 
-__all__ = ["BUNDLED", "check_sha256", "find", "opened", "plainly", "read_at_most"]
+__all__ = ["BUNDLED", "check_sha256", "find", "opened", "plainly", "read_at_most", "room_of", "size_of"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In the wheel the files lie inside the package; in a checkout beside it.
@@ -40,9 +42,23 @@ def find(folder: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """The bytes of path, uncompressed when its name ends in .gz. Failures while reading become DataError."""
-    with plainly(path), gzip.open(str(path), "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-        yield stream
+    """The bytes of the regular file at path, uncompressed when its name ends in .gz. Failures become DataError."""
+    with plainly(path), open_regular(path) as stream:
+        if path.suffix != ".gz":
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            yield unpacked
+
+
+def size_of(stream: IO[bytes]) -> int:
+    """The size of a file from `opened` as it lies there, compressed or not."""
+    return os.fstat(stream.fileno()).st_size
+
+
+def room_of(stream: IO[bytes]) -> int:
+    """What its contents may take, see `unrolled.reading.room`."""
+    return room(size_of(stream))
 
 
 @contextlib.contextmanager
@@ -53,7 +69,7 @@ def plainly(path: Path) -> Iterator[None]:
     except EOFError:
         raise DataError("%s: the compressed file ends too early (truncated); get the file again" % path) from None
     except (OSError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(
             "%s: cannot be read (%s); check its permissions or get the file again" % (path, reason)
         ) from None

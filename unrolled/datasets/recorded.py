@@ -10,9 +10,8 @@ tells each array's dtype and shape, in the order in which they lie.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
@@ -20,6 +19,9 @@ import numpy as np
 
 from unrolled.datasets.reading import BUNDLED
 from unrolled.errors import DataError
+from unrolled.own_data.arrays import Archive, opened_npz
+from unrolled.reading import parse_json
+from unrolled.writing import replace_file
 
 FOLDER = BUNDLED / "recorded"
 INDEX = "index"  # the entry of each file that holds its cases as JSON
@@ -47,22 +49,31 @@ def save(path: Path, cases: dict[str, Recorded]) -> None:
                 values.setdefault(array.dtype.name, []).append(np.ravel(array))
     entries = {INDEX: np.array(json.dumps(index))}
     entries.update((dtype, np.concatenate(arrays)) for dtype, arrays in values.items())
-    np.savez_compressed(str(path), **entries)  # type: ignore[arg-type]  # no entry is called allow_pickle
-
-
-_BROKEN = (zipfile.BadZipFile, zlib.error)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **entries)  # type: ignore[arg-type]  # no entry is called allow_pickle
+    replace_file(path, stream.getvalue())
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[tuple[Archive, dict[str, Any]]]:
     """The archive, its index read. Whatever a damaged file does on reading becomes a DataError."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            yield archive, json.loads(str(archive[INDEX]))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, *_BROKEN) as error:
+        with opened_npz(path) as archive:
+            if INDEX not in archive.names:
+                raise DataError("%s: has no %r" % (path, INDEX))
+            try:
+                index = parse_json(str(archive.read(INDEX)).encode("utf-8"))
+            except ValueError as error:
+                raise DataError("%s: its %r is not valid JSON (%s)" % (path, INDEX, error)) from None
+            if not isinstance(index, dict) or not all(isinstance(case, dict) for case in index.values()):
+                raise DataError("%s: its %r is no object with an object for each case" % (path, INDEX))
+            yield archive, index
+    except DataError as error:
+        found = str(error).partition(";")[0]
+        raise DataError("%s; restore the file or reinstall unrolled" % found) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its index does not fit its arrays
         raise DataError(
-            "%s: cannot be read as recorded results (%s); restore the file or reinstall unrolled"
-            % (path, " ".join(str(error).split()) or type(error).__name__)
+            "%s: cannot be read as recorded results (%r); restore the file or reinstall unrolled" % (path, error)
         ) from None
 
 
@@ -93,13 +104,13 @@ def load(name: str) -> Recorded:
     if not path.is_file():
         raise KeyError("no recorded case %r: there is no file %s" % (name, path))
     with _opened(path) as (archive, index):
-        arrays = _arrays_of(case, archive, index) if case in index else {}
+        arrays = _arrays_of(case, archive, index) if case in index else {part: {} for part in PARTS}
     if case not in index:
         raise KeyError("no recorded case %r in %s; it holds %s" % (case, path, ", ".join(index)))
     return Recorded(index[case]["case"], arrays["given"], arrays["answer"])
 
 
-def _arrays_of(case: str, archive: Any, index: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+def _arrays_of(case: str, archive: Archive, index: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """A case's arrays by name, given and answered."""
     found: dict[str, dict[str, np.ndarray]] = {}
     start: dict[str, int] = {}
@@ -111,7 +122,7 @@ def _arrays_of(case: str, archive: Any, index: dict[str, Any]) -> dict[str, dict
                 start[dtype] = begin + int(np.prod(shape, dtype=int))
                 arrays[key] = (dtype, slice(begin, start[dtype]), shape)
             if name == case:
-                values = {dtype: archive[dtype] for dtype, _, _ in arrays.values()}
+                values = {dtype: archive.read(dtype) for dtype, _, _ in arrays.values()}
                 found[part] = {key: values[dtype][rows].reshape(shape) for key, (dtype, rows, shape) in arrays.items()}
         if name == case:
             return found

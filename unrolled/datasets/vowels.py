@@ -6,14 +6,16 @@ separated by ':', each a comma-separated list with one number per frame, then ':
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import numpy as np
 
-from unrolled.datasets.reading import BUNDLED, check_sha256, find, opened
+from unrolled.datasets.reading import BUNDLED, check_sha256, find, opened, read_at_most
 from unrolled.errors import DataError
 from unrolled.own_data.scaling import ColumnScaling
+from unrolled.reading import ROOM
 
 __all__ = ["CHANNELS", "FILES", "SPEAKERS", "Utterances", "Vowels", "load", "read_ts", "scaling", "standardized"]
 
@@ -23,6 +25,7 @@ FILES = {
 }
 """The two files, and the SHA-256 of their uncompressed bytes."""
 
+_MOST_BYTES = 1 << 24  # of text; the two files have less than 1 MiB each
 CHANNELS = 12
 SPEAKERS = 9
 
@@ -79,27 +82,35 @@ def _valid(part: Utterances) -> np.ndarray:
 def read_ts(path: Path, sha256: str | None = None) -> Utterances:
     """The utterances of one .ts file, gzip when it ends in .gz. Raises DataError as `load` does."""
     with opened(path) as stream:
-        content = stream.read()
+        content = read_at_most(stream, _MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise DataError("%s: is more than %d MiB of text; check that it is the right file" % (path, _MOST_BYTES >> 20))
     check_sha256(path, sha256, content)
     try:
-        lines = content.decode("utf-8").splitlines()
+        lines = io.StringIO(content.decode("utf-8"), newline=None)
     except UnicodeDecodeError:
         raise DataError("%s: is not a text file; check that it is the right file" % path) from None
     utterances = [_utterance(path, number, line) for number, line in _data_lines(path, lines)]
     if not utterances:
         raise DataError("%s: no utterance follows its line @data; get the file again" % path)
     lengths = np.array([len(frames) for frames, _ in utterances], dtype=np.int64)
+    size = 4 * len(utterances) * int(lengths.max()) * CHANNELS
+    if size > ROOM:
+        raise DataError(
+            "%s: has an utterance of %d frames; padded to that, all %d would be %d MiB, expected at most %d"
+            % (path, lengths.max(), len(utterances), size >> 20, ROOM >> 20)
+        )
     inputs = np.zeros((len(utterances), int(lengths.max()), CHANNELS), dtype=np.float32)
     for row, (frames, _) in enumerate(utterances):
         inputs[row, : len(frames)] = frames
     return Utterances(inputs, lengths, np.array([speaker for _, speaker in utterances], dtype=np.int64))
 
 
-def _data_lines(path: Path, lines: list[str]) -> list[tuple[int, str]]:
+def _data_lines(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
     """The lines after @data, each with its number in the file, counted from 1."""
-    for index, line in enumerate(lines):
+    for number, line in enumerate(lines, start=1):
         if line.strip().lower() == "@data":
-            return list(enumerate(lines[index + 1 :], start=index + 2))
+            return enumerate((following.rstrip("\n") for following in lines), start=number + 1)
     raise DataError("%s: has no line @data; expected a .ts file with its header; get the file again" % path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.errors import DataError
+from unrolled.reading import open_regular
 
 __all__ = ["IMAGE_SUFFIXES", "read_image"]
 
@@ -29,7 +30,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pieces of metadata that are not used here
-            with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
+            with open_regular(path) as stream, Image.open(stream, formats=_FORMATS) as image:
                 columns, rows = image.size
                 if rows * columns > _MOST_PIXELS:
                     raise DataError("%s: has %d x %d pixels, expected at most 2**24" % (path, rows, columns))

@@ -13,18 +13,18 @@ import numpy as np
 from unrolled.datasets.parts import Part
 from unrolled.errors import DataError
 from unrolled.models import Model
-from unrolled.networks import MOST, BasicRNN
+from unrolled.networks import MOST, BasicRNN, Network
 from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.sequences import Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
 from unrolled.programs import Adam, Program
 
-__all__ = ["EPOCHS", "Prepared", "classifier_data", "regressor_data", "scaled_sequences"]
+__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "regressor_data"]
 
 EPOCHS = 50
 BATCH = 32
-UNITS = 100
+NETWORK = BasicRNN(100)
 
 
 class Prepared(NamedTuple):
@@ -45,8 +45,7 @@ def classifier_data(
     test_share: float = 0.1,
     scale: bool = True,
     seed: int = 1,
-    units: int = UNITS,
-    activation: str = "tanh",
+    network: Network = NETWORK,
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
@@ -65,7 +64,9 @@ def classifier_data(
     assert found.labels is not None
     parts = _drawn(found.labels, validation_share, test_share, seed)
     train, validation, test = (found.rows(rows) for rows in parts)
-    missing = [name for label, name in enumerate(found.classes) if label not in train.labels]  # type: ignore[operator]
+    assert train.labels is not None
+    present = np.bincount(train.labels, minlength=len(found.classes))
+    missing = [name for name, rows in zip(found.classes, present) if not rows]
     if missing:
         raise DataError("%s: no row of class %r is left to train on; give more, or smaller shares" % (path, missing[0]))
     if test_path is not None:
@@ -86,7 +87,7 @@ def classifier_data(
     }
     if found.inputs.shape[2] > MOST:
         raise DataError("%s: has %d values per step, expected at most %d" % (path, found.inputs.shape[2], MOST))
-    model = Model("classifier", BasicRNN(units, activation), found.inputs.shape[2], len(found.classes))
+    model = Model("classifier", network, found.inputs.shape[2], len(found.classes))
     program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
     made = [_part(some, scaling) for some in (train, validation, test)]
     assert made[0] is not None
@@ -102,8 +103,7 @@ def regressor_data(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     scale: bool = True,
-    units: int = UNITS,
-    activation: str = "tanh",
+    network: Network = NETWORK,
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
@@ -148,7 +148,7 @@ def regressor_data(
         "split": {name: list(part) for name, part in split._asdict().items()},
         "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
     }
-    model = Model("regressor", BasicRNN(units, activation), count, count * horizon)
+    model = Model("regressor", network, count, count * horizon)
     program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
     train, validation, test = (_of_windows(part) for part in parts)
     assert train is not None
@@ -160,11 +160,6 @@ def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: flo
     batch = min(batch, rows)
     iterations = epochs * max(1, rows // batch)
     return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
-
-
-def scaled_sequences(sequences: Sequences, scaling: ColumnScaling) -> np.ndarray:
-    """The inputs scaled, float32 [rows, steps, inputs]; the padding stays zero."""
-    return np.where(sequences.valid()[:, :, None], scaling.apply(sequences.inputs), np.float32(0))
 
 
 def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
@@ -191,7 +186,8 @@ def _same_classes(path: Path, test: Sequences, train: Sequences) -> Sequences:
 
 def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequences:
     """The labels numbered by `classes`; DataError for one that is not among them."""
-    unknown = [name for name in sequences.classes if name not in classes]
+    places = {name: place for place, name in enumerate(classes)}
+    unknown = [name for name in sequences.classes if name not in places]
     if unknown:
         label = sequences.classes.index(unknown[0])
         row = int(np.flatnonzero(sequences.labels == label)[0])
@@ -199,21 +195,25 @@ def renumbered(path: Path, sequences: Sequences, classes: list[str]) -> Sequence
             "%s, %s: its label is %r, which the training data do not have (%s)"
             % (path, sequences.names[row], unknown[0][:80], ", ".join(classes[:20]))
         )
-    numbers = np.array([classes.index(name) for name in sequences.classes], np.int64)
+    numbers = np.array([places[name] for name in sequences.classes], np.int64)
     return sequences._replace(labels=numbers[sequences.labels], classes=classes)
 
 
 def _frames(sequences: Sequences) -> np.ndarray:
     """All valid steps, [frames, inputs]."""
-    return sequences.inputs[sequences.valid()]
+    valid = sequences.valid()
+    return sequences.inputs.reshape(-1, sequences.inputs.shape[2]) if valid.all() else sequences.inputs[valid]
 
 
 def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
+    """The sequences scaled, where they lie; the padding stays zero. None where there are none."""
     if not len(sequences.lengths):
         return None
     assert sequences.labels is not None
     whole = bool((sequences.lengths == sequences.inputs.shape[1]).all())
-    return Part(scaled_sequences(sequences, scaling), sequences.labels, None if whole else sequences.lengths)
+    inputs = scaling.apply(sequences.inputs, sequences.inputs)
+    inputs[~sequences.valid()] = 0
+    return Part(inputs, sequences.labels, None if whole else sequences.lengths)
 
 
 def _of_windows(part: Windows) -> Part | None:

@@ -12,21 +12,42 @@ Every value is checked here, before any training: what is wrong is named with it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
 from unrolled.datasets.reading import opened, plainly
 from unrolled.errors import DataError
-from unrolled.own_data.arrays import read_npy, read_npz, shown
+from unrolled.networks import MOST
+from unrolled.own_data.arrays import described, read_npy, read_npz
 from unrolled.own_data.images import IMAGE_SUFFIXES, read_image
-from unrolled.own_data.texts import numbers, read_cells
+from unrolled.own_data.texts import read_numbers
+from unrolled.reading import room
 
-__all__ = ["Sequences", "read_sequence", "read_sequences", "stacked"]
+__all__ = ["Names", "Sequences", "read_sequence", "read_sequences", "stacked"]
 
 _SUFFIXES = (".npy", ".csv") + IMAGE_SUFFIXES
 _MOST_CLASSES = 100000
 _MOST_VALUES = 1 << 29
+_AT_ONCE = 1 << 22  # values
+
+
+class Names(Sequence[str]):
+    """What rows are called by their numbers, "row 3": text only where one is asked for."""
+
+    def __init__(self, rows: np.ndarray | range, what: str = "row") -> None:
+        self._rows, self._what = rows, what
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._rows[index]
+        return "%s %d" % (self._what, found) if np.ndim(found) == 0 else Names(found, self._what)
+
+    def taken(self, rows: np.ndarray) -> Names:
+        """Those of some of the rows."""
+        return Names(np.asarray(self._rows)[rows], self._what)
 
 
 class Sequences(NamedTuple):
@@ -38,7 +59,7 @@ class Sequences(NamedTuple):
     lengths: np.ndarray
     labels: np.ndarray | None
     classes: list[str]
-    names: list[str]
+    names: Sequence[str]
     images: bool
 
     def valid(self) -> np.ndarray:
@@ -48,7 +69,7 @@ class Sequences(NamedTuple):
     def rows(self, rows: np.ndarray) -> Sequences:
         """Some of the rows."""
         labels = None if self.labels is None else self.labels[rows]
-        names = [self.names[row] for row in rows]
+        names = self.names.taken(rows) if isinstance(self.names, Names) else [self.names[row] for row in rows]
         return self._replace(inputs=self.inputs[rows], lengths=self.lengths[rows], labels=labels, names=names)
 
 
@@ -82,12 +103,12 @@ def read_sequence(path: Path) -> np.ndarray:
         with opened(path) as stream:
             if not stream.read(1):
                 raise DataError("%s: is empty; a sequence needs at least one step" % path)
-        cells = read_cells(path)
-        return _checked(numbers(path, cells), str(path), ["line %d" % line for line in cells.lines])
+        found = read_numbers(path)
+        return _checked(found.values, str(path), found.lines)
     return _checked(read_npy(path), str(path))
 
 
-def stacked(sequences: Sequence[np.ndarray], names: list[str], labels: list[str] | None, images: bool) -> Sequences:
+def stacked(sequences: Sequence[np.ndarray], names: Sequence[str], labels: list[str] | None, images: bool) -> Sequences:
     """Sequences float32 [steps, inputs] as one padded array; DataError where they have different inputs."""
     width = sequences[0].shape[1]
     for sequence, name in zip(sequences, names):
@@ -97,16 +118,19 @@ def stacked(sequences: Sequence[np.ndarray], names: list[str], labels: list[str]
                 % (name, sequence.shape[1], names[0], width)
             )
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    if len(sequences) * int(lengths.max()) * width > _MOST_VALUES:
+    size = 4 * len(sequences) * int(lengths.max()) * width
+    most = min(4 * _MOST_VALUES, room(4 * int(lengths.sum()) * width))
+    if size > most:
         raise DataError(
-            "%s: has %d steps; padded to that, all %d sequences would be more than 2 GiB; cut it up"
-            % (names[int(lengths.argmax())], lengths.max(), len(sequences))
+            "%s: has %d steps; padded to that, all %d sequences would be %d MiB, expected at most %d; cut it up"
+            % (names[int(lengths.argmax())], lengths.max(), len(sequences), size >> 20, most >> 20)
         )
     inputs = np.zeros((len(sequences), int(lengths.max()), width), np.float32)
     for row, sequence in enumerate(sequences):
         inputs[row, : len(sequence)] = sequence
     classes = sorted(set(labels)) if labels is not None else []
-    numbered = None if labels is None else np.array([classes.index(label) for label in labels], np.int64)
+    numbers = {label: number for number, label in enumerate(classes)}
+    numbered = None if labels is None else np.array([numbers[label] for label in labels], np.int64)
     return Sequences(inputs, lengths, numbered, classes, names, images)
 
 
@@ -126,7 +150,12 @@ def _folder(path: Path, labelled: bool) -> Sequences:
         raise DataError("%s is an image and %s is none; expected one kind" % (image, other))
     names = [str(file.relative_to(path)) for file, _ in files]
     labels = [name for _, name in files] if folders else None
-    sequences = [read_sequence(file) for file, _ in files]
+    sequences, left = [], _MOST_VALUES
+    for file, _ in files:
+        sequences.append(read_sequence(file))
+        left -= sequences[-1].size
+        if left < 0:
+            raise DataError("%s: with all before it more than 2**29 values; give fewer files" % file)
     return stacked(sequences, [str(path / name) for name in names], labels, kinds == {True})._replace(names=names)
 
 
@@ -153,8 +182,8 @@ def _archive(path: Path, labelled: bool) -> Sequences:
     count = sum(name.startswith("arr_") for name in arrays)
     if count and set(arrays) == {"arr_%d" % row for row in range(count)}:
         listed = [_checked(arrays["arr_%d" % row], "%s, row %d" % (path, row)) for row in range(count)]
-        rows = ["row %d" % row for row in range(count)]
-        found = stacked(listed, ["%s, %s" % (path, row) for row in rows], None, False)._replace(names=rows)
+        rows = Names(range(count))
+        found = stacked(listed, Names(range(count), "%s, row" % path), None, False)._replace(names=rows)
     elif set(arrays) in ({"inputs"}, {"inputs", "lengths"}):
         found = _padded(path, arrays["inputs"], arrays.get("lengths"))
     else:
@@ -169,42 +198,43 @@ def _padded(path: Path, inputs: np.ndarray, lengths: np.ndarray | None) -> Seque
     if inputs.dtype.kind not in "biuf" or inputs.ndim not in (2, 3) or 0 in inputs.shape:
         raise DataError(
             "%s: inputs is %s, expected numbers [rows, steps, inputs] or [rows, steps], each at least 1"
-            % (path, shown(inputs))
+            % (path, described(inputs))
         )
     inputs = inputs if inputs.ndim == 3 else inputs[:, :, None]
     rows, steps, _ = inputs.shape
     if lengths is None:
         lengths = np.full(rows, steps, np.int64)
     if lengths.shape != (rows,) or lengths.dtype.kind not in "iu":
-        raise DataError("%s: lengths is %s, expected integers [%d], one per row" % (path, shown(lengths), rows))
+        raise DataError("%s: lengths is %s, expected integers [%d], one per row" % (path, described(lengths), rows))
     for row in np.flatnonzero((lengths < 1) | (lengths > steps))[:1]:
         raise DataError(
             "%s, row %d: its length is %d, expected 1 to %d, the steps of inputs" % (path, row, lengths[row], steps)
         )
-    valid = np.arange(steps) < lengths[:, None]
-    with np.errstate(over="ignore"):
-        values = np.where(valid[:, :, None], inputs, 0).astype(np.float32)
-    for row, step, column in np.argwhere(~np.isfinite(values))[:1]:
+    values = _float32(inputs)
+    values[np.arange(steps) >= lengths[:, None]] = 0
+    for row, step, column in _not_finite(values):
         raise DataError(
             "%s, row %d: %s at step %d, input %d, expected a finite number; mend the row or leave it out"
             % (path, row, inputs[row, step, column], step, column)
         )
-    names = ["row %d" % row for row in range(rows)]
     steps = int(lengths.max())
-    return Sequences(values[:, :steps], lengths.astype(np.int64), None, [], names, False)
+    if steps > MOST:
+        raise DataError("%s: has rows of %d steps, expected at most 2**20; cut them up" % (path, steps))
+    return Sequences(values[:, :steps], lengths.astype(np.int64), None, [], Names(range(rows)), False)
 
 
-def _checked(array: np.ndarray, where: str, places: list[str] | None = None) -> np.ndarray:
-    """One sequence as float32 [steps, inputs]. places: what each step is called in the file."""
+def _checked(array: np.ndarray, where: str, lines: np.ndarray | None = None) -> np.ndarray:
+    """One sequence as float32 [steps, inputs]. lines: the number of each step's line in the file, where it has some."""
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
-        raise DataError("%s: is %s, expected numbers [steps, inputs] or [steps]" % (where, shown(array)))
+        raise DataError("%s: is %s, expected numbers [steps, inputs] or [steps]" % (where, described(array)))
     if 0 in array.shape:
-        raise DataError("%s: is empty, %s; a sequence needs at least one step" % (where, shown(array)))
+        raise DataError("%s: is empty, %s; a sequence needs at least one step" % (where, described(array)))
+    if len(array) > MOST:
+        raise DataError("%s: has %d steps, expected at most 2**20; cut it up" % (where, len(array)))
     array = array if array.ndim == 2 else array[:, None]
-    with np.errstate(over="ignore"):
-        values = array.astype(np.float32)
-    for step, column in np.argwhere(~np.isfinite(values))[:1]:
-        place = "step %d" % step if places is None else places[step]
+    values = _float32(array)
+    for step, column in _not_finite(values):
+        place = "step %d" % step if lines is None else "line %d" % lines[step]
         raise DataError(
             "%s, %s: holds %s in column %d, expected a finite number; mend it or leave the sequence out"
             % (where, place, array[step, column], column)
@@ -212,18 +242,36 @@ def _checked(array: np.ndarray, where: str, places: list[str] | None = None) -> 
     return values
 
 
+def _float32(values: np.ndarray) -> np.ndarray:
+    """A copy; what overflows becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def _not_finite(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The place of the first value that is not finite, if there is one; looked for in pieces, to take little memory."""
+    rows = max(1, _AT_ONCE * len(values) // values.size)
+    for first in range(0, len(values), rows):
+        for place in np.argwhere(~np.isfinite(values[first : first + rows]))[:1]:
+            place[0] += first
+            yield place
+            return
+
+
 def _labelled(path: Path, sequences: Sequences, labels: np.ndarray) -> Sequences:
     rows = len(sequences.lengths)
     if labels.shape != (rows,):
-        raise DataError("%s: labels is %s, expected one per row, [%d]" % (path, shown(labels), rows))
+        raise DataError("%s: labels is %s, expected one per row, [%d]" % (path, described(labels), rows))
     if labels.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # of an extended float; then it is infinite, and named
+            labels = labels.astype(np.float64)
         for row in np.flatnonzero(~(labels == np.floor(labels)) | ~np.isfinite(labels))[:1]:
             raise DataError("%s, row %d: its label is %s, expected an integer or text" % (path, row, labels[row]))
         for row in np.flatnonzero(np.abs(labels) >= 2.0**53)[:1]:
             raise DataError("%s, row %d: its label is %s, expected one within 2**53" % (path, row, labels[row]))
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuUS":
-        raise DataError("%s: labels is %s, expected integers or text" % (path, shown(labels)))
+        raise DataError("%s: labels is %s, expected integers or text" % (path, described(labels)))
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
     classes, numbered = np.unique(labels, return_inverse=True)

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unrolled.datasets.reading import plainly
+from unrolled.datasets.reading import opened, plainly, room_of, size_of
 from unrolled.errors import DataError
-from unrolled.own_data.texts import number, read_cells
+from unrolled.own_data.texts import read_numbers
+from unrolled.reading import room_named
 
 __all__ = ["Table", "read_table"]
 
 _MOST_CELLS = 1 << 28
+_AT_ONCE = 1 << 16  # rows
 
 
 class Table(NamedTuple):
@@ -38,14 +40,8 @@ def read_table(path: Path, columns: list[str] | None = None) -> Table:
 
 
 def _text(path: Path, columns: list[str] | None) -> Table:
-    cells = read_cells(path)
-    chosen = _chosen(path, cells.names, columns)
-    places = [cells.names.index(name) for name in chosen]
-    values = np.empty((len(cells.rows), len(chosen)))
-    for row, (line, found) in enumerate(zip(cells.lines, cells.rows)):
-        for column, (place, name) in enumerate(zip(places, chosen)):
-            values[row, column] = number(path, line, name, found[place])
-    return Table(chosen, values)
+    found = read_numbers(path, lambda names: _chosen(path, names, columns))
+    return Table(found.names, found.values)
 
 
 def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str]:
@@ -54,8 +50,9 @@ def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str
         if len(names) != 1:
             raise DataError("%s: has the columns %s; say which to use with --column" % (path, listed))
         return names
+    known = set(names)
     for name in columns:
-        if name not in names:
+        if name not in known:
             raise DataError("%s: has no column %r, only %s" % (path, name[:80], listed))
     return list(columns)
 
@@ -68,20 +65,41 @@ def _parquet(path: Path, columns: list[str] | None) -> Table:
         raise DataError(
             "%s: reading Parquet needs pyarrow (%s); pip install 'unrolled[tables]', or save it as CSV" % (path, error)
         ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(str(path)) as file:
-            names, rows = list(file.schema_arrow.names), file.metadata.num_rows
-            chosen = _chosen(path, names, columns)
-            for name in chosen:
-                _check_type(path, name, file.schema_arrow.field(name).type, pyarrow)
-            if not 0 < rows * len(chosen) <= _MOST_CELLS:
-                raise DataError("%s: has %d rows, expected 1 to %d" % (path, rows, _MOST_CELLS // len(chosen)))
-            table = file.read(columns=chosen, use_threads=False)
-            values = [_column(path, name, table.column(name), pyarrow) for name in chosen]
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError("%s: no whole Parquet file (%s); get it again" % (path, reason[:120])) from None
-    return Table(chosen, np.stack(values, axis=1))
+    with opened(path) as stream:
+        try:
+            with pyarrow.parquet.ParquetFile(stream) as file:
+                return _columns(path, stream, file, columns, pyarrow)
+        except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError("%s: no whole Parquet file (%s); get it again" % (path, reason[:120])) from None
+
+
+def _columns(path: Path, stream: Any, file: Any, columns: list[str] | None, pyarrow: Any) -> Table:
+    """Those chosen, a piece of the rows at a time."""
+    chosen = _chosen(path, list(file.schema_arrow.names), columns)
+    for name in chosen:
+        _check_type(path, name, file.schema_arrow.field(name).type, pyarrow)
+    values = np.empty((_checked_rows(path, file.metadata.num_rows, len(chosen), stream), len(chosen)))
+    row = 0
+    for batch in file.iter_batches(_AT_ONCE, columns=chosen, use_threads=False):
+        for column, name in enumerate(chosen):
+            values[row : row + len(batch), column] = _column(path, row, name, batch.column(name), pyarrow)
+        row += len(batch)
+    if row != len(values):
+        raise ValueError("%d of %d rows" % (row, len(values)))
+    return Table(chosen, values)
+
+
+def _checked_rows(path: Path, rows: int, columns: int, stream: Any) -> int:
+    """How many rows the file says it has, if their float64 values are not too many for its size."""
+    if not 0 < rows * columns <= _MOST_CELLS:
+        raise DataError("%s: has %d rows, expected 1 to %d" % (path, rows, _MOST_CELLS // columns))
+    if 8 * rows * columns > room_of(stream):
+        raise DataError(
+            "%s: its %d rows of %d columns take more than %s; give fewer, or save it as CSV"
+            % (path, rows, columns, room_named(size_of(stream)))
+        )
+    return rows
 
 
 def _check_type(path: Path, name: str, kind: Any, pyarrow: Any) -> None:
@@ -91,16 +109,17 @@ def _check_type(path: Path, name: str, kind: Any, pyarrow: Any) -> None:
         raise DataError("%s: column %r holds %s, expected numbers" % (path, name[:80], kind))
 
 
-def _column(path: Path, name: str, column: Any, pyarrow: Any) -> np.ndarray:
+def _column(path: Path, first: int, name: str, column: Any, pyarrow: Any) -> np.ndarray:
+    """Some rows of a column, from row `first` on."""
     try:
         column = column.cast(pyarrow.float64(), safe=False)
     except pyarrow.ArrowException as error:
         raise DataError("%s: column %r cannot become numbers (%s)" % (path, name[:80], str(error)[:80])) from None
-    values = np.asarray(column.to_numpy(), np.float64)
+    values = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
     for row in np.flatnonzero(~np.isfinite(values))[:1]:
         found = "is missing" if column[int(row)].as_py() is None else "is %s" % values[row]
         raise DataError(
             "%s, row %d: column %r %s, expected a finite number; fill it in or leave the row out"
-            % (path, row, name[:80], found)
+            % (path, first + row, name[:80], found)
         )
     return values

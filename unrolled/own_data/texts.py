@@ -1,120 +1,268 @@
-"""Comma-separated values: cells of text with their line numbers, and numbers out of them."""
+"""Comma-separated values as numbers, read in pieces: beside the numbers themselves, memory does not grow with the file.
+
+Pieces of plain numbers are parsed by numpy.loadtxt, all others (dates beside the numbers, quoted cells) by the csv
+module; the latter also finds the words for what is wrong.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from array import array
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 
-from unrolled.datasets.reading import opened, read_at_most
+from unrolled.datasets.reading import opened, room_of, size_of
 from unrolled.errors import DataError
+from unrolled.reading import room_named
 
-__all__ = ["Cells", "number", "numbers", "read_cells"]
+__all__ = ["Numbers", "read_numbers"]
 
 _DELIMITERS = ",;\t"
 _MOST_COLUMNS = 100000
 _MOST_BYTES = 1 << 30
+_PIECE, _MOST_ROW = 1 << 20, 1 << 24  # bytes
+_MOST_CELLS = 1 << 17  # that the csv module holds at a time
+_NUMERIC = b"0123456789eE+-. \r\n"
+
+Choose = Callable[["list[str]"], "list[str]"]
 
 
-class Cells(NamedTuple):
-    """A file's cells. names: of the columns, "0", "1", … where the file has no line of names. rows: lists of text, all
-    as long as names. lines: the number of each row's line, from 1."""
+class Numbers(NamedTuple):
+    """names: of the columns. values: float64 [rows, columns], finite. lines: the number of each row's line, from 1."""
 
     names: list[str]
-    rows: list[list[str]]
-    lines: list[int]
+    values: np.ndarray
+    lines: np.ndarray
 
 
-def read_cells(path: Path) -> Cells:
-    """The cells of a file in UTF-8, separated by commas, semicolons or tabs; gzip when it ends in .gz.
+def read_numbers(path: Path, choose: Choose = list) -> Numbers:
+    """The numbers of a file in UTF-8, separated by commas, semicolons or tabs; gzip when it ends in .gz.
 
-    The first line names the columns unless all of its cells are numbers. Empty lines are left out. Raises DataError for
-    a file that is empty, no text, or whose lines have different numbers of cells: it names the line.
+    The first line names the columns, "0", "1", … where all of its cells are numbers. choose: from all names those of
+    the columns to read; the others may hold anything. Empty lines are left out. Raises DataError for a file that is
+    empty, no text, whose lines have different numbers of cells, or for a cell that is no finite number: it names the
+    line.
     """
     with opened(path) as stream:
-        content = read_at_most(stream, _MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise DataError("%s: is more than 1 GiB of text; save it as Parquet, or give fewer rows" % path)
+        pieces = _pieces(path, stream)
+        first = next((piece for piece in pieces if piece.text.strip("\r\n")), None)
+        if first is None:
+            raise DataError("%s: is empty, expected lines of numbers" % path)
+        delimiter = _delimiter(path, first.text)
+        reader = _Reader(path, delimiter, pieces)
+        row, line, rest = reader.first_row(first)
+        numeric = [_is_number(cell) for cell in row]
+        names = _names(path, line, row, numeric)
+        reader.expect(names, choose(names), line)
+        reader.read_piece(first if all(numeric) else rest)
+        for piece in pieces:
+            reader.read_piece(piece)
+    if not reader.lines:
+        raise DataError("%s: has no line but the names of its columns" % path)
+    values = np.frombuffer(reader.values, np.float64).reshape(-1, len(reader.chosen))
+    return Numbers(reader.chosen, values, np.frombuffer(reader.lines, np.int32))
+
+
+class _Piece(NamedTuple):
+    """Some whole lines, and the number of the first of them."""
+
+    text: str
+    line: int
+
+
+def _pieces(path: Path, stream: IO[bytes]) -> Iterator[_Piece]:
+    """The file's text, some 1 MiB at a time."""
+    left, line, rest = min(_MOST_BYTES, room_of(stream)), 1, b""
+    while True:
+        part = stream.read(_PIECE)
+        left -= len(part)
+        if left < 0:
+            raise DataError(
+                "%s: is more text than 1 GiB or %s; save it as Parquet, or give fewer rows"
+                % (path, room_named(size_of(stream)))
+            )
+        content = rest + part
+        # A carriage return at the very end may be half of a line's end.
+        end = max(content.rfind(b"\n"), content.rfind(b"\r", 0, len(content) - 1)) + 1 if part else len(content)
+        if end:
+            text = _decoded(path, content[:end], line)
+            yield _Piece(text, line)
+            line += _count_lines(text)
+        rest = content[end:]
+        if len(rest) > _MOST_ROW:
+            raise DataError("%s, line %d: is longer than 16 MiB; give fewer columns" % (path, line))
+        if not part:
+            return
+
+
+def _decoded(path: Path, content: bytes, line: int) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line += content[: error.start].count(b"\n")
         raise DataError("%s, line %d: no text in UTF-8; save it as CSV in UTF-8" % (path, line)) from None
     if "\0" in text:
         raise DataError("%s: no text file, it holds zero bytes; save it as CSV" % path)
-    rows, lines = _split(path, text)
-    if not rows:
-        raise DataError("%s: is empty, expected lines of numbers" % path)
-    for row, line in zip(rows, lines):
-        if len(row) != len(rows[0]):
-            raise DataError(
-                "%s, line %d: has %d cells, expected %d, as in line %d" % (path, line, len(row), len(rows[0]), lines[0])
-            )
-    if all(_is_number(cell) for cell in rows[0]):
-        return Cells([str(column) for column in range(len(rows[0]))], rows, lines)
-    if any(_is_number(cell) for cell in rows[0]):
+    return text
+
+
+def _count_lines(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def _delimiter(path: Path, text: str) -> str:
+    """Of the first line that is not empty, the most frequent."""
+    line = next(line for line in io.StringIO(text) if line.strip("\r\n"))
+    delimiter = max(_DELIMITERS, key=line.count)
+    if line.count(delimiter) >= _MOST_COLUMNS:
+        raise DataError("%s: has more than %d columns" % (path, _MOST_COLUMNS))
+    return delimiter
+
+
+def _names(path: Path, line: int, row: list[str], numeric: list[bool]) -> list[str]:
+    """Those of the columns, by the first row."""
+    if all(numeric):
+        return [str(column) for column in range(len(row))]
+    if any(numeric):
         raise DataError(
             "%s, line %d: holds numbers and %r, expected numbers alone, or the names of the columns"
-            % (path, lines[0], next(cell for cell in rows[0] if not _is_number(cell))[:40])
+            % (path, line, row[numeric.index(False)][:40])
         )
-    names = [name.strip() for name in rows[0]]
-    for column, name in enumerate(names):
-        if name in names[:column]:
-            raise DataError("%s, line %d: two columns are called %r; rename one" % (path, lines[0], name[:80]))
-    if len(rows) == 1:
-        raise DataError("%s: has no line but the names of its columns" % path)
-    return Cells(names, rows[1:], lines[1:])
+    names = [name.strip() for name in row]
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise DataError("%s, line %d: two columns are called %r; rename one" % (path, line, name[:80]))
+        seen.add(name)
+    return names
 
 
-def _split(path: Path, text: str) -> tuple[list[list[str]], list[int]]:
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    if first.count(delimiter) >= _MOST_COLUMNS:
-        raise DataError("%s: has more than %d columns" % (path, _MOST_COLUMNS))
-    rows, lines = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
+class _Reader:
+    """The rows read so far: `values` of the columns chosen, row by row, and `lines`."""
+
+    def __init__(self, path: Path, delimiter: str, following: Iterator[_Piece]) -> None:
+        """following: the pieces after the one at hand, where a quoted cell may go on."""
+        self.path, self.delimiter, self.following = path, delimiter, following
+        self.values, self.lines = array("d"), array("i")
+
+    def first_row(self, piece: _Piece) -> tuple[list[str], int, _Piece]:
+        """The file's first row, the number of its line, and the piece without it."""
+        stream = io.StringIO(piece.text, newline="")
+        reader = self._csv(stream)
+        for row in self._rows(reader, piece.line):
+            if row:
+                line = piece.line + reader.line_num
+                return row, line - 1, _Piece(stream.read(), line)
+        raise AssertionError("unreachable")
+
+    def expect(self, names: list[str], chosen: list[str], line: int) -> None:
+        """Of every row that it is like the one in `line`, with these columns, of which some are chosen."""
+        places = {name: place for place, name in enumerate(names)}
+        self.chosen, self.places = chosen, [places[name] for name in chosen]
+        self.width, self.first_line = len(names), line
+
+    def read_piece(self, piece: _Piece) -> None:
+        """Take in all rows of a piece, and of those after it where one of its cells is quoted."""
+        if not self._read_numbers(piece):
+            self._read_cells(piece)
+
+    def _read_numbers(self, piece: _Piece) -> bool:
+        """By NumPy, if it is nothing but finite numbers in rows of the right width; whether it was."""
+        content = piece.text.encode("utf-8")
+        if content.translate(None, _NUMERIC + self.delimiter.encode("ascii")):
+            return False
+        if b"\r" in content:
+            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ends = np.flatnonzero(np.frombuffer(content, np.uint8) == 10)
+        if not content.endswith(b"\n"):
+            ends = np.append(ends, len(content))
+        (filled,) = np.nonzero(np.diff(ends, prepend=-1) > 1)
+        if not len(filled):
+            return True
+        try:
+            text = io.StringIO(content.decode("ascii"))
+            found = np.loadtxt(text, np.float64, comments=None, delimiter=self.delimiter, ndmin=2)
+        except ValueError:
+            return False
+        if found.shape != (len(filled), self.width) or not np.isfinite(found).all():
+            return False
+        self._add(found[:, self.places], piece.line + filled)
+        return True
+
+    def _read_cells(self, piece: _Piece) -> None:
+        """By the csv module, cell by cell."""
+        rows: list[list[str]] = []
+        lines: list[int] = []
+        fed = [0]  # bytes since the last row ended
+
+        def text() -> Iterator[str]:
+            some: _Piece | None = piece
+            while some is not None:
+                fed[0] += len(some.text)
+                if fed[0] > _MOST_ROW:
+                    raise DataError("%s, line %d: no row ends in 16 MiB from here" % (self.path, some.line))
+                yield from io.StringIO(some.text, newline="")
+                some = next(self.following, None) if '"' in piece.text else None
+
+        reader = self._csv(text())
+        for row in self._rows(reader, piece.line):
+            fed[0] = 0
             if row:
                 rows.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise DataError("%s, line %d: no comma-separated values (%s)" % (path, reader.line_num, error)) from None
-    return rows, lines
+                lines.append(piece.line + reader.line_num - 1)
+                if len(rows) * self.width >= _MOST_CELLS:
+                    self._take(rows, lines)
+                    rows, lines = [], []
+        self._take(rows, lines)
+
+    def _csv(self, lines: Any) -> Any:
+        return csv.reader(lines, delimiter=self.delimiter, strict=True)
+
+    def _rows(self, reader: Any, line: int) -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as error:
+            where = (self.path, line + reader.line_num - 1, error)
+            raise DataError("%s, line %d: no comma-separated values (%s)" % where) from None
+
+    def _take(self, rows: list[list[str]], lines: list[int]) -> None:
+        for row, line in zip(rows, lines):
+            if len(row) != self.width:
+                raise DataError(
+                    "%s, line %d: has %d cells, expected %d, as in line %d"
+                    % (self.path, line, len(row), self.width, self.first_line)
+                )
+        cells = [row[place] for row in rows for place in self.places]
+        try:
+            values = np.array(list(map(float, cells)))
+        except ValueError:
+            values = np.array([np.nan])
+        if not np.isfinite(values).all() or "_" in "".join(cells):
+            values = np.array(
+                [
+                    _number(self.path, line, name, row[place])
+                    for row, line in zip(rows, lines)
+                    for name, place in zip(self.chosen, self.places)
+                ]
+            )
+        self._add(values, np.array(lines, np.int64))
+
+    def _add(self, values: np.ndarray, lines: np.ndarray) -> None:
+        self.values.frombytes(np.ascontiguousarray(values, np.float64).tobytes())
+        self.lines.frombytes(lines.astype(np.int32).tobytes())
 
 
-def number(path: Path, line: int, name: str, cell: str) -> float:
+def _number(path: Path, line: int, name: str, cell: str) -> float:
     """The finite number in a cell; DataError that names line and column."""
-    try:
-        value = float(cell)
-    except ValueError:
-        value = None
-    if value is not None and np.isfinite(value) and "_" not in cell:
-        return value
+    if _is_number(cell) and np.isfinite(float(cell)):
+        return float(cell)
     found = "is empty" if not cell.strip() else "holds %r" % cell[:40]
     raise DataError(
         "%s, line %d: column %r %s, expected a finite number; fill it in or leave the line out"
         % (path, line, name[:80], found)
-    )
-
-
-def numbers(path: Path, cells: Cells) -> np.ndarray:
-    """All cells of the file at path as float64 [rows, columns]; DataError that names the line and column of one that is
-    no finite number."""
-    try:
-        values = np.array(cells.rows, dtype=np.float64)
-    except ValueError:
-        values = np.array([[np.nan]])
-    if np.isfinite(values).all() and not any("_" in cell for row in cells.rows for cell in row):
-        return values
-    return np.array(
-        [
-            [number(path, line, name, cell) for name, cell in zip(cells.names, row)]
-            for row, line in zip(cells.rows, cells.lines)
-        ]
     )
 
 

@@ -24,7 +24,7 @@ class Split(NamedTuple):
 
 class Windows(NamedTuple):
     """inputs [windows, window, columns]: what is known. targets [windows, window, horizon * columns]: for each step the
-    `horizon` rows after it, the nearest first. Both in the dtype of the series."""
+    `horizon` rows after it, the nearest first. Both are views of the series, which lie within each other."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -66,10 +66,16 @@ def windows(series: np.ndarray, part: tuple[int, int], name: str, window: int, h
         raise DataError(
             "the %s part gives %d windows, %.1f GiB; give a larger stride" % (name, len(starts), size / 2.0**30)
         )
-    steps = starts[:, None] + np.arange(window)
-    ahead = [series[steps + step] for step in range(1, horizon + 1)]
-    targets = np.concatenate(ahead, axis=2) if len(starts) else np.zeros((0, window, horizon * columns), series.dtype)
-    return Windows(series[steps], targets)
+    if not len(starts):
+        return Windows(*(np.zeros((0, window, size * columns), series.dtype) for size in (1, horizon)))
+    series = np.ascontiguousarray(series)
+
+    def view(start: int, size: int) -> np.ndarray:
+        """At each step of each window `size` rows beside each other, from row `start` on."""
+        shape, step = (len(starts), window, size * columns), series.strides[0]
+        return np.lib.stride_tricks.as_strided(series[start:], shape, (step * stride, step, series.itemsize))
+
+    return Windows(view(first, 1), view(first + 1, horizon))
 
 
 def fitted(values: np.ndarray, split: Split) -> ColumnScaling:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from unrolled.errors import DataError
+from unrolled.own_data import scaling, texts
 from unrolled.own_data.prepare import regressor_data
 from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.tables import read_table
-from unrolled.own_data.texts import numbers, read_cells
+from unrolled.own_data.texts import read_numbers
 
 
 def csv(path: Path, rows: int = 200) -> Path:
@@ -109,14 +111,72 @@ def test_a_value_too_far_for_float32_is_named(tmp_path: Path) -> None:
 def test_numbers_and_text_are_told_apart(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(DataError) as raised:
-        cells = read_cells(tmp_path / "own.csv")
-        numbers(tmp_path / "own.csv", cells)
+        read_numbers(tmp_path / "own.csv")
     assert words in str(raised.value)
 
 
+@pytest.mark.parametrize("piece", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (b"day,a,b\n" + b"".join(b"d%d,%d,%d.5\n" % (row, row, -row) for row in range(50)), ["b", "a"]),
+        (b"a;b\r\n\r\n" + b"".join(b"%d;%d.5\r\n" % (row, -row) for row in range(50)), ["b", "a"]),
+        (b"a\tb\r" + b"".join(b"%d\t%d.5\r" % (row, -row) for row in range(50)), ["b", "a"]),
+        (b'"a","b"\n' + b"".join(b'"%d",%d.5\n' % (row, -row) for row in range(50)), ["b", "a"]),
+        (b"day,a,b\n" + b"".join(b'"a ""day""\n,\n",%d,%d.5\n' % (row, -row) for row in range(50)), ["b", "a"]),
+        ("\ufeffday,a,b\n".encode() + "".join("é,%d, %d.5\n" % (row, -row) for row in range(50)).encode(), ["b", "a"]),
+    ],
+)
+def test_a_text_is_the_same_wherever_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, columns: list[str], piece: int
+) -> None:
+    monkeypatch.setattr(texts, "_PIECE", piece)
+    monkeypatch.setattr(texts, "_MOST_CELLS", 5)
+    (tmp_path / "own.csv").write_bytes(text)
+    expected = [[-row - 0.5 if row else 0.5, row] for row in range(50)]
+    assert read_table(tmp_path / "own.csv", columns).values.tolist() == expected
+
+
+@pytest.mark.parametrize("wrong", [b"x", b"", b"1,2", b"1e999", b"1_0", b'"1'])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("piece", [6, 1 << 20])
+def test_a_wrong_line_is_named_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes, piece: int, end: bytes
+) -> None:
+    monkeypatch.setattr(texts, "_PIECE", piece)
+    lines = [b"a,b", b"", *[b"1,2"] * 100, b"3," + wrong, *[b"1,2"] * 20, b""]
+    (tmp_path / "own.csv").write_bytes(end.join(lines))
+    with pytest.raises(DataError, match="own.csv, line %d: " % (123 if b'"' in wrong else 103)):
+        read_table(tmp_path / "own.csv", ["b"])
+
+
+def test_a_line_or_a_row_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_PIECE", 1 << 10)
+    monkeypatch.setattr(texts, "_MOST_ROW", 1 << 14)
+    (tmp_path / "own.csv").write_bytes(b"a,b\n1," + b"2" * (1 << 15) + b"\n")
+    with pytest.raises(DataError, match="line 2: is longer than"):
+        read_table(tmp_path / "own.csv", ["b"])
+    (tmp_path / "own.csv").write_bytes(b"a,b\n1,2\n" + b'"\n",' * (1 << 14))
+    with pytest.raises(DataError, match="no row ends in"):
+        read_table(tmp_path / "own.csv", ["b"])
+
+
+def test_a_wide_and_a_long_file_take_little_more_than_their_arrays(tmp_path: Path) -> None:
+    names = ",".join("c%d" % column for column in range(99_999))
+    (tmp_path / "wide.csv").write_text(names + "\n" + ",".join(["1"] * 99_999) + "\n")
+    (tmp_path / "long.csv").write_bytes(b"a\n" + b"1\n" * 100_000)
+    tracemalloc.start()
+    try:
+        assert read_table(tmp_path / "long.csv").values.shape == (100_000, 1)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    assert read_table(tmp_path / "wide.csv", ["c99998"]).values.tolist() == [[1.0]]
+
+
 def test_a_constant_column_is_only_shifted() -> None:
-    scaling = ColumnScaling.fitted(np.full((5, 1), 0.1))
-    assert scaling.scale.tolist() == [1.0] and np.abs(scaling.apply(np.full((2, 1), 0.1))).max() < 1e-7
+    found = ColumnScaling.fitted(np.full((5, 1), 0.1))
+    assert found.scale.tolist() == [1.0] and np.abs(found.apply(np.full((2, 1), 0.1))).max() < 1e-7
 
 
 @pytest.mark.parametrize(
@@ -139,3 +199,15 @@ def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict, words: str
 def test_a_scaling_that_was_altered_is_refused(values: object) -> None:
     with pytest.raises(DataError, match="numbers that can scale"):
         ColumnScaling.from_json(values, 1)
+
+
+def test_what_is_measured_and_scaled_in_pieces_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(3, 2, (1000, 4)).astype(np.float32)
+    whole = ColumnScaling.fitted(values)
+    monkeypatch.setattr(scaling, "_AT_ONCE", 100)
+    pieces = ColumnScaling.fitted(values)
+    np.testing.assert_allclose(pieces.shift, whole.shift, rtol=1e-14)
+    np.testing.assert_allclose(pieces.scale, whole.scale, rtol=1e-14)
+    scaled = whole.apply(values.reshape(250, 4, 4))
+    monkeypatch.undo()
+    assert np.array_equal(scaled.reshape(1000, 4), whole.apply(values))

@@ -29,20 +29,10 @@ MORE_CELLS: dict[str, Fault] = {
         (_NORM,),
         {'n * w[name + "/gamma"] + w[name + "/beta"]': 'n * w[name + "/beta"] + w[name + "/gamma"]'},
     ),
-    "gates_normalised_together": Fault(
-        "the four gates of a row are normalised together",
+    "gates_share_a_norm": Fault(
+        "every gate has the gamma and beta of the input gate",
         (_NORM,),
-        {
-            'np.split(xh @ w["kernel"], 4, axis=1)': '[xh @ w["kernel"]] * 4',
-            "_norm(w, name, z) for name, z in parts": "_share(w, name, z) for name, z in parts",
-            "def _norm_back(": (
-                "def _share(w, name, z):\n"
-                "    away, k = z - z.mean(axis=1, keepdims=True), GATES.index(name)\n"
-                "    n = np.split(away / np.sqrt(np.mean(away**2, axis=1, keepdims=True) + EPSILON), 4, axis=1)[k]\n"
-                '    return n * w[name + "/gamma"] + w[name + "/beta"], (n, 1.0)\n\n\n'
-                "def _norm_back("
-            ),
-        },
+        {"_norm(w, name, z) for name, z in parts": '_norm(w, "input", z) for name, z in parts'},
     ),
     "c_carried_unnormalised": Fault(
         "the c that is carried on is the one before its norm",

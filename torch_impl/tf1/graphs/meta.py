@@ -1,0 +1,293 @@
+"""PREFIX.meta, the graph that tf.train.Saver keeps beside a checkpoint, read without TensorFlow.
+
+It is a MetaGraphDef (tensorflow/core/protobuf/meta_graph.proto), whose field 2 is a GraphDef: nodes with a name, an
+operation, inputs and attributes (framework/node_def.proto, attr_value.proto, tensor.proto). Nodes of the backward pass,
+which tf.gradients puts below "gradients", are left out; attributes are read when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.checkpoints.files import exists, read_whole
+from torch_impl.tf1 import protobuf
+
+__all__ = ["DTYPES", "Graph", "Node", "Saved", "Tensor", "read_graph"]
+
+_MOST_BYTES = 1 << 29  # a real one has under a megabyte for each layer, and more only where constants are large
+_MOST_NODES = 400_000
+_MOST_CONSTANT = 1 << 28  # entries
+_READING = ("Identity", "ReadVariableOp", "Enter", "Switch", "RefSwitch", "Cast", "StopGradient")
+_BACKWARD = re.compile(r"(^|/)gradients(_\d+)?/")
+
+# framework/types.proto; references to variables are 100 above.
+DTYPES: dict[int, Any] = {
+    1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 5: np.int16, 6: np.int8, 7: np.object_, 8: np.complex64,
+    9: np.int64, 10: np.bool_, 17: np.uint16, 19: np.float16, 22: np.uint32, 23: np.uint64,
+}  # fmt: skip
+_VALUES = {1: (5, "f"), 2: (6, "d"), 3: (7, ""), 4: (7, ""), 5: (7, ""), 6: (7, ""), 9: (10, ""), 10: (11, "")}
+
+
+class Tensor(NamedTuple):
+    """An output of a node."""
+
+    node: str
+    index: int = 0
+
+
+Message = dict[int, list[Any]]
+
+
+def message(data: bytes) -> Message:
+    """The fields of a protocol buffer by number, each in order."""
+    found: Message = {}
+    for number, _, value in protobuf.fields(data):
+        found.setdefault(number, []).append(value)
+    return found
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation. inputs: data; controls: the nodes that come before it."""
+
+    name: str
+    op: str
+    inputs: tuple[Tensor, ...]
+    controls: tuple[str, ...]
+    attributes: dict[str, bytes] = field(repr=False)
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute as a plain value; `default` where it is not there, as TensorFlow leaves defaults out."""
+        raw = self.attributes.get(name)
+        return default if raw is None else _value(raw)
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """The value of a Const; raises CheckpointError."""
+        found = self.attribute("value")
+        if not isinstance(found, np.ndarray):
+            raise CheckpointError(f"node {self.name}: a constant without a value")
+        return found
+
+
+class Saved(NamedTuple):
+    """What a Saver writes for a variable. name: in the checkpoint. start: of a slice of it, by axis; None: all."""
+
+    name: str
+    start: tuple[int, ...] | None = None
+
+
+class Graph:
+    """Nodes by name, and who takes what from whom. version: TensorFlow's, as text."""
+
+    def __init__(self, nodes: dict[str, Node], version: str = "") -> None:
+        self.nodes, self.version = nodes, version
+
+    def __getitem__(self, tensor: Tensor) -> Node:
+        return self.nodes[tensor.node]
+
+    @cached_property
+    def consumers(self) -> dict[Tensor, list[tuple[Node, int]]]:
+        """Tensor -> (node, position among its inputs) of each that takes it."""
+        found: dict[Tensor, list[tuple[Node, int]]] = {}
+        for node in self.nodes.values():
+            for position, tensor in enumerate(node.inputs):
+                found.setdefault(tensor, []).append((node, position))
+        return found
+
+    def of(self, *operations: str) -> list[Node]:
+        """The nodes of these operations."""
+        return [node for node in self.nodes.values() if node.op in operations]
+
+    def saved(self, names: set[str]) -> dict[str, Saved]:
+        """Variable's node -> what it is called in a checkpoint with these names, by the Savers of the graph."""
+        found: dict[str, Saved] = {}
+        for node in self.of("SaveV2", "SaveSlices"):
+            keys, slices = (self._texts(tensor) for tensor in node.inputs[1:3])
+            if not keys or not set(keys) <= names:
+                continue
+            for key, piece, tensor in zip(keys, slices or [""] * len(keys), node.inputs[3:], strict=False):
+                variable = self.variable(tensor)
+                if variable is not None and variable not in found:
+                    found[variable] = Saved(key, _start(piece))
+        return found
+
+    def variable(self, tensor: Tensor) -> str | None:
+        """The node of the variable whose value this is, or None."""
+        for _ in range(8):
+            node = self.nodes.get(tensor.node)
+            if node is None:
+                return None
+            if node.op in ("Variable", "VariableV2", "VarHandleOp"):
+                return node.name
+            if node.op not in _READING or not node.inputs:
+                return None
+            tensor = node.inputs[0]
+        return None
+
+    def _texts(self, tensor: Tensor) -> list[str]:
+        node = self.nodes.get(tensor.node)
+        if node is None or node.op != "Const":
+            return []
+        return [str(text) for text in np.ravel(node.constant)]
+
+
+def _start(piece: str) -> tuple[int, ...] | None:
+    """Where a slice "rows columns start,length:start,length" of a partitioned variable begins."""
+    last = piece.split(" ")[-1]
+    if not last:
+        return None
+    return tuple(int(part.split(",")[0]) if part != "-" else 0 for part in last.split(":"))
+
+
+def read_graph(path: Path) -> Graph | None:
+    """The graph in PREFIX.meta; None where there is no such file. Raises CheckpointError, one sentence."""
+    if not exists(path):
+        return None
+    data = read_whole(path, _MOST_BYTES)
+    with naming(path):
+        try:
+            return _graph(data)
+        except (CheckpointError, ValueError, KeyError, IndexError, TypeError, struct.error) as error:
+            raise CheckpointError(
+                f"not a MetaGraphDef, or altered ({error}); get the file again, or move it away to go by names alone"
+            ) from None
+
+
+def _graph(data: bytes) -> Graph:
+    whole = message(data)
+    info = message(whole[1][0]) if 1 in whole else {}
+    version = info[5][0].decode("utf-8", "replace") if 5 in info else ""
+    if 2 not in whole:
+        raise CheckpointError("it holds no graph")
+    nodes: dict[str, Node] = {}
+    count = 0
+    for number, _, value in protobuf.fields(whole[2][0]):
+        if number != 1:
+            continue
+        count += 1
+        if count > _MOST_NODES or not isinstance(value, bytes):
+            raise CheckpointError(f"more than {_MOST_NODES} nodes")
+        node = _node(value)
+        if node is not None:
+            nodes[node.name] = node
+    if not nodes:
+        raise CheckpointError("its graph is empty")
+    return Graph(nodes, version)
+
+
+def _node(data: bytes) -> Node | None:
+    """A NodeDef; None for one of the backward pass."""
+    name, op, attributes = "", "", {}
+    inputs, controls = [], []
+    for number, kind, value in protobuf.fields(data):
+        if kind != protobuf.BYTES:
+            raise CheckpointError("a node holds a number")
+        assert isinstance(value, bytes)
+        if number == 1:
+            name = value.decode("utf-8")
+            if _BACKWARD.search(name):
+                return None
+        elif number == 2:
+            op = value.decode("utf-8")
+        elif number == 3:
+            text = value.decode("utf-8")
+            if text.startswith("^"):
+                controls.append(text[1:])
+            else:
+                node, _, index = text.partition(":")
+                inputs.append(Tensor(node, int(index or 0)))
+        elif number == 5:
+            pair = message(value)
+            attributes[pair[1][0].decode("utf-8")] = pair[2][0] if 2 in pair else b""
+    return Node(name, op, tuple(inputs), tuple(controls), attributes)
+
+
+def _value(raw: bytes) -> Any:
+    """An AttrValue: text, integer, float, truth, type, shape (list, None or -1 for unknown), tensor, or a list."""
+    for number, _, value in protobuf.fields(raw):
+        if number == 1:
+            found = [v for n, vs in message(value).items() for v in vs if n != 9]  # type: ignore[arg-type]
+            return [signed(v) if isinstance(v, int) else v for v in found]
+        if number == 2:
+            return value.decode("utf-8", "replace")  # type: ignore[union-attr]
+        if number == 3:
+            return signed(value)  # type: ignore[arg-type]
+        if number == 4:
+            return struct.unpack("<f", value.to_bytes(4, "little"))[0]  # type: ignore[union-attr]
+        if number == 5:
+            return bool(value)
+        if number == 6:
+            return int(value) % 100  # type: ignore[arg-type]
+        if number == 7:
+            return _shape(value)  # type: ignore[arg-type]
+        if number == 8:
+            return _tensor(value)  # type: ignore[arg-type]
+    return None
+
+
+def signed(value: int) -> int:
+    """A varint as the int64 that it stands for."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _shape(data: bytes) -> list[int] | None:
+    """A TensorShapeProto: sizes, -1 for one that is unknown; None where even the rank is."""
+    found = message(data)
+    if 3 in found and found[3][0]:
+        return None
+    return [signed(message(each).get(1, [0])[0]) for each in found.get(2, [])]
+
+
+def _tensor(data: bytes) -> np.ndarray:
+    """A TensorProto. One value may stand for all of them, and the last for those that follow."""
+    found = message(data)
+    number = found.get(1, [0])[0]
+    shape = _shape(found[2][0]) if 2 in found else []
+    if number not in DTYPES or shape is None or min(shape, default=0) < 0:
+        raise CheckpointError(f"a constant of type {number} and shape {shape}")
+    size = math.prod(shape)
+    if size > _MOST_CONSTANT:
+        raise CheckpointError(f"a constant of {size} entries")
+    dtype = np.dtype(DTYPES[number])
+    if 4 in found and found[4][0]:
+        return np.frombuffer(found[4][0], dtype).reshape(shape)
+    if number == 7:
+        values: list[Any] = [text.decode("utf-8", "replace") for text in found.get(8, [])]
+    elif number == 19:
+        values = list(np.array(_packed(found.get(13, []), ""), np.uint16).view(np.float16))
+    else:
+        where, form = _VALUES.get(number, (7, ""))
+        values = _packed(found.get(where, []), form)
+    if not values:
+        return np.zeros(shape, dtype)
+    array = np.full(size, values[-1], dtype)
+    array[: len(values)] = values[:size]
+    return array.reshape(shape)
+
+
+def _packed(values: list[int | bytes], form: str) -> list[Any]:
+    """Numbers, each on its own or many in one piece of bytes. form: "f", "d", or "" for varints."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, bytes) and form:
+            found += struct.unpack(f"<{len(value) // struct.calcsize(form)}{form}", value)
+        elif isinstance(value, bytes):
+            position = 0
+            while position < len(value):
+                one, position = protobuf.read_varint(value, position)
+                found.append(signed(one))
+        elif form:
+            found += struct.unpack(f"<{form}", value.to_bytes(struct.calcsize(form), "little"))
+        else:
+            found.append(signed(value))
+    return found

@@ -1,0 +1,57 @@
+"""What is known of the model in a checkpoint, from its graph or from names alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from torch_impl.tf1.sources import Source
+from unrolled.models import Model
+from unrolled.networks import Network
+from unrolled.programs import Adam
+
+__all__ = ["Inferred", "Probe"]
+
+
+class Probe(NamedTuple):
+    """Drawn inputs and what came of them. feeds: by placeholder. output: the tensor's name; outputs: its values.
+
+    inputs, lengths: as the model here takes them.
+    """
+
+    feeds: dict[str, np.ndarray]
+    output: str
+    outputs: np.ndarray
+    inputs: np.ndarray
+    lengths: np.ndarray | None
+
+
+@dataclass
+class Inferred:
+    """A model and where its weights are.
+
+    model: None where it is more than a known form, as `why` says; then `parts` are its recurrent networks and the
+    weights' names begin "part_0/". slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer:
+    Adam's settings, where it was Adam that trained. step: the variable that counts steps.
+    facts: what was found, a line each. assumed: what no file tells and was taken for granted, a line each.
+    judged: the largest difference of the model's outputs, or the parts', from the graph's, by the largest output, at
+    drawn inputs; None where nothing was computed, as `unjudged` says. left: variables that are no part of it.
+    """
+
+    model: Model | None
+    weights: dict[str, Source]
+    slots: dict[str, Source] = field(default_factory=dict)
+    optimizer: Adam | None = None
+    step: str | None = None
+    facts: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    why: str = ""
+    parts: list[Network] = field(default_factory=list)
+    judged: float | None = None
+    unjudged: str = ""
+    left: list[str] = field(default_factory=list)
+    trained: set[str] = field(default_factory=set)
+    time_major: bool = False
+    probe: Probe | None = None

@@ -1,0 +1,159 @@
+"""A conversion proved: against what TensorFlow recorded, or computes now."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.tf1.graphs.judge import computed, nearness
+from torch_impl.tf1.graphs.operations import activated
+from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.understand import Understood
+from unrolled.models import Model
+
+__all__ = ["MOST", "check_file", "check_with", "outputs_of"]
+
+MOST = 1e-5  # of the largest output
+_MOST_BYTES = 1 << 30
+_SECONDS = 600
+
+_SCRIPT = """
+import sys
+import numpy as np
+import tensorflow as tf
+tf = getattr(getattr(tf, "compat", tf), "v1", tf)
+prefix, given, taken, output = sys.argv[1:]
+try:
+    import tensorflow.contrib
+except ImportError:
+    pass
+with tf.Session() as session, np.load(given) as arrays:
+    tf.train.import_meta_graph(prefix + ".meta", clear_devices=True).restore(session, prefix)
+    graph = tf.get_default_graph()
+    feed = {graph.get_tensor_by_name(name.replace("|", "/") + ":0"): arrays[name] for name in arrays.files}
+    np.savez(taken, outputs=session.run(output, feed))
+"""
+
+
+def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarray, lengths: Any = None) -> np.ndarray:
+    """What the model gives, before any softmax, in float64; dropouts draw nothing.
+
+    inputs: [batch, steps, inputs], or tokens [batch, steps] where it has an embedding. Raises ValueError, which names
+    what does not fit.
+    """
+    if model.embedding:
+        if (
+            inputs.ndim != 2
+            or inputs.dtype.kind not in "iu"
+            or not 0 <= inputs.min(initial=0) <= inputs.max(initial=0) < model.inputs
+        ):
+            raise ValueError(
+                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} {list(inputs.shape)}"
+            )
+        inputs = np.asarray(weights["embedding"])[inputs]
+    if inputs.ndim != 3 or inputs.shape[2] != model.network_inputs:
+        raise ValueError(f"inputs must be [batch, steps, {model.network_inputs}], got {list(inputs.shape)}")
+    own = {name: weights[name] for name in model.network.weights(model.network_inputs)}
+    outputs, final = computed(model.network, own, np.asarray(inputs, np.float64), lengths)
+    values = final if model.kind == "classifier" else outputs
+    layers = [
+        *((f"hidden_{number}/", each.activation) for number, each in enumerate(model.hidden)),
+        ("dense/", model.activation),
+    ]
+    for name, activation in layers:
+        values = activated(
+            activation, values @ np.asarray(weights[name + "kernel"], np.float64) + weights[name + "bias"]
+        )
+    if model.projection == "wrapped" and lengths is not None:
+        valid = np.arange(values.shape[1]) < np.asarray(lengths)[:, None]
+        values = np.where(valid[..., None], values, 0.0)
+    return np.asarray(values)
+
+
+def check_file(whole: Understood, path: Path) -> float:
+    """The largest difference from what TensorFlow recorded in an .npz file, by the largest recorded output.
+
+    Its arrays: "inputs", "outputs", and "lengths" where the model takes some. Raises CheckpointError that names what is
+    missing or does not fit.
+    """
+    with naming(path):
+        recorded = _arrays(path)
+        for name in ("inputs", "outputs"):
+            if name not in recorded:
+                raise CheckpointError(f"has no array {name!r}; it has {', '.join(recorded) or 'none'}")
+        if not recorded["outputs"].size or recorded["outputs"].dtype.kind != "f":
+            raise CheckpointError(
+                f"outputs are {recorded['outputs'].dtype} {list(recorded['outputs'].shape)}, expected floats"
+            )
+        found = whole.found
+        if found.model is None:
+            raise CheckpointError("there is no model to check")
+        inputs, outputs = recorded["inputs"], recorded["outputs"]
+        width = found.model.network_inputs
+        if not found.model.embedding and inputs.ndim == 2 and inputs.shape[1] % width == 0:
+            inputs = inputs.reshape(len(inputs), -1, width)  # fed in one row, and cut into steps by the graph
+        lengths = recorded.get("lengths")
+        if lengths is not None and lengths.dtype.kind not in "iu":
+            raise CheckpointError(f"lengths are {lengths.dtype}, expected integers")
+        weights = {name: source.array(whole.read) for name, source in found.weights.items()}
+        try:
+            given = inputs.swapaxes(0, 1) if found.time_major and inputs.ndim > 1 else inputs
+            values = outputs_of(found.model, weights, given, lengths)
+        except (ValueError, RuntimeError) as error:
+            raise CheckpointError(str(error)) from None
+        if found.time_major and values.ndim == 3:
+            values = values.swapaxes(0, 1)
+        if values.size != outputs.size:
+            raise CheckpointError(f"outputs are {list(outputs.shape)}, the model gives {list(values.shape)}")
+        return nearness(values.reshape(-1, values.shape[-1]), outputs.reshape(-1, values.shape[-1]))
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CheckpointError(f"{path.stat().st_size} bytes long, expected at most {_MOST_BYTES}")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("inputs", "lengths", "outputs") if name in file.files}
+    except (ValueError, KeyError, EOFError, AttributeError, NotImplementedError, MemoryError) as error:
+        raise CheckpointError(f"not an .npz file of arrays ({error})") from None
+    except Exception as error:  # zipfile has errors of its own
+        if isinstance(error, (CheckpointError, OSError)):
+            raise
+        raise CheckpointError(f"not an .npz file of arrays ({error})") from None
+
+
+def check_with(found: Inferred, prefix: Path, python: Path) -> float:
+    """The largest difference from what TensorFlow computes now, in another Python, at drawn inputs.
+
+    Raises CheckpointError where it cannot be computed, with the last line of what TensorFlow said.
+    """
+    if found.probe is None:
+        raise CheckpointError(
+            f"{prefix}: TensorFlow is fed by its graph, which is not beside it or was not understood here"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        given, taken, script = (Path(folder) / name for name in ("given.npz", "taken.npz", "script.py"))
+        arrays: dict[str, Any] = {
+            name.replace("/", "|"): np.asarray(value) for name, value in found.probe.feeds.items()
+        }
+        np.savez(given, **arrays)
+        script.write_text(_SCRIPT)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+        command = [str(python), "-W", "ignore", str(script), str(prefix), str(given), str(taken), found.probe.output]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, env=environment)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CheckpointError(f"{python}: cannot be run ({error})") from None
+        if done.returncode or not taken.exists():
+            last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+            raise CheckpointError(f"{python}: TensorFlow could not compute it ({last[0]:.300})")
+        with np.load(taken, allow_pickle=False) as file:
+            return nearness(np.asarray(found.probe.outputs), file["outputs"])

@@ -1,0 +1,149 @@
+"""A checkpoint understood: from the graph that lies beside it, or from names, and held against what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.tf1.graphs.meta import Graph, read_graph
+from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.names import Told, infer_from_names
+from torch_impl.tf1.slots import find_slots
+from torch_impl.tf1.variables import Variables
+from unrolled import networks
+from unrolled.programs import Adam
+
+__all__ = ["TrainedAs", "Understood", "understand"]
+
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+class TrainedAs(NamedTuple):
+    """What the user says of a model: all that a checkpoint without its graph does not hold. None: nothing.
+
+    kind: "classifier", "regressor" or "tagger". activation, forget_bias: the cells'. projection: a regressor's,
+    "stacked" or "wrapped". optimizer: Adam's settings. program: the chapter's program that was trained.
+    hidden_activation: of dense layers below the last. recurrent_activation: of Keras's gates. scope: of several models
+    in one checkpoint, the one whose variables begin so. averages: take the moving averages for the weights.
+    """
+
+    kind: str | None = None
+    activation: str | None = None
+    projection: str | None = None
+    optimizer: Adam | None = None
+    program: str | None = None
+    forget_bias: float | None = None
+    hidden_activation: str | None = None
+    recurrent_activation: str | None = None
+    scope: str = ""
+    averages: bool = False
+    graph: bool = True
+
+
+class Understood(NamedTuple):
+    """variables: the checkpoint, opened. found: what it holds. averages: variable -> its average, where these count."""
+
+    variables: Variables
+    found: Inferred
+    averages: dict[str, str]
+
+    def read(self, name: str) -> np.ndarray:
+        """A variable's values, or its average's."""
+        return self.variables.read(self.averages.get(name, name))
+
+
+def understand(
+    prefix: Path, told: TrainedAs, overrides: Mapping[str, str | None] | None = None, force: bool = False
+) -> Understood:
+    """What the checkpoint holds. overrides: see `names.infer_from_names`. force: also leave out what was trained.
+
+    Raises CheckpointError that names the checkpoint, what was found, what was expected and what to do.
+    """
+    variables, overrides = Variables(prefix), overrides or {}
+    if _OBJECT_GRAPH in variables.entries:
+        raise CheckpointError(
+            f"{prefix}: an object-based checkpoint of TensorFlow 2, without TensorFlow 1's names; in a graph of "
+            "TensorFlow 1, restore it with tf.train.Checkpoint(model=model).restore(path).run_restore_ops(session), and "
+            "save with tf.train.Saver().save(session, 'new/model')"
+        )
+    slots = find_slots(variables.entries)
+    averages = slots.averages() if told.averages else {}
+    if told.averages and not averages:
+        raise CheckpointError(f"{prefix}: has no moving averages (…/ExponentialMovingAverage); leave --ema out")
+    graph = read_graph(prefix.with_name(prefix.name + ".meta")) if told.graph else None
+    whole = Understood(variables, Inferred(None, {}), averages)
+    try:
+        found = _found(whole, graph, told, overrides)
+        _check_ignored(found, overrides, force)
+        if graph is not None:
+            _check_told(found, told)
+        found.left = [name for name in found.left if overrides.get(name, "") is not None]
+    except CheckpointError as error:
+        raise CheckpointError(f"{prefix}: {error}") from None
+    if told.averages:
+        found.slots, found.facts = {}, [*found.facts, "weights are their moving averages: training starts Adam afresh"]
+    return replace_found(whole, found)
+
+
+def replace_found(whole: Understood, found: Inferred) -> Understood:
+    return whole._replace(found=found)
+
+
+def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: Mapping[str, str | None]) -> Inferred:
+    own = Told(
+        told.kind, told.activation, told.forget_bias, told.projection, told.hidden_activation,
+        told.recurrent_activation, told.scope,
+    )  # fmt: skip
+    entries = whole.variables.entries
+    if graph is None:
+        return _with_left(infer_from_names(entries, own, overrides), entries)
+    mapped = [name for name, canonical in overrides.items() if canonical is not None]
+    missing = [name for name in overrides if name not in entries]
+    if missing:
+        raise CheckpointError(f"has no variable {missing[0]} to map or ignore; --list shows what it has")
+    if mapped:
+        raise CheckpointError(
+            f"the graph (.meta) beside it says what {mapped[0]} is: leave --map out, or the graph with --no-graph"
+        )
+    blind = next((op for op in ("While", "StatelessWhile", "CudnnRNN", "CudnnRNNV2") if graph.of(op)), None)
+    if blind is not None:
+        found = _with_left(infer_from_names(entries, own, overrides), entries)
+        return replace(found, unjudged=f"its graph has {blind}, which is not computed here", assumed=found.assumed)
+    from torch_impl.tf1.graphs.infer import infer  # it needs PyTorch
+
+    return infer(graph, entries, whole.read, told.scope, told.kind)
+
+
+def _with_left(found: Inferred, entries: Mapping[str, object]) -> Inferred:
+    used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
+    return replace(found, left=[name for name in entries if name not in used and name != found.step])
+
+
+def _check_ignored(found: Inferred, overrides: Mapping[str, str | None], force: bool) -> None:
+    """What was trained is not left out by the way: without it, the model is another."""
+    for name, canonical in overrides.items():
+        if canonical is None and name in found.trained and not force:
+            raise CheckpointError(
+                f"{name} was trained (it has an optimizer's slots, or the output depends on it): without it the model "
+                "would compute something else; --force leaves it out all the same"
+            )
+
+
+def _check_told(found: Inferred, told: TrainedAs) -> None:
+    """What the user says and the graph says otherwise is an error of one of them."""
+    if found.model is None:
+        return
+    for option, value in (("activation", told.activation), ("forget_bias", told.forget_bias)):
+        there = {getattr(each, option) for each in networks.within(found.model.network) if hasattr(each, option)}
+        if value is not None and there and there != {value}:
+            raise CheckpointError(
+                f"its graph says that the {option} is {', '.join(map(str, sorted(there)))}, not {value}; leave "
+                f"--{option.replace('_', '-')} out, or the graph with --no-graph"
+            )
+    if told.projection is not None and found.model.projection != told.projection:
+        raise CheckpointError(f"its graph says that the projection is {found.model.projection}; leave --projection out")

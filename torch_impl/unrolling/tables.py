@@ -1,0 +1,129 @@
+"""What kernels are given, and the small loops that they share. `torch_impl.unrolling.memory` makes it.
+
+Every kernel has the arguments (ints, floats, begin, end): tables of pointers to int64 and to float32 or float64, and the
+rows of the batch (or the units, where it says so) to work on. None depends on another's rows, so that threads may share
+a batch. Memory is flat and time-major, and only valid steps take part in it: rows are sorted by length, longest first,
+and block t of `offsets` holds those of at least t steps, so that the first of them are those that take step t.
+
+    HISTORY     [offsets[steps + 1], row]   in block t, the state before step t [width], then 1 and the inputs of step t
+                [padded(1 + inputs)], then what its kind calls extra [width]; 0 and not 1 in rows that end there
+    GATES       [offsets[steps], gates row]  in block t, the blocks [width] of what the step computes from its products;
+                after the backward pass the cost's gradient by each product's result, 0 in rows that end there
+    PACKED, BACK   the weights for either direction, in panels: see `tiles.multiply`
+    SUMS        the gradients of the weights, a matrix for each product
+
+width is units rounded up to whole vectors. With the 1 in the row, one product gives the gradients of the weights and of
+the bias at once. Inside the kernels denormal numbers count as zero: gradients that fade over many steps become denormal,
+and a product over those is up to a hundred times slower. The error is below the smallest normal number.
+"""
+
+from __future__ import annotations
+
+from torch_impl.unrolling.jit import MAX_WIDTH, PADDING, at, compiled, missing
+from torch_impl.unrolling.tiles import lanes_of
+
+# Tables of int64. ROWS: which of the inputs each row of the batch is. ORDER: where in a state that was given or is
+# wanted it is; null for the same place. LENGTHS: of the rows; null: all steps. PARTS and others: see `memory.Layout`.
+SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES = range(12)
+
+# In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step, or
+# for one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's gradient is. MULTIPLY, STEP,
+# STEP_BACK: addresses of kernels. STATE_ROW: how far the rows of states that are given are apart. TURN: which of many
+# batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense layer is on every output.
+(
+    BATCH, STEPS, STRIDE, UNITS, SIZE, ROW, GATES_ROW, KEEP, CARRIES, WANTED, MULTIPLY, STEP, STEP_BACK,
+    STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, PHASE,
+) = range(19)  # fmt: skip
+
+# Tables of scalars. FIRST, FIRST_CELL: the initial state [batch, units]; null: zeros. BY_OUTPUTS, BY_STATE, BY_CELL: the
+# cost's gradients, laid out as inputs and states are; null: zeros. BELOW, CARRY, MIDDLE: [batch, width], see `backward`.
+# The rest: `torch_impl.training.compiled_steps`.
+(
+    HISTORY, GATES, INPUTS, FIRST, FIRST_CELL, PACKED, BACK, ADDED, BY_OUTPUTS, BY_STATE, BY_CELL, BELOW, CARRY, MIDDLE,
+    SUMS, TARGETS, DENSE_PACKED, DENSE_BACK, DENSE, DENSE_SUMS, LAST, SETTINGS, RATES, LOSSES, PARAMETERS,
+) = range(25)  # fmt: skip
+
+# A line of PARTS, one for each parameter [blocks * units, columns]; of FORWARD, BACKWARD and GRADIENTS: one product.
+PART, STEP_FORWARD, STEP_BACKWARD, GRADIENT = 11, 10, 3, 6
+
+
+@compiled
+def padded(size):
+    """size rounded up to whole vectors."""
+    return (size + PADDING - 1) // PADDING * PADDING
+
+
+@compiled
+def offsets_of(ints):
+    """OFFSETS of the batch at hand."""
+    sizes = ints[SIZES]
+    return at(ints[OFFSETS], sizes[TURN] * sizes[OFFSETS_ROW])
+
+
+@compiled
+def fill(values, count, value):
+    """Set so many elements."""
+    for i in range(count):
+        values[i] = value
+
+
+@compiled
+def copy(values, others, count):
+    """Copy so many elements of others to values."""
+    for i in range(count):
+        values[i] = others[i]
+
+
+@compiled
+def in_panels(like, k, column, depth, columns):
+    """Where element (k, column) of a matrix in panels is, and how far its next row; like: a pointer to its scalars."""
+    panel = MAX_WIDTH * lanes_of(like)
+    whole = columns // panel * panel
+    if column < whole:
+        return column // panel * panel * depth + k * panel + column % panel, panel
+    return whole * depth + k * (columns - whole) + column - whole, columns - whole
+
+
+def pack(ints, floats, begin, end):
+    """Lay out the weights of the units from begin to end for both directions. What is padding stays as it is."""
+    sizes, parts = ints[SIZES], ints[PARTS]
+    units = sizes[UNITS]
+    packed, back, added = floats[PACKED], floats[BACK], floats[ADDED]
+    width = padded(units)
+    for number in range(parts[0]):
+        part = at(parts, 1 + number * PART)
+        columns, weight = part[1], floats[PARAMETERS + 3 * number]
+        start, depth, wide, first, first_row = part[4], part[5], part[6], part[7], part[8]
+        for block in range(part[0]):
+            j = begin
+            while j < end:  # some columns at a time: a transposition by cache lines
+                after = (j // PADDING + 1) * PADDING
+                after = after if after < end else end
+                to, step = in_panels(packed, first_row, first + block * width + j, depth, wide)
+                for k in range(columns):
+                    line = at(packed, start + to + k * step)
+                    for i in range(j, after):
+                        line[i - j] = weight[(block * units + i) * columns + k]
+                    if part[10] >= 0:
+                        for i in range(j, after):
+                            line[i - j] += added[part[10] + block * width + i]
+                j = after
+            if part[9] >= 0 and not missing(back):
+                for i in range(begin, end):
+                    line = at(weight, (block * units + i) * columns)
+                    for k in range(0, columns, PADDING):
+                        to, _ = in_panels(back, i, k, units, width)
+                        count = columns - k if columns - k < PADDING else PADDING
+                        copy(at(back, part[9] + block * units * width + to), at(line, k), count)
+
+
+def unpack(ints, floats, begin, end):
+    """Copy SUMS into gradients of the parameters' own shapes, for the units from begin to end."""
+    parts, units, sums = ints[PARTS], ints[SIZES][UNITS], floats[SUMS]
+    for number in range(parts[0]):
+        part, gradient = at(parts, 1 + number * PART), floats[PARAMETERS + 3 * number]
+        if missing(gradient):
+            continue
+        for block in range(part[0]):
+            for j in range(block * units + begin, block * units + end):
+                copy(at(gradient, j * part[1]), at(sums, part[2] + j * part[3]), part[1])
