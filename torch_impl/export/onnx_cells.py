@@ -16,7 +16,7 @@ from torch_impl.export.onnx_graph import Graph
 from unrolled.networks import GRU, LSTM, BasicRNN, KerasGRU, KerasLSTM, LayerNormLSTM
 from unrolled.networks.layer_norm_lstm import EPSILON
 
-__all__ = ["CELLS", "OnnxCell", "Operator"]
+__all__ = ["CELLS", "OnnxCell", "Operator", "activated"]
 
 Arrays = Mapping[str, np.ndarray]
 State = dict[str, str]
@@ -70,7 +70,8 @@ def _operator(name: str, activations: Sequence[str], *arrays: Any, **attributes:
     return Operator(name, *arrays, attributes)
 
 
-def _activated(graph: Graph, activation: str, values: str) -> str:
+def activated(graph: Graph, activation: str, values: str) -> str:
+    """One of unrolled.networks.ACTIVATIONS on values."""
     operator, options = _ACTIVATIONS[activation]
     return graph.add(operator, values, **options)
 
@@ -100,11 +101,9 @@ def _basic_rnn(network: BasicRNN, weights: Arrays) -> Operator | None:
     return _operator("RNN", [network.activation], kernel[:-units].T, kernel[-units:].T, biases, None)
 
 
-def _basic_rnn_step(
-    graph: Graph, network: BasicRNN, weights: Arrays, values: str, state: State
-) -> tuple[str, State]:
+def _basic_rnn_step(graph: Graph, network: BasicRNN, weights: Arrays, values: str, state: State) -> tuple[str, State]:
     product = _product(graph, _side_by_side(graph, values, state["h"]), weights["kernel"], weights["bias"])
-    new = _activated(graph, network.activation, product)
+    new = activated(graph, network.activation, product)
     return new, {"h": new}
 
 
@@ -141,7 +140,7 @@ def _lstm_step(graph: Graph, network: LSTM, weights: Arrays, values: str, state:
     c = _kept_and_new(graph, state["c"], graph.add("Sigmoid", f), graph.add("Sigmoid", i), network.activation, j)
     c = c if network.cell_clip is None else _clipped(graph, c, network.cell_clip)
     o = looked(o, "w_o_diag", c)
-    h = graph.add("Mul", _activated(graph, network.activation, c), graph.add("Sigmoid", o))
+    h = graph.add("Mul", activated(graph, network.activation, c), graph.add("Sigmoid", o))
     h = h if network.projection is None else _product(graph, h, weights["projection/kernel"])
     h = h if network.projection_clip is None else _clipped(graph, h, network.projection_clip)
     return h, {"c": c, "h": h}
@@ -149,7 +148,7 @@ def _lstm_step(graph: Graph, network: LSTM, weights: Arrays, values: str, state:
 
 def _kept_and_new(graph: Graph, c: str, keep: str, take: str, activation: str, candidate: str) -> str:
     """c * keep + take * activation(candidate)."""
-    new = graph.add("Mul", take, _activated(graph, activation, candidate))
+    new = graph.add("Mul", take, activated(graph, activation, candidate))
     return graph.add("Add", graph.add("Mul", c, keep), new)
 
 
@@ -169,9 +168,9 @@ def _keras_lstm_step(graph: Graph, network: KerasLSTM, weights: Arrays, values: 
     kernel = np.concatenate([weights["kernel"], weights["recurrent_kernel"]])
     product = _product(graph, _side_by_side(graph, values, state["h"]), kernel, weights["bias"])
     i, f, z, o = _split(graph, product, 4, network.units)
-    i, f, o = (_activated(graph, network.recurrent_activation, gate) for gate in (i, f, o))
+    i, f, o = (activated(graph, network.recurrent_activation, gate) for gate in (i, f, o))
     c = _kept_and_new(graph, state["c"], f, i, network.activation, z)
-    h = graph.add("Mul", _activated(graph, network.activation, c), o)
+    h = graph.add("Mul", activated(graph, network.activation, c), o)
     return h, {"c": c, "h": h}
 
 
@@ -189,7 +188,7 @@ def _layer_norm_lstm_step(
     c = _kept_and_new(graph, state["c"], keep, take, network.activation, normalised("transform", j))
     c = normalised("state", c)
     o = graph.add("Sigmoid", normalised("output", o))
-    h = graph.add("Mul", _activated(graph, network.activation, c), o)
+    h = graph.add("Mul", activated(graph, network.activation, c), o)
     return h, {"c": c, "h": h}
 
 
@@ -222,7 +221,7 @@ def _gru_step(graph: Graph, network: GRU, weights: Arrays, values: str, state: S
     else:
         both = _side_by_side(graph, values, graph.add("Mul", r, h))
         candidate = _product(graph, both, weights["candidate/kernel"], weights["candidate/bias"])
-    return _between(graph, u, h, _activated(graph, network.activation, candidate))
+    return _between(graph, u, h, activated(graph, network.activation, candidate))
 
 
 def _between(graph: Graph, keep: str, h: str, new: str) -> tuple[str, State]:
@@ -248,14 +247,14 @@ def _keras_gru_step(graph: Graph, network: KerasGRU, weights: Arrays, values: st
     kept_bias = bias[1] if network.reset_after else np.zeros_like(bias[0])
     kept_z, kept_r = _split(graph, _product(graph, h, kernel[:, :split], kept_bias[:split]), 2, units)
     z, r = (
-        _activated(graph, network.recurrent_activation, graph.add("Add", one, other))
+        activated(graph, network.recurrent_activation, graph.add("Add", one, other))
         for one, other in ((given_z, kept_z), (given_r, kept_r))
     )
     if network.reset_after:
         kept = graph.add("Mul", r, _product(graph, h, kernel[:, split:], kept_bias[split:]))
     else:
         kept = _product(graph, graph.add("Mul", r, h), kernel[:, split:])
-    return _between(graph, z, h, _activated(graph, network.activation, graph.add("Add", given, kept)))
+    return _between(graph, z, h, activated(graph, network.activation, graph.add("Add", given, kept)))
 
 
 CELLS = {

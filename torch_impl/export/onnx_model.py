@@ -1,36 +1,42 @@
 """A model as an ONNX file: operators over the sequence, whatever its length, and for a speller a Loop besides.
 
-    inputs    float32 [batch, steps, inputs]
+    inputs    float32 [batch, steps, inputs]; of a model with an embedding, tokens int64 [batch, steps]
     lengths   int64 [batch], each from 0 to steps (only when exported with lengths)
 
     Classifier   logits and probabilities, float32 [batch, classes]
     Regressor    predictions float32 [batch, steps, outputs]
+    Tagger       logits and probabilities, float32 [batch, steps, classes]
     Speller      tokens int64 [batch, max_steps], `end` after a row's end; logits float32 [batch, max_steps,
                  vocabulary], zero there
 
-The operators are described at https://onnx.ai/onnx/operators/onnx__RNN.html and onnx__Loop.html.
+Each cell is an operator RNN, LSTM or GRU, or a Scan: see `onnx_networks`. The operators are described at
+https://onnx.ai/onnx/operators/.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from torch_impl.cells.dense import ActiveDense
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.decoding import Decoder
+from torch_impl.export.onnx_cells import activated
 from torch_impl.export.onnx_graph import Graph, new_graph
 from torch_impl.export.onnx_networks import sequence, step, under, valid_steps
 from torch_impl.export.scaled import Scaling, check_model, check_scaling
-from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.model_parts import Headed
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller, Tagger
 from unrolled.networks import Network
 
 __all__ = ["build_onnx", "to_onnx"]
 
 Arrays = Mapping[str, np.ndarray]
+
 
 def to_onnx(
     model: AnyModel,
@@ -57,13 +63,9 @@ def build_onnx(
     """The model as an onnx.ModelProto; see `to_onnx`."""
     scaling = check_scaling(check_model(model), scaling)
     graph = new_graph()
-    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
-    if scaling is not None:
-        values = graph.add(
-            "Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale)
-        )
-    limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     weights = {name: array.astype(np.float32) for name, array in model.canonical_weights().items()}
+    values = _inputs(graph, model, weights, scaling)
+    limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     if isinstance(model, Speller):
         _, state = _run(graph, model.encoder.network, under("encoder/", weights), values, limits)
         _spell(graph, model, weights, state)
@@ -72,11 +74,26 @@ def build_onnx(
         outputs, state = _run(graph, network, weights, values, limits)
         if isinstance(model, Classifier):
             read = [state[name] for name in network.read_out]
-            _classify(graph, weights, graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0])
+            values = graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0]
+            _classify(graph, model, _head(graph, model, weights, values), ["batch"])
+        elif isinstance(model, Tagger):
+            logits = _head(graph, model, weights, outputs)
+            _classify(graph, model, graph.add("Transpose", logits, perm=[1, 0, 2]), ["batch", "steps"])
         else:
-            assert isinstance(model, Regressor)
             _regress(graph, model, weights, outputs, limits, scaling)
     return graph.model(type(model).__name__, metadata or {})
+
+
+def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | None) -> str:
+    """What the network reads: [batch, steps, width]."""
+    if model.embedding is not None:
+        tokens = graph.input("inputs", np.int64, ["batch", "steps"])
+        rows = weights["encoder/embedding" if isinstance(model, Speller) else "embedding"]
+        return graph.add("Gather", graph.constant(rows), tokens)
+    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
+    if scaling is None:
+        return values
+    return graph.add("Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale))
 
 
 def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: str) -> tuple[str, dict[str, str]]:
@@ -85,20 +102,27 @@ def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: s
     return sequence(graph, network, weights, steps_first, limits)
 
 
+def _head(graph: Graph, model: Headed, weights: Arrays, values: str) -> str:
+    """The model's dense layers on values [..., width]."""
+    for number, layer in enumerate(model.hidden):
+        values = activated(graph, layer.activation, _dense(graph, under(f"hidden_{number}/", weights), values))
+    values = _dense(graph, under("dense/", weights), values)
+    return activated(graph, model.dense.activation, values) if isinstance(model.dense, ActiveDense) else values
+
+
 def _dense(graph: Graph, weights: Arrays, values: str) -> str:
-    product = graph.add("MatMul", values, graph.constant(weights["dense/kernel"]))
-    return graph.add("Add", product, graph.constant(weights["dense/bias"]))
+    product = graph.add("MatMul", values, graph.constant(weights["kernel"]))
+    return graph.add("Add", product, graph.constant(weights["bias"]))
 
 
-def _classify(graph: Graph, weights: Arrays, read: str) -> None:
-    logits = _dense(graph, weights, read)
-    classes = len(weights["dense/bias"])
-    graph.output("logits", logits, np.float32, ["batch", classes])
-    graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, ["batch", classes])
+def _classify(graph: Graph, model: Headed, logits: str, of: list[int | str]) -> None:
+    shape = [*of, model.dense.out_features]
+    graph.output("logits", logits, np.float32, shape)
+    graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, shape)
 
 
 def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limits: str, scaling: Any) -> None:
-    predictions = _dense(graph, weights, outputs)
+    predictions = _head(graph, model, weights, outputs)
     if model.projection == "wrapped" and limits:
         valid = valid_steps(graph, outputs, limits)
         predictions = graph.add("Where", valid, predictions, graph.constant(np.float32(0)))
@@ -130,15 +154,13 @@ def _decoding_step(graph: Graph, decoder: Decoder, weights: Arrays) -> Any:
     body = graph.body("token")
     body.input("count", np.int64, [])
     condition = body.input("condition", np.bool_, [])
-    state = {
-        name: body.input(f"state_{name}", np.float32, ["batch", width]) for name, width in network.state.items()
-    }
+    state = {name: body.input(f"state_{name}", np.float32, ["batch", width]) for name, width in network.state.items()}
     token, going = body.input("token", np.int64, ["batch"]), body.input("going", np.bool_, ["batch"])
     rows = weights["embedding"] if "embedding" in weights else np.eye(decoder.vocabulary, dtype=np.float32)
     values = body.add("Gather", body.constant(rows), token)
     output, after = step(body, network, own, values, state)
     valid = body.add("Unsqueeze", going, body.constant(np.array([1])))
-    logits = _dense(body, weights, output)
+    logits = _dense(body, under("dense/", weights), output)
     best = body.add("ArgMax", logits, axis=1, keepdims=0)  # the first on a tie, as torch's argmax
     written = body.add("Where", going, best, body.constant(np.array(decoder.end)))
     open_ = body.add("Not", body.add("Equal", written, body.constant(np.array(decoder.end))))
