@@ -12,7 +12,7 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-from tf_reference import checks, training
+from tf_reference import checks, models, training
 from tf_reference.adapter_decoding import DecodingMethods
 from tf_reference.build import KINDS
 from tf_reference.graphs import in_top_k_graph, model_graph, rnn_graph, two_step_graph
@@ -229,11 +229,15 @@ class TensorFlowBackend(DecodingMethods):
         targets: Array,
         lengths: Array | None = None,
         slots: Arrays | None = None,
+        seed: int = 0,
     ) -> training.Trainer:
-        """A training that goes on from call to call, in a graph and session of its own."""
+        """A training that goes on from call to call, in graphs and sessions of its own. seed: of what it drops."""
         dtype = _check_model_weights(model, weights)
-        graph = Graph(lambda: model_graph(model, dtype.name, lengths is not None, optimizer), self._config)
-        return training.Trainer(graph, model, weights, inputs, targets, lengths, slots)
+        given = (model, dtype.name, lengths is not None)
+        drops = bool(models.masks_of(model))
+        graph = Graph(lambda: model_graph(*given, optimizer, drops), self._config)
+        dropless = Graph(lambda: model_graph(*given), self._config) if drops else None
+        return training.Trainer(graph, model, weights, inputs, targets, lengths, slots, dropless, seed)
 
     def _rnn(
         self,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Mapping, NamedTuple
 
 from tf_reference import build, losses, states
+from tf_reference.given import Given
+from tf_reference.masks import beside
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn
 from unrolled.networks import Network
@@ -67,18 +69,22 @@ class Decoder:
             return tf.gather(self.embedding, tokens)
         return tf.one_hot(tokens, self.vocabulary, dtype=self.dtype)
 
-    def teach(self, initial_state: Mapping[str, Any], tokens: Any) -> Any:
+    def teach(self, initial_state: Mapping[str, Any], tokens: Any, masks: Mapping[str, Any] | None = None) -> Any:
         """Teacher forcing: the logits [batch, steps, vocabulary] when `start` and then tokens[:, :-1] go in.
 
-        initial_state: each part [batch, width]. tokens: int64 [batch, steps]. Logits past a row's first `end`
-        mean nothing.
+        initial_state: each part [batch, width]. tokens: int64 [batch, steps]. masks: see `unroll`; with them `decode`
+        cannot follow, since the variables are then another cell's. Logits past a row's first `end` mean nothing.
         """
         lengths = tf.reduce_sum(tf.cast(valid_steps(tokens, self.end), tf.int32), axis=1)
         fed = tf.concat([tf.fill([tf.shape(tokens)[0], 1], self.start), tokens[:, :-1]], axis=1)
         state = states.from_parts(self.cell, initial_state)
-        outputs, _ = dynamic_rnn(self.cell, self.embed(fed), lengths, state, scope="decoder")
+        cells, inputs = beside({"": self.network}, self._cell, Given(self.embed(fed), lengths, None, masks, False))
+        outputs, _ = dynamic_rnn(cells[""], inputs, lengths, state, scope="decoder")
         stacked_logits = self.dense(tf.reshape(outputs, [-1, self.network.output_size]))
         return tf.reshape(stacked_logits, [-1, tf.shape(tokens)[1], self.vocabulary])
+
+    def _cell(self, network: Network, masks: Any | None = None) -> Any:
+        return self.cell if masks is None else build.cell(network, self.dtype, masks)
 
     def loss(self, logits: Any, tokens: Any) -> Any:
         """Cross-entropy [a scalar] of teacher-forced logits: the sum over the valid steps divided by their number."""

@@ -14,7 +14,7 @@ from tf_reference.cells import basic_rnn
 from tf_reference.sessions import Construction
 from tf_reference.tf1 import tf
 from unrolled.models import END, START, Model
-from unrolled.networks import BasicRNN, Network, prefixed
+from unrolled.networks import BasicRNN, Masks, Network, prefixed
 from unrolled.programs import Adam
 
 __all__ = ["decoding_graph", "in_top_k_graph", "model_graph", "rnn_graph", "two_step_graph"]
@@ -76,10 +76,7 @@ def rnn_graph(
     lengths = tf.placeholder(tf.int32, [None], name="lengths") if with_lengths else None
     zeros = {name: tf.zeros([tf.shape(x)[0], width], dtype) for name, width in network.state.items()}
     initial_state = _state_placeholders("initial_state", zeros)
-    masks = {
-        name: tf.placeholder(dtype, [None, steps, mask.width] if mask.per_step else [mask.width], name="masks/" + name)
-        for name, mask in (network.masks(inputs) if with_masks else {}).items()
-    }
+    masks = _mask_placeholders(network.masks(inputs) if with_masks else {}, dtype, steps)
     static = steps is not None
     sequence = tf.unstack(x, axis=1) if static else x
     outputs, state = unrolling.unroll(network, sequence, lengths, initial_state, static, masks=masks)
@@ -97,6 +94,14 @@ def rnn_graph(
         found = unrolling.gradients(outputs, state, by_outputs, by_state, list(sources.values()))
         tensors["gradients"] = dict(zip(sources, found))
     return Construction(tensors, variables)
+
+
+def _mask_placeholders(masks: Masks, dtype: str, steps: int | None = None) -> dict[str, Any]:
+    """A placeholder for each mask, by its name."""
+    return {
+        name: tf.placeholder(dtype, [None, steps, mask.width] if mask.per_step else [mask.width], name="masks/" + name)
+        for name, mask in masks.items()
+    }
 
 
 def _state_placeholders(name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,44 +144,52 @@ class _Head(NamedTuple):
 
     targets: Any
     loss: Any
-    forward: Any
-    predict: Any
+    forward: Any = None
+    predict: Any = None
 
 
-def _classifier(model: Model, x: Any, lengths: Any | None) -> _Head:
+Masked = Mapping[str, Any]
+
+
+def _classifier(model: Model, x: Any, lengths: Any | None, masks: Masked) -> _Head:
     y = tf.placeholder(tf.int64, [None], name="targets")
-    logits = models.classifier(model, x, lengths)
+    logits = models.classifier(model, x, lengths, masks)
     return _Head(y, losses.cross_entropy(logits, y), logits, tf.argmax(logits, axis=1))
 
 
-def _regressor(model: Model, x: Any, lengths: Any | None) -> _Head:
+def _regressor(model: Model, x: Any, lengths: Any | None, masks: Masked) -> _Head:
     y = tf.placeholder(x.dtype, [None, None, model.outputs], name="targets")
-    predictions = models.regressor(model, x, lengths)
+    predictions = models.regressor(model, x, lengths, masks)
     return _Head(y, losses.mean_square(predictions, y), predictions, predictions)
 
 
-def _tagger(model: Model, x: Any, lengths: Any | None) -> _Head:
+def _tagger(model: Model, x: Any, lengths: Any | None, masks: Masked) -> _Head:
     y = tf.placeholder(tf.int64, [None, None], name="targets")
-    logits = models.tagger(model, x, lengths)
+    logits = models.tagger(model, x, lengths, masks)
     classes = tf.argmax(logits, axis=2)
     valid = tf.ones_like(classes, tf.bool) if lengths is None else tf.sequence_mask(lengths, tf.shape(classes)[1])
     loss = losses.valid_cross_entropy(logits, y, valid)
     return _Head(y, loss, logits, tf.where(valid, classes, tf.zeros_like(classes)))
 
 
-def _speller(model: Model, x: Any, lengths: Any | None) -> _Head:
+def _speller(model: Model, x: Any, lengths: Any | None, masks: Masked) -> _Head:
     y = tf.placeholder(tf.int64, [None, None], name="targets")
     decoder = decoding.Decoder(model.network, model.outputs, START, END, dtype=x.dtype)
+    if masks:
+        return _Head(y, models.taught(model, decoder, x, y, lengths, masks)[1])
     return _Head(y, *models.speller(model, decoder, x, y, lengths))
 
 
 _HEADS = {"classifier": _classifier, "regressor": _regressor, "tagger": _tagger, "speller": _speller}
 
 
-def model_graph(model: Model, dtype: str, with_lengths: bool, optimizer: Adam | None = None) -> Construction:
+def model_graph(
+    model: Model, dtype: str, with_lengths: bool, optimizer: Adam | None = None, with_masks: bool = False
+) -> Construction:
     """Programs 7 and 8, tagger and speller: a model and its loss, and its gradients or the step of an optimizer.
 
-    The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam", "<weight>/Adam_1",
+    with_masks: the graph is for training alone, and takes the masks of `models.masks_of`, "masks/..."; without them
+    nothing is dropped. The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam", "<weight>/Adam_1",
     "beta1_power", "beta2_power".
     """
     shape = [None, None] if model.embedding else [None, None, model.inputs]
@@ -184,9 +197,10 @@ def model_graph(model: Model, dtype: str, with_lengths: bool, optimizer: Adam | 
     lengths = tf.placeholder(tf.int32, [None], name="lengths") if with_lengths else None
     with tf.variable_scope("encoder" if model.kind == "speller" else ""):
         x = models.embedded(model, given, dtype)
-    head = _HEADS[model.kind](model, x, lengths)
+    masks = _mask_placeholders(models.masks_of(model) if with_masks else {}, dtype)
+    head = _HEADS[model.kind](model, x, lengths, masks)
     variables = _variables(_model_table(model))
-    tensors = dict(head._asdict(), inputs=given, lengths=lengths)
+    tensors = dict(head._asdict(), inputs=given, lengths=lengths, **prefixed("masks/", masks))
     if optimizer is None:
         tensors["gradients"] = _gradients(head.loss, variables)
     else:

@@ -8,14 +8,27 @@ makes its own network, in the dtype of the inputs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 
 from tf_reference import build, states
+from tf_reference.given import Given
+from tf_reference.masks import beside
 from tf_reference.tf1 import tf
 from tf_reference.unrolling import dynamic_rnn, unroll
 from unrolled.models import Model
+from unrolled.networks import Masks, Network, prefixed
 
-__all__ = ["OutputProjectionWrapper", "classifier", "embedded", "regressor", "speller", "tagger"]
+__all__ = ["OutputProjectionWrapper", "classifier", "embedded", "masks_of", "regressor", "speller", "tagger", "taught"]
+
+Tensors = Mapping[str, Any]
+
+
+def masks_of(model: Model) -> Masks:
+    """The masks that its networks have in training, by name; a speller's begin with "encoder/" and "decoder/"."""
+    masks = model.network.masks(model.network_inputs)
+    if model.kind != "speller":
+        return masks
+    return dict(prefixed("encoder/", masks), **prefixed("decoder/", model.network.masks(model.outputs)))
 
 
 def embedded(model: Model, inputs: Any, dtype: Any) -> Any:
@@ -40,18 +53,18 @@ def _dense_on_every_output(model: Model, outputs: Any) -> Any:
     return tf.reshape(stacked, [-1, tf.shape(outputs)[1], model.outputs])
 
 
-def classifier(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+def classifier(model: Model, inputs: Any, lengths: Any | None = None, masks: Tensors | None = None) -> Any:
     """Program 7: the dense layers on the final state.
 
-    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the logits [batch, outputs].
+    inputs: [batch, steps, inputs]; lengths: integers [batch]; masks: see `unroll`. Returns the logits [batch, outputs].
     """
-    _, state = unroll(model.network, inputs, lengths)
+    _, state = unroll(model.network, inputs, lengths, masks=masks)
     return _dense(model, states.read_out(model.network, state))
 
 
-def tagger(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+def tagger(model: Model, inputs: Any, lengths: Any | None = None, masks: Tensors | None = None) -> Any:
     """The dense layers on every output; arguments as for `classifier`. Returns the logits [batch, steps, outputs]."""
-    outputs, _ = unroll(model.network, inputs, lengths)
+    outputs, _ = unroll(model.network, inputs, lengths, masks=masks)
     return _dense_on_every_output(model, outputs)
 
 
@@ -86,18 +99,24 @@ class OutputProjectionWrapper(tf.nn.rnn_cell.RNNCell):
         return tf.nn.bias_add(tf.matmul(output, kernel), bias), new_state
 
 
-def regressor(model: Model, inputs: Any, lengths: Any | None = None) -> Any:
+def regressor(model: Model, inputs: Any, lengths: Any | None = None, masks: Tensors | None = None) -> Any:
     """Program 8: one dense layer on every output, or where "stacked", several.
 
-    inputs: [batch, steps, inputs]; lengths: integers [batch]. Returns the predictions [batch, steps, outputs].
+    inputs: [batch, steps, inputs]; lengths: integers [batch]; masks: see `unroll`. Returns the predictions [batch,
+    steps, outputs].
     projection: "wrapped" has the layer inside the loop, and zeros on padded steps; "stacked", which is faster, applies
     it once to all outputs as [-1, output_size], and has what it makes of zeros on padded steps.
     """
     if model.projection == "wrapped":
-        cell = OutputProjectionWrapper(build.cell(model.network, inputs.dtype), model.outputs)
-        predictions, _ = dynamic_rnn(cell, inputs, lengths)
+        dtype = inputs.dtype
+
+        def wrapped(network: Network, masks: Any | None = None) -> Any:
+            return OutputProjectionWrapper(build.cell(network, dtype, masks), model.outputs)
+
+        cells, inputs = beside({"": model.network}, wrapped, Given(inputs, lengths, None, masks, False))
+        predictions, _ = dynamic_rnn(cells[""], inputs, lengths)
         return predictions
-    outputs, _ = unroll(model.network, inputs, lengths)
+    outputs, _ = unroll(model.network, inputs, lengths, masks=masks)
     return _dense_on_every_output(model, outputs)
 
 
@@ -108,10 +127,21 @@ def speller(model: Model, decoder: Any, inputs: Any, tokens: Any, lengths: Any |
     Returns (loss, logits, predictions): the teacher-forced loss of the tokens; the logits [batch, max_steps,
     vocabulary] of greedy decoding, zero past a row's end, and its tokens [batch, max_steps], `end` past it.
     """
-    _, state = unroll(model.network, inputs, lengths, scope="encoder")
-    loss = decoder.loss(decoder.teach(state, tokens), tokens)
+    state, loss = taught(model, decoder, inputs, tokens, lengths)
     decoded = decoder.decode(state, model.max_steps)
     rest = [0, model.max_steps - tf.shape(decoded.tokens)[1]]
     logits = tf.pad(decoded.logits, [[0, 0], rest, [0, 0]])
     past = tf.fill([tf.shape(inputs)[0], rest[1]], decoder.end)
     return loss, logits, tf.concat([decoded.tokens, past], axis=1)
+
+
+def taught(
+    model: Model, decoder: Any, inputs: Any, tokens: Any, lengths: Any | None = None, masks: Tensors | None = None
+) -> tuple[dict[str, Any], Any]:
+    """The first half of `speller`: the encoder's final state, each part [batch, width], and the teacher-forced loss.
+
+    masks: those of `masks_of`, or None.
+    """
+    _, state = unroll(model.network, inputs, lengths, scope="encoder", masks=states.below("encoder/", masks))
+    logits = decoder.teach(state, tokens, states.below("decoder/", masks))
+    return state, decoder.loss(logits, tokens)

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from tf_reference import checks
+from tf_reference import checks, models
 from tf_reference.tf1 import tf
 from unrolled import networks
 from unrolled.models import Model
@@ -51,7 +51,9 @@ def forward(graph: Any, inputs: np.ndarray, lengths: np.ndarray | None = None, f
 class Trainer:
     """A model in training on given rows.
 
-    graph: a model's graph with its training step, for this trainer alone while it is used.
+    graph: a model's graph with its training step, for this trainer alone while it is used. dropless: of a model with
+    dropout, whose graph takes masks, another without them, to compute results in; None for other models. seed: what is
+    dropped at a step hangs on it and on how many steps this trainer took before.
     weights: canonical. inputs: [rows, steps, inputs]. targets: [rows], or [rows, steps, outputs] of a regressor.
     lengths: integers [rows], given exactly when the graph has lengths. slots: what `slots` gave, to go on from there
     exactly; None for a fresh start. Raises ValueError for arrays that do not fit.
@@ -66,9 +68,15 @@ class Trainer:
         targets: np.ndarray,
         lengths: np.ndarray | None = None,
         slots: Mapping[str, np.ndarray] | None = None,
+        dropless: Any | None = None,
+        seed: int = 0,
     ) -> None:
         shapes = networks.shapes(model.weights())
         self._graph = graph
+        self._dropless = dropless
+        self._masks = {} if dropless is None else models.masks_of(model)
+        self._seed = seed
+        self._steps = 0
         self._model = model
         self._dtype = checks.check_weights(weights, shapes)
         self._inputs = checks.check_model_inputs(model, inputs, self._dtype)
@@ -89,8 +97,20 @@ class Trainer:
             feeds = {"inputs": self._inputs[rows], "targets": self._targets[rows]}
             if self._lengths is not None:
                 feeds["lengths"] = self._lengths[rows]
+            feeds.update(self._drawn(feeds))
             losses[iteration], _ = self._graph.run(["loss", "training_op"], feeds)
+            self._steps += 1
         return losses
+
+    def _drawn(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """This step's masks."""
+        random = np.random.default_rng([self._seed, self._steps])
+        found = {}
+        for name, mask in self._masks.items():
+            read = feeds["targets" if name.startswith("decoder/") else "inputs"]
+            shape = (*read.shape[:2], mask.width) if mask.per_step else (mask.width,)
+            found["masks/" + name] = (random.random(shape) < mask.keep).astype(self._dtype)
+        return found
 
     def forward(self, inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Logits [batch, outputs] or predictions [batch, steps, outputs], with the weights as they are now."""
@@ -100,7 +120,10 @@ class Trainer:
             raise ValueError("lengths must be None, since this trainer was made without lengths, got %s" % (lengths,))
         if self._lengths is not None and lengths is None:
             lengths = np.full(len(inputs), inputs.shape[1], np.int32)
-        return forward(self._graph, inputs, lengths)
+        if self._dropless is None:
+            return forward(self._graph, inputs, lengths)
+        self._dropless.load(self.weights())
+        return forward(self._dropless, inputs, lengths)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights as they are now, under their canonical names."""

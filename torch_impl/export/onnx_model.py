@@ -1,38 +1,41 @@
-"""A model as an ONNX file: one operator over the sequence, whatever its length, and for a speller a Loop besides.
+"""A model as an ONNX file: operators over the sequence, whatever its length, and for a speller a Loop besides.
 
-    inputs    float32 [batch, steps, inputs]
+    inputs    float32 [batch, steps, inputs]; of a model with an embedding, tokens int64 [batch, steps]
     lengths   int64 [batch], each from 0 to steps (only when exported with lengths)
 
     Classifier   logits and probabilities, float32 [batch, classes]
     Regressor    predictions float32 [batch, steps, outputs]
+    Tagger       logits and probabilities, float32 [batch, steps, classes]
     Speller      tokens int64 [batch, max_steps], `end` after a row's end; logits float32 [batch, max_steps,
                  vocabulary], zero there
 
-The operators are described at https://onnx.ai/onnx/operators/onnx__RNN.html and onnx__Loop.html.
+Each cell is an operator RNN, LSTM or GRU, or a Scan: see `onnx_networks`. The operators are described at
+https://onnx.ai/onnx/operators/.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from torch_impl.cells.dense import ActiveDense
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.decoding import Decoder
-from torch_impl.export.onnx_cells import onnx_cell
-from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
-from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.export.onnx_cells import activated
+from torch_impl.export.onnx_graph import Graph, new_graph
+from torch_impl.export.onnx_networks import sequence, step, under, valid_steps
+from torch_impl.export.scaled import Scaling, check_model, check_scaling
+from torch_impl.model_parts import Headed
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller, Tagger
 from unrolled.networks import Network
 
 __all__ = ["build_onnx", "to_onnx"]
 
 Arrays = Mapping[str, np.ndarray]
-
-OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 (2022) and later
 
 
 def to_onnx(
@@ -59,72 +62,75 @@ def build_onnx(
 ) -> Any:
     """The model as an onnx.ModelProto; see `to_onnx`."""
     scaling = check_scaling(check_model(model), scaling)
-    graph = Graph(_onnx())
-    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
-    if scaling is not None:
-        values = graph.add(
-            "Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale)
-        )
-    limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
+    graph = new_graph()
     weights = {name: array.astype(np.float32) for name, array in model.canonical_weights().items()}
+    values = _inputs(graph, model, weights, scaling)
+    limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     if isinstance(model, Speller):
-        _, state = _run(graph, model.encoder.network, _under("encoder/", weights), values, limits)
+        _, state = _run(graph, model.encoder.network, under("encoder/", weights), values, limits)
         _spell(graph, model, weights, state)
     else:
         network = model.rnn.network
         outputs, state = _run(graph, network, weights, values, limits)
         if isinstance(model, Classifier):
             read = [state[name] for name in network.read_out]
-            _classify(graph, weights, graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0])
+            values = graph.add("Concat", *read, axis=1) if len(read) > 1 else read[0]
+            _classify(graph, model, _head(graph, model, weights, values), ["batch"])
+        elif isinstance(model, Tagger):
+            logits = _head(graph, model, weights, outputs)
+            _classify(graph, model, graph.add("Transpose", logits, perm=[1, 0, 2]), ["batch", "steps"])
         else:
-            assert isinstance(model, Regressor)
             _regress(graph, model, weights, outputs, limits, scaling)
     return graph.model(type(model).__name__, metadata or {})
 
 
-def _under(prefix: str, weights: Arrays) -> Arrays:
-    return {name[len(prefix) :]: array for name, array in weights.items() if name.startswith(prefix)}
+def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | None) -> str:
+    """What the network reads: [batch, steps, width]."""
+    if model.embedding is not None:
+        tokens = graph.input("inputs", np.int64, ["batch", "steps"])
+        rows = weights["encoder/embedding" if isinstance(model, Speller) else "embedding"]
+        return graph.add("Gather", graph.constant(rows), tokens)
+    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
+    if scaling is None:
+        return values
+    return graph.add("Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale))
 
 
 def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: str) -> tuple[str, dict[str, str]]:
-    """(outputs [steps, 1, batch, width], parts of the state [batch, width]) of sequences [batch, steps, inputs]."""
+    """(outputs [steps, batch, width], parts of the state [batch, width]) of sequences [batch, steps, inputs]."""
     steps_first = graph.add("Transpose", values, perm=[1, 0, 2])  # onnxruntime has this layout alone
-    limits = graph.add("Cast", limits, to=graph.types[np.int32]) if limits else ""
-    outputs, parts = onnx_cell(network).sequence(graph, network, weights, steps_first, limits)
-    # Zeros for a row of length 0, which is the initial state.
-    first = graph.constant(np.array([0]))
-    return outputs, {name: graph.add("Squeeze", part, first) for name, part in zip(network.state, parts, strict=True)}
+    return sequence(graph, network, weights, steps_first, limits)
+
+
+def _head(graph: Graph, model: Headed, weights: Arrays, values: str) -> str:
+    """The model's dense layers on values [..., width]."""
+    for number, layer in enumerate(model.hidden):
+        values = activated(graph, layer.activation, _dense(graph, under(f"hidden_{number}/", weights), values))
+    values = _dense(graph, under("dense/", weights), values)
+    return activated(graph, model.dense.activation, values) if isinstance(model.dense, ActiveDense) else values
 
 
 def _dense(graph: Graph, weights: Arrays, values: str) -> str:
-    product = graph.add("MatMul", values, graph.constant(weights["dense/kernel"]))
-    return graph.add("Add", product, graph.constant(weights["dense/bias"]))
+    product = graph.add("MatMul", values, graph.constant(weights["kernel"]))
+    return graph.add("Add", product, graph.constant(weights["bias"]))
 
 
-def _classify(graph: Graph, weights: Arrays, read: str) -> None:
-    logits = _dense(graph, weights, read)
-    classes = len(weights["dense/bias"])
-    graph.output("logits", logits, np.float32, ["batch", classes])
-    graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, ["batch", classes])
+def _classify(graph: Graph, model: Headed, logits: str, of: list[int | str]) -> None:
+    shape = [*of, model.dense.out_features]
+    graph.output("logits", logits, np.float32, shape)
+    graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, shape)
 
 
 def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limits: str, scaling: Any) -> None:
-    rows_first = graph.add("Transpose", graph.add("Squeeze", outputs, graph.constant(np.array([1]))), perm=[1, 0, 2])
-    predictions = _dense(graph, weights, rows_first)
+    predictions = _head(graph, model, weights, outputs)
     if model.projection == "wrapped" and limits:
-        predictions = graph.add("Where", _valid(graph, rows_first, limits), predictions, graph.constant(np.float32(0)))
+        valid = valid_steps(graph, outputs, limits)
+        predictions = graph.add("Where", valid, predictions, graph.constant(np.float32(0)))
     if scaling is not None and scaling.target_scale is not None:
         predictions = graph.add("Mul", predictions, graph.constant(scaling.target_scale))
         predictions = graph.add("Add", predictions, graph.constant(scaling.target_shift))
-    graph.output("predictions", predictions, np.float32, ["batch", "steps", model.dense.out_features])
-
-
-def _valid(graph: Graph, rows_first: str, limits: str) -> str:
-    """Which steps are within the lengths: bool [batch, steps, 1]."""
-    size = graph.add("Gather", graph.add("Shape", rows_first), graph.constant(np.array(1)))
-    steps = graph.add("Range", graph.constant(np.array(0)), size, graph.constant(np.array(1)))
-    before = graph.add("Less", steps, graph.add("Unsqueeze", limits, graph.constant(np.array([1]))))
-    return graph.add("Unsqueeze", before, graph.constant(np.array([2])))
+    rows_first = graph.add("Transpose", predictions, perm=[1, 0, 2])
+    graph.output("predictions", rows_first, np.float32, ["batch", "steps", model.dense.out_features])
 
 
 def _spell(graph: Graph, model: Speller, weights: Arrays, state: Mapping[str, str]) -> None:
@@ -144,83 +150,26 @@ def _spell(graph: Graph, model: Speller, weights: Arrays, state: Mapping[str, st
 
 def _decoding_step(graph: Graph, decoder: Decoder, weights: Arrays) -> Any:
     """The Loop's body: parts of the state, token and going in; the same out, and the token and logits to collect."""
-    network, own = decoder.rnn.network, _under("decoder/", weights)
-    body = Graph(graph.onnx, "step_")
+    network, own = decoder.rnn.network, under("decoder/", weights)
+    body = graph.body("token")
     body.input("count", np.int64, [])
     condition = body.input("condition", np.bool_, [])
-    state = [body.input(f"state_{name}", np.float32, ["batch", width]) for name, width in network.state.items()]
+    state = {name: body.input(f"state_{name}", np.float32, ["batch", width]) for name, width in network.state.items()}
     token, going = body.input("token", np.int64, ["batch"]), body.input("going", np.bool_, ["batch"])
     rows = weights["embedding"] if "embedding" in weights else np.eye(decoder.vocabulary, dtype=np.float32)
     values = body.add("Gather", body.constant(rows), token)
-    output, parts = onnx_cell(network).step(body, network, own, values, state)
+    output, after = step(body, network, own, values, state)
     valid = body.add("Unsqueeze", going, body.constant(np.array([1])))
-    logits = _dense(body, weights, output)
+    logits = _dense(body, under("dense/", weights), output)
     best = body.add("ArgMax", logits, axis=1, keepdims=0)  # the first on a tie, as torch's argmax
     written = body.add("Where", going, best, body.constant(np.array(decoder.end)))
     open_ = body.add("Not", body.add("Equal", written, body.constant(np.array(decoder.end))))
     body.output("condition_out", condition, np.bool_, [])
-    for (name, width), new, old in zip(network.state.items(), parts, state, strict=True):
-        body.output(f"new_{name}", body.add("Where", valid, new, old), np.float32, ["batch", width])
+    for name, width in network.state.items():
+        body.output(f"new_{name}", body.add("Where", valid, after[name], state[name]), np.float32, ["batch", width])
     body.output("token_out", written, np.int64, ["batch"])
     body.output("going_out", body.add("And", going, open_), np.bool_, ["batch"])
     body.output("written", written, np.int64, ["batch"])
     zeroed = body.add("Where", valid, logits, body.constant(np.float32(0)))
     body.output("step_logits", zeroed, np.float32, ["batch", decoder.vocabulary])
     return body.proto("decoding_step")
-
-
-class Graph:
-    """An ONNX graph as it grows; every value is a name."""
-
-    def __init__(self, onnx: Any, prefix: str = "") -> None:
-        self.onnx, self.prefix = onnx, prefix
-        kinds = (np.float32, np.int32, np.int64, np.bool_)
-        self.types: dict[Any, int] = {kind: onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in kinds}
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-
-    def input(self, name: str, kind: Any, shape: Sequence[int | str]) -> str:
-        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, self.types[kind], shape))
-        return name
-
-    def output(self, name: str, value: str, kind: Any, shape: Sequence[int | str]) -> None:
-        self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
-        self.outputs.append(self.onnx.helper.make_tensor_value_info(name, self.types[kind], shape))
-
-    def constant(self, array: Any) -> str:
-        name = f"{self.prefix}constant_{len(self.constants)}"
-        self.constants.append(
-            self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(np.shape(array)), name)
-        )
-        return name
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """A node of one output."""
-        return self.node(operator, inputs, 1, **attributes)[0]
-
-    def node(self, operator: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
-        names = [f"{self.prefix}{operator.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, names[0], **attributes))
-        return names
-
-    def proto(self, name: str) -> Any:
-        return self.onnx.helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
-
-    def model(self, name: str, metadata: Mapping[str, str]) -> Any:
-        helper = self.onnx.helper
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(
-            self.proto(name), producer_name="unrolled", ir_version=IR_VERSION, opset_imports=opsets
-        )
-        helper.set_model_props(model, dict(metadata))
-        self.onnx.checker.check_model(model, full_check=True)
-        return model
-
-
-def _onnx() -> Any:
-    try:
-        return importlib.import_module("onnx")
-    except ImportError as error:
-        raise ExportError(f"export to ONNX needs the package onnx ({error}); pip install 'unrolled[onnx]'") from None

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from torch_impl.cells.dense import ActiveDense
-from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.models import AnyModel, Regressor
 
 __all__ = ["ExportError", "Scaling", "check_model", "check_scaling"]
 
@@ -29,13 +28,10 @@ class Scaling(NamedTuple):
     target_scale: Any = None
 
 
-def check_model(model: Any) -> Classifier | Regressor | Speller:
-    """The model, TypeError for anything but these three, and ExportError for parts that have no form there."""
-    if not isinstance(model, (Classifier, Regressor, Speller)):
-        raise TypeError(f"model must be a Classifier, Regressor or Speller, got {type(model).__name__}")
-    head = [] if isinstance(model, Speller) else [*model.hidden, model.dense]
-    if model.embedding is not None or any(isinstance(layer, ActiveDense) for layer in head):
-        raise ExportError("export knows no embedding, no hidden dense layers and no activation of the last one")
+def check_model(model: Any) -> AnyModel:
+    """The model, TypeError for anything but these four."""
+    if not isinstance(model, AnyModel):
+        raise TypeError(f"model must be a Classifier, Regressor, Tagger or Speller, got {type(model).__name__}")
     return model
 
 
@@ -44,6 +40,8 @@ def check_scaling(model: AnyModel, scaling: Any) -> Scaling | None:
     if scaling is None:
         return None
     targets = (scaling.target_shift, scaling.target_scale)
+    if model.embedding is not None:
+        raise ValueError("scaling must be None for a model of tokens")
     if any(part is not None for part in targets) and not isinstance(model, Regressor):
         raise ValueError(f"target_shift and target_scale must be None for a {type(model).__name__}")
     outputs = model.dense.out_features if isinstance(model, Regressor) else 0

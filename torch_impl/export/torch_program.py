@@ -3,10 +3,10 @@
     program = torch.export.load("model.pt2").module()
     logits = program(inputs, lengths)
 
-inputs: float tensor [batch, steps, inputs] in the dtype of the weights. lengths: int64 [batch] (only when exported with
-lengths); one beyond steps counts as steps, one below 0 as 0. Results: a classifier's logits [batch, classes], a
-regressor's predictions [batch, steps, outputs], a speller's tokens [batch, max_steps] and logits [batch, max_steps,
-vocabulary].
+inputs: float tensor [batch, steps, inputs] in the dtype of the weights, or of a model with an embedding tokens, int64
+[batch, steps]. lengths: int64 [batch] (only when exported with lengths); one beyond steps counts as steps, one below 0
+as 0. Results: a classifier's logits [batch, classes], a regressor's predictions [batch, steps, outputs], a tagger's
+logits [batch, steps, classes], a speller's tokens [batch, max_steps] and logits [batch, max_steps, vocabulary].
 
 torch.export would unroll PyTorch's own kernel to one fixed number of steps, so the recurrence is torch's scan here.
 """
@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
 from torch import Tensor, nn
 
 from torch_impl import states
 from torch_impl.cells import Cell
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export.scaled import ExportError, Scaling, check_model, check_scaling
-from torch_impl.models import AnyModel, Classifier, Regressor, Speller
+from torch_impl.models import AnyModel, Classifier, Regressor, Speller, Tagger
 from torch_impl.states import State
+from torch_impl.structures import Structure
 
 __all__ = ["build_program", "to_torch"]
 
@@ -56,12 +58,11 @@ def to_torch(
 def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None = None) -> Any:
     """The model as a torch.export.ExportedProgram; see `to_torch`."""
     scaling = check_scaling(check_model(model), scaling)
-    read = model.encoder if isinstance(model, Speller) else model.rnn
-    if not read.network.stepwise:
-        raise ExportError("export to torch.export knows networks that read in one direction, and this one reads in two")
     module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
     like = next(model.parameters()).detach()
-    examples: tuple[Tensor, ...] = (like.new_zeros(3, 5, model.inputs),)
+    tokens = model.embedding is not None
+    example = torch.zeros(3, 5, dtype=torch.int64, device=like.device) if tokens else like.new_zeros(3, 5, model.inputs)
+    examples: tuple[Tensor, ...] = (example,)
     batch, steps = torch.export.Dim("batch"), torch.export.Dim("steps")
     shapes: tuple[dict[int, Any], ...] = ({0: batch, 1: steps},)
     if lengths:
@@ -91,17 +92,21 @@ class _Exported(nn.Module):
         model = self.model
         if self.shift is not None and self.scale is not None:
             inputs = (inputs - self.shift) / self.scale
+        if model.embedding is not None:
+            inputs = F.embedding(inputs, model.embedding.weight)
         rnn = model.encoder if isinstance(model, Speller) else model.rnn
-        outputs, state = self._run(rnn.cell, inputs, lengths)
+        limits = None if lengths is None else lengths.clamp(0, inputs.shape[1])
+        outputs, state = self._run(rnn.cell, inputs, limits)
         if isinstance(model, Classifier):
-            return model.dense(states.read_out(rnn.network, state))
+            return model.head(states.read_out(rnn.network, state))
         if isinstance(model, Speller):
             return self._spell(model, state)
-        assert isinstance(model, Regressor)
-        return self._regress(model, outputs, lengths)
+        return model.head(outputs) if isinstance(model, Tagger) else self._regress(model, outputs, lengths)
 
-    def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None, *_: Any) -> tuple[Tensor, State]:
         """(outputs [batch, steps, width], state) under the length law."""
+        if isinstance(cell, Structure) and not cell.network.stepwise:
+            return cell.unroll(self._run, inputs, lengths, None)
         steps = torch.arange(inputs.shape[1], device=inputs.device)
 
         def plain(state: State, here: Tensor) -> tuple[State, Tensor]:
@@ -122,7 +127,7 @@ class _Exported(nn.Module):
         return outputs.transpose(0, 1), state
 
     def _regress(self, model: Regressor, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        predictions = model.dense(outputs)
+        predictions = model.head(outputs)
         if model.projection == "wrapped" and lengths is not None:
             valid = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
             predictions = torch.where(valid[:, :, None], predictions, 0.0)

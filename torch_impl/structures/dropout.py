@@ -68,11 +68,14 @@ class Dropout(Structure):
         if "inputs" in masks:
             inputs = scaled(inputs, masks["inputs"], self._own["inputs"].keep)
         output, after = output_and_state(self.within(self.cell, inputs, state, below("inner/", masks)))
-        parts = states.parts(self.network, after)
-        for name, mask in below("state/", masks).items():
-            parts[name] = scaled(parts[name], mask, self._own["state/" + name].keep)
         if "outputs" in masks:
             output = scaled(output, masks["outputs"], self._own["outputs"].keep)
+        kept = below("state/", masks)
+        if not kept:
+            return output, after
+        parts = states.parts(self.network, after)
+        for name, mask in kept.items():
+            parts[name] = scaled(parts[name], mask, self._own["state/" + name].keep)
         return output, states.from_parts(self.network, parts)
 
     def unroll(

@@ -35,11 +35,10 @@ from torch_impl import (
 )
 from torch_impl.adapter import backend
 from torch_impl.cells.activations import ACTIVATIONS
-from torch_impl.export.scaled import ExportError
 from torch_impl.unrolling.dynamic import FASTER
 from torch_impl.unrolling.static import by_steps
 from unrolled import networks
-from unrolled.networks import BasicRNN, Bidirectional, Layers, Residual
+from unrolled.networks import Bidirectional, Layers, Residual
 
 BATCH, STEPS, INPUTS, UNITS = 5, 6, 3, 4
 LENGTHS = torch.tensor([2, 6, 1, 4, 3])
@@ -322,18 +321,6 @@ def test_a_program_of_torch_export_gives_the_same(name: str, lengths: Tensor | N
     program = build_program(model, lengths is not None).module()
     given = (inputs().float(),) if lengths is None else (inputs().float(), lengths)
     torch.testing.assert_close(program(*given), model(*given), rtol=1e-5, atol=1e-6)
-
-
-def test_what_cannot_be_exported_is_refused() -> None:
-    from torch_impl.export.onnx_cells import onnx_cell
-    from torch_impl.export.torch_program import build_program
-
-    with pytest.raises(ExportError, match="one direction"):
-        build_program(Classifier(LSTM(INPUTS, UNITS, bidirectional=True), 3))
-    with pytest.raises(ExportError, match="kind basic_rnn, not lstm"):
-        onnx_cell(networks.LSTM(UNITS))
-    with pytest.raises(ExportError, match="not selu"):
-        onnx_cell(BasicRNN(UNITS, "selu"))
 
 
 def test_a_state_that_is_nested_otherwise_is_refused() -> None:

@@ -202,7 +202,7 @@ def test_a_scaling_that_does_not_fit_is_refused(scaling: Scaling, words: str) ->
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TypeError, match="model must be a Classifier, Regressor or Speller, got RNN"):
+    with pytest.raises(TypeError, match="model must be a Classifier, Regressor, Tagger or Speller, got RNN"):
         build_program(RNN(3, 5))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match=r"needs the package onnx .*pip install 'unrolled\[onnx\]'"):

@@ -4,13 +4,13 @@
 an object with methods of `spec_tests.contract` (describe, two_step, static_rnn, dynamic_rnn, predict, initial_weights,
 in_top_k), and in addition
 
-    trainer(model, weights, optimizer, inputs, targets, lengths=None)
+    trainer(model, weights, optimizer, inputs, targets, lengths=None, *, seed=0)
 
-which returns an object that keeps its weights between calls, NumPy in and NumPy out:
+which returns an object that keeps its weights between calls, NumPy in and NumPy out; seed: of what dropout drops:
 
     run(batches)                   one optimizer step per row of batches [iterations, batch]; losses [iterations],
                                    each before its step
-    forward(inputs, lengths=None)  logits or predictions with the weights reached so far
+    forward(inputs, lengths=None)  logits or predictions with the weights reached so far, nothing dropped
     weights()                      those reached, in canonical form
 """
 

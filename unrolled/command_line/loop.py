@@ -68,7 +68,8 @@ class Extras:
 
     def trainer(self, loop: Loop, weights: dict[str, np.ndarray]) -> Any:
         """The backend's trainer for one training."""
-        return loop.backend.trainer(loop.task.model, weights, loop.task.optimizer, *loop.task.train)
+        given = (loop.task.model, weights, loop.task.optimizer, *loop.task.train)
+        return loop.backend.trainer(*given, seed=loop.seed)
 
     def before_round(self, loop: Loop, first: int) -> None:
         """Before the steps of the round that begins after step `first`."""

@@ -26,7 +26,15 @@ from unrolled.networks import (
 )
 from unrolled.networks.layers import MOST_LAYERS
 
-__all__ = ["CELLS", "activation_option", "network_of", "network_options", "shape_words", "with_network"]
+__all__ = [
+    "CELLS",
+    "activation_option",
+    "check_dropout",
+    "network_of",
+    "network_options",
+    "shape_words",
+    "with_network",
+]
 
 # What --cell calls them: the kinds of unrolled.networks, and the GRU that cuDNN and PyTorch have.
 CELLS: dict[str, Callable[..., Network]] = {
@@ -49,8 +57,9 @@ def network_options(default: Any, neurons: str) -> Callable[..., Any]:
             type=click.FloatRange(0, 1, max_open=True),
             default=0.0,
             show_default=True,
-            help="Share of each layer's outputs that is dropped in training, the last layer's too: TensorFlow 1's "
-            "DropoutWrapper(output_keep_prob=1 - share) around each cell.",
+            help="Share of each layer's outputs that is dropped in training: TensorFlow 1's DropoutWrapper("
+            "output_keep_prob=1 - share) around each cell. The last layer's outputs too, but not its final state, which "
+            "is what a classifier reads, so that one needs --layers 2 or more.",
         ),
         click.option(
             "--bidirectional/--one-direction",
@@ -98,10 +107,20 @@ def network_of(options: Mapping[str, Any], default: Any) -> Network:
 def with_network(model: Model, options: Mapping[str, Any], **fields: Any) -> Model:
     """The model with the network that the options ask for, and other fields. A model that cannot have it ends the
     command with a sentence."""
+    check_dropout(model.kind, options)
     try:
         return replace(model, network=network_of(options, within(model.network)[-1]), **fields)
     except ValueError as error:
         raise click.UsageError("the options ask for a model that cannot be had: %s." % error) from error
+
+
+def check_dropout(kind: str, options: Mapping[str, Any]) -> None:
+    """End the command with a sentence where nothing of what is dropped would reach a model of this kind."""
+    if kind == "classifier" and options["dropout"] and options["layers"] == 1:
+        raise click.UsageError(
+            "--dropout drops outputs, and a classifier reads the final state of its only layer, which would stay whole; "
+            "add --layers 2, or leave --dropout out."
+        )
 
 
 def shape_words(options: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,13 @@ import numpy as np
 
 from unrolled.command_line.epochs import by_rows
 from unrolled.command_line.loop import Train
-from unrolled.command_line.network_options import activation_option, network_of, network_options, shape_words
+from unrolled.command_line.network_options import (
+    activation_option,
+    check_dropout,
+    network_of,
+    network_options,
+    shape_words,
+)
 from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.plots import forecasts
 from unrolled.command_line.tasks import EpochTask, Task
@@ -207,6 +213,7 @@ class RegressorTask(Task):
 
 def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:
     """The task for the options of the command line."""
+    check_dropout("classifier", options)
     test = None if options["test_data"] is None else Path(options["test_data"])
     common = _common(options)
     return ClassifierTask(name, options, classifier_data(Path(options["data"]), test, seed=options["seed"], **common))

@@ -97,7 +97,14 @@ class FakeBackend:
         return (logits > logits[np.arange(len(targets)), targets][:, None]).sum(axis=1) < k
 
     def trainer(
-        self, model: Any, weights: dict, optimizer: Any, inputs: np.ndarray, targets: np.ndarray, lengths: Any = None
+        self,
+        model: Any,
+        weights: dict,
+        optimizer: Any,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        lengths: Any = None,
+        seed: int = 0,
     ) -> FakeTrainer:
         self.trainers.append(FakeTrainer(model, weights, inputs, targets, self.trouble))
         self.trainers[-1].lengths = lengths
