@@ -10,7 +10,14 @@ __all__ = ["Cause", "Failure", "causes"]
 
 # What float64 results are off by where some of the arithmetic was done in float32, relative.
 FLOAT32 = 1e-5
-_NUMBERS = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?|\binf\b|\bnan\b")
+# What may be another in two sentences that say the same: numbers and lists of them, the part of a state or the weight,
+# the argument that was not refused.
+_SAME = [
+    (re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?|\binf\b|\bnan\b"), "#"),
+    (re.compile(r"\[[#, ]*\]"), "[#]"),
+    (re.compile(r" of [\w/#]+ must be"), " must be"),
+    (re.compile(r"that names? .*, but"), "that names #, but"),
+]
 
 
 class Failure(NamedTuple):
@@ -39,17 +46,33 @@ class Cause(NamedTuple):
 
 
 def causes(failures: Sequence[Failure]) -> list[Cause]:
-    """The failures by cause, the most frequent first: those that say the same but for numbers are one."""
+    """The failures by cause, the most frequent first."""
     alike: dict[str, list[Failure]] = {}
     for failure in failures:
-        alike.setdefault("" if _only_float32(failure) else _NUMBERS.sub("#", failure.reason), []).append(failure)
+        alike.setdefault("" if _only_float32(failure) else _key(failure), []).append(failure)
     found = [Cause(_sentence(key, same), same) for key, same in alike.items()]
     return sorted(found, key=lambda cause: -len(cause.failures))
 
 
+def _key(failure: Failure) -> str:
+    """The same for failures that say the same: of a comparison the quantity, else the sentence but for its details."""
+    wrong = _wrong(failure)
+    if wrong:
+        return "%s differ" % wrong[-1]["quantity"]
+    key = failure.reason.partition("\n")[0]
+    for pattern, instead in _SAME:
+        key = pattern.sub(instead, key)
+    return key
+
+
+def _wrong(failure: Failure) -> list[dict[str, Any]]:
+    """What was compared and found too far off."""
+    return [each for each in failure.differences if not each["relative"] <= each["limit"]]
+
+
 def _only_float32(failure: Failure) -> bool:
     """Whether all that was too far off was float64, and no farther than float32 explains."""
-    wrong = [each for each in failure.differences if not each["relative"] <= each["limit"]]
+    wrong = _wrong(failure)
     return bool(wrong) and all(each["dtype"] == "float64" and each["relative"] < FLOAT32 for each in wrong)
 
 

@@ -44,6 +44,9 @@ def outcome_of(report: pytest.TestReport) -> str:
 # What pytest and this package's own errors put before a sentence.
 _PREFIX = re.compile(r"(AssertionError|Failed|spec_tests\.backends\.\w+\.\w+): ")
 
+# What pytest (how an assertion was computed) and Hypothesis (its example) put after it, on lines of its own.
+_APPENDIX = re.compile(r"\n(?:assert |Falsifying example:|Failing test case:)")
+
 
 def reason_of(report: pytest.TestReport, outcome: str) -> str:
     """Why a test failed, in its own words, or is known to; "" for another outcome."""
@@ -53,8 +56,7 @@ def reason_of(report: pytest.TestReport, outcome: str) -> str:
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = crash.message if crash is not None else str(report.longrepr)
-    # pytest adds to a sentence, on lines of its own, how the assertion was computed, and Hypothesis its example.
-    sentence = said.strip().partition("\nassert ")[0].partition("\nFalsifying example:")[0]
+    sentence = _APPENDIX.split(said.strip(), maxsplit=1)[0]
     found = _PREFIX.match(sentence)
     sentence = shown_lines(sentence[found.end() if found else 0 :].rstrip())
     return sentence if len(sentence) <= SENTENCE else sentence[:SENTENCE] + " ..."

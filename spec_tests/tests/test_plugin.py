@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from spec_tests.causes import Failure, causes
+
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = str(ROOT / "spec_tests" / "suite")
 TOP_K, TWO_STEP = (str(Path(SUITE, name)) for name in ("test_in_top_k.py", "test_two_step.py"))
@@ -118,6 +120,31 @@ def test_a_backend_of_which_nothing_was_tested_fails_the_whole_suite(run):
     result = run("--backend", "mine:Empty", SUITE)
     assert result.status == pytest.ExitCode.TESTS_FAILED
     assert "FAILED: nothing was tested of empty" in result.output
+
+
+def test_sentences_that_differ_in_details_alone_are_one_cause():
+    def failure(reason, *differences):
+        return Failure(
+            "test_x", reason, [dict(zip(("quantity", "dtype", "relative", "limit"), d)) for d in differences]
+        )
+
+    rough, wrong = ("state", "float64", 6e-8, 1e-12), ("state", "float32", 0.3, 2e-6)
+    found = causes(
+        [
+            failure("state/c differs: 0.3", wrong),
+            failure("state/fw/h differs: 0.1", ("outputs", "float32", 1e-7, 2e-6), wrong),
+            failure("state/c differs: 6e-8", rough),
+            failure("state/c differs: 6e-8 and 0.3", rough, wrong),
+            failure("the state of length 0 of c must be exactly 1.5"),
+            failure("the state of length 0 of cell_0/h must be exactly 2e-5"),
+            failure("a wrong argument must raise a ValueError that names bias, but nothing was raised"),
+            failure("a wrong argument must raise a ValueError that names kernel, but nothing was raised"),
+            failure("the loss does not fall"),
+        ]
+    )
+    assert [len(cause.failures) for cause in found] == [3, 2, 2, 1, 1]
+    assert "only as accurate as float32, off by up to 6.0e-08" in found[3].sentence
+    assert str(found[0]) == "3 tests: state/c differs: 0.3\n    in test_x"
 
 
 def test_a_fault_is_told_without_knowledge_of_the_suite(run):
