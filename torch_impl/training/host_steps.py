@@ -123,7 +123,12 @@ class HostSteps:
         sizes, lengths = self.tables.sizes, None
         last = min(len(batches), done + STEPS_PER_CALL)
         lengths = self._place(batches[done:last], done)
-        work = self.batch * self.steps * float(self.layout.gates_row) * (self.layout.width + padded(1 + self.layout.inputs))
+        work = (
+            self.batch
+            * self.steps
+            * float(self.layout.gates_row)
+            * (self.layout.width + padded(1 + self.layout.inputs))
+        )
         if parts_of(self.batch, work) == 1:
             sizes[tables.PHASE] = compiled_steps.ALL
             self.tables.call(self.train, done, last)

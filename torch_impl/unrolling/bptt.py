@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.unrolling.arrangement import Arrangement
-from torch_impl.unrolling.kinds.kind import ADDED, CELL, EXTRA, H, ONE, X, Kind
+from torch_impl.unrolling.kinds.kind import ADDED, CELL, EXTRA, ONE, H, Kind, X
 
 __all__ = ["Call", "bptt"]
 
@@ -92,7 +92,7 @@ class BPTT(torch.autograd.Function):
 def finish_forward(
     ctx: Any, call: Call, tensors: tuple[Tensor | None, ...], states: Any, memory: Any, x: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The results, and in ctx what the way back needs. states: h and c of all blocks; tensors: all that has gradients."""
+    """The results, and in ctx what the way back needs. states: h and c of all blocks; tensors: what has gradients."""
     arrangement = call.arrangement
     outputs = arrangement.scatter(states[0][arrangement.batch :])
     changed = lambda: False  # noqa: E731
@@ -185,9 +185,7 @@ def run_backward(
     last += [None] * (2 - len(last))
     below, carry = (h.new_zeros(batch, units) for _ in range(2))
     middle = h.new_empty(batch, units) if kind.stages == 2 else None
-    back = [
-        [(part, w) for part, w in zip(kind.parts, weights, strict=True) if part.segment == s] for s in (H, EXTRA)
-    ]
+    back = [[(part, w) for part, w in zip(kind.parts, weights, strict=True) if part.segment == s] for s in (H, EXTRA)]
     later, end = 0, len(z)
     for rows, old, new in reversed(steps_of(call, memory)):
         count = len(rows)
@@ -245,7 +243,7 @@ def gradients(
         if active < len(first):
             first[active:] = 0.0 if by is None else arrangement.sorted(by)[active:]
         found.append(arrangement.given_order(first))
-    for part, weight, need in zip(kind.parts, weights, needed[3:], strict=True):
+    for part, need in zip(kind.parts, needed[3:], strict=True):
         if not need:
             found.append(None)
             continue

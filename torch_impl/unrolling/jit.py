@@ -21,7 +21,7 @@ import ctypes
 import hashlib
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ SCALARS: dict[str, Any] = {"float32": types.float32, "float64": types.float64}
 INTEGER = types.int64
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel(function: Any, scalar: str, arguments: str = "IFii") -> Kernel:
     """The function compiled for float32 or float64, whichever `scalar` says; it returns nothing and raises nothing.
 
