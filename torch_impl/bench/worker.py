@@ -76,12 +76,29 @@ def batches(workload, steps):
     return numbers.reshape(steps, workload["batch"])
 
 
+def lengths_of(workload):
+    """Lengths [rows] from a quarter of the steps up, or None where all are full."""
+    import numpy as np
+
+    if not workload["lengths"]:
+        return None
+    return np.random.RandomState(1).randint(workload["steps"] // 4, workload["steps"] + 1, workload["rows"])
+
+
 def model_of(workload):
     """The model of a "classifier" or "regressor", as a value."""
     from unrolled.models import Model
-    from unrolled.networks import BasicRNN
+    from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers
 
-    network = BasicRNN(workload["units"], workload["activation"])
+    units, activation = workload["units"], workload["activation"]
+    one = {
+        "basic_rnn": lambda: BasicRNN(units, activation),
+        "lstm": lambda: LSTM(units, activation),
+        "gru": lambda: GRU(units, activation),
+        "gru_after": lambda: GRU(units, activation, True),
+    }[workload["cell"]]()
+    layer = Bidirectional(one, one) if workload["directions"] == 2 else one
+    network = Layers((layer,) * workload["layers"]) if workload["layers"] > 1 else layer
     return Model(workload["kind"], network, workload["inputs"], workload["outputs"])
 
 

@@ -2,8 +2,8 @@
 
 Every kernel has the arguments (ints, floats, begin, end): tables of pointers to int64 and to float32 or float64, and
 the rows of the batch (or the units, where it says so) to work on. None depends on another's rows, so that threads may
-share a batch. Memory is flat and time-major, and only valid steps take part in it: rows are sorted by length, longest first,
-and block t of `offsets` holds those of at least t steps, so that the first of them are those that take step t.
+share a batch. Memory is flat and time-major, and only valid steps take part in it: rows are sorted by length, longest
+first, and block t of `offsets` holds those of at least t steps, so that the first of them are those that take step t.
 
     HISTORY     [offsets[steps + 1], row]   in block t, the state before step t [width], then 1 and the inputs of step t
                 [padded(1 + inputs)], then what its kind calls extra [width]; 0 and not 1 in rows that end there
