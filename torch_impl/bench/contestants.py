@@ -133,7 +133,7 @@ def _sequence(name: str, workload: Workload) -> Contestant:
         rnn: Any = _layer(workload)
     else:
         model = model_of(workload._replace(kind="classifier", outputs=1)._asdict())
-        rnn = build.model(model).rnn  # type: ignore[union-attr]
+        rnn = build.model(model).rnn
         path = None if name == OURS else name
     parameters = list(rnn.parameters())
 

@@ -58,7 +58,7 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
             for row in _program(workload, settings, paths, threads, rate, tell, figures)
         ]
     if "grid" in settings.parts:
-        sizes = [
+        sizes: Any = [
             settings.sizes.get(n, all_)
             for n, all_ in (("batch", BATCHES), ("units", UNITS), ("steps", STEPS), ("cell", tuple(CELLS)))
         ]

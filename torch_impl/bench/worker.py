@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -91,15 +92,17 @@ def model_of(workload):
     from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers
 
     units, activation = workload["units"], workload["activation"]
-    one = {
+    one: Any = {
         "basic_rnn": lambda: BasicRNN(units, activation),
         "lstm": lambda: LSTM(units, activation),
         "gru": lambda: GRU(units, activation),
         "gru_after": lambda: GRU(units, activation, True),
     }[workload["cell"]]()
-    layer = Bidirectional(one, one) if workload["directions"] == 2 else one
-    network = Layers((layer,) * workload["layers"]) if workload["layers"] > 1 else layer
-    return Model(workload["kind"], network, workload["inputs"], workload["outputs"])
+    if workload["directions"] == 2:
+        one = Bidirectional(one, one)
+    if workload["layers"] > 1:
+        one = Layers((one,) * workload["layers"])
+    return Model(workload["kind"], one, workload["inputs"], workload["outputs"])
 
 
 def by_adapter(name, workload, inputs, targets, threads):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BATCHES, UNITS, STEPS = (1, 8, 32, 150), (16, 64, 150, 256), (16, 100, 400)
 GRID_INPUTS = 28
@@ -66,7 +66,7 @@ _VOWELS = Workload("vowels", "classifier", "tanh", 30, 26, 12, 100, 9, 270, leng
 _LANGUAGE = Workload("language", "classifier", "tanh", 32, 100, 28, 128, 10, 256, lengths=True)
 
 
-def _of(workload: Workload, cell: str, **changed: int) -> Workload:
+def _of(workload: Workload, cell: str, **changed: Any) -> Workload:
     return workload._replace(name=f"{workload.name} {cell}", cell=cell, activation="tanh", **changed)
 
 

@@ -35,12 +35,12 @@ MAKERS: dict[str, Callable[..., Any]] = {
 KINDS = pytest.mark.parametrize("kind", MAKERS)
 
 
-def tanh_(values, count):  # type: ignore[no-untyped-def]
+def tanh_(values, count):
     for i in range(count):
         values[i] = compiled_tanh(values[i])
 
 
-def sigmoid_(values, count):  # type: ignore[no-untyped-def]
+def sigmoid_(values, count):
     for i in range(count):
         values[i] = compiled_sigmoid(values[i])
 

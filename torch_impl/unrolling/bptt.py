@@ -161,12 +161,13 @@ def run_forward(call: Call, x: Tensor, state: tuple[Tensor | None, Tensor | None
 def steps_of(call: Call, memory: Memory) -> list[tuple[Tensor, Any, Any]]:
     """z and the history before and after, of each step, of the rows that take it."""
     arrangement, (h, extra) = call.arrangement, memory.history
-    counts, steps = arrangement.counts, []
+    counts = arrangement.counts
+    steps: list[tuple[Tensor, Any, Any]] = []
     here = before = 0
     for count in counts:
         after = before + (arrangement.batch if not steps else counts[len(steps) - 1])
         old, new = slice(before, before + count), slice(after, after + count)
-        pair = [(h[rows], None if extra is None else extra[rows]) for rows in (old, new)]
+        pair: list[Any] = [(h[rows], None if extra is None else extra[rows]) for rows in (old, new)]
         steps.append((memory.z[here : here + count], *pair))
         here, before = here + count, after
     return steps

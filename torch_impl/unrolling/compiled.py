@@ -207,11 +207,11 @@ def _without_graph(
     layout = layout_of(kind, len(weights[0]) // kind.parts[0].blocks, inputs.shape[-1], DTYPES[inputs.dtype])
     units, extra = layout.units, layout.columns[EXTRA]
     laid_out = packed_weights(layout, weights, call.shifts)
-    x, first = _own(inputs), [_own(part) for part in (*state, None, None)[:2]]
+    x, first = inputs.detach().contiguous(), [_own(part) for part in (*state, None, None)[:2]]
     found = inputs.new_empty(batch, steps, units) if outputs and lengths is None else None
     last = tuple(inputs.new_empty(batch, units) for _ in range(kind.states))
     whole = lengths is not None and (outputs or arrangement.packed)  # of different lengths the outputs lie in one piece
-    bytes_of_row = (steps + 1) * layout.row * x.element_size()  # type: ignore[union-attr]
+    bytes_of_row = (steps + 1) * layout.row * x.element_size()
     size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row)
     piece, address, kept = layout.piece(compiled_loops.forward), layout.address(False), []
 

@@ -50,7 +50,10 @@ class Layout:
         self.gates_row = odd(kind.blocks * self.width)
         self.columns = dict(enumerate((0, self.width, self.width + 1, self.width + wide)))
         self._depths = {0: units, 1: 1, 2: inputs, 3: units}
-        self.forward, self.backward, self.gradients, self.parts = ([] for _ in range(4))
+        self.forward: Any = []
+        self.backward: Any = []
+        self.gradients: Any = []
+        self.parts: Any = []
         self.packed_size = self.back_size = self.sums_size = 0
         backs = self._backward()
         for product in kind.products:
