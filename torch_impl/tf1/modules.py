@@ -125,7 +125,9 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
         if exists(each) and not force:
             raise CheckpointError(f"{each}: exists; name another file, or overwrite it (--force)")
     if not found.parts:
-        raise CheckpointError(f"{prefix}: no recurrent part of it is known, so there is no module to write: {found.why}")
+        raise CheckpointError(
+            f"{prefix}: no recurrent part of it is known, so there is no module to write: {found.why}"
+        )
     text, tensors, used = "", {}, set()
     ours = False
     for number, network in enumerate(found.parts):
@@ -179,10 +181,17 @@ def _width(network: Network, weights: Mapping[str, np.ndarray]) -> int:
     raise CheckpointError(f"{first} is {list(weights[first].shape)}, which fits no inputs")
 
 
-def _module(number: int, network: Network, weights: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray], bool]:
+def _module(
+    number: int, network: Network, weights: Mapping[str, np.ndarray]
+) -> tuple[str, dict[str, np.ndarray], bool]:
     """(code, state_dict, whether it is PyTorch's own) of a part."""
     inputs = _width(network, weights)
-    words = {"name": f"Part{number}", "what": shown(network).capitalize(), "inputs": inputs, "outputs": network.output_size}
+    words = {
+        "name": f"Part{number}",
+        "what": shown(network).capitalize(),
+        "inputs": inputs,
+        "outputs": network.output_size,
+    }
     native = stages(network, inputs, weights)
     if native is None:
         plain = json.dumps(networks.to_plain(network))

@@ -243,7 +243,9 @@ class _Names:
                 self._assume(f"{cell.scope} has no bias: zeros here, which training would move")
             elif name not in shapes or shapes[name] != shape:
                 if name not in shapes:
-                    raise CheckpointError(f"no variable is the weight {name} of {cell.scope}; expected one of {list(shape)}")
+                    raise CheckpointError(
+                        f"no variable is the weight {name} of {cell.scope}; expected one of {list(shape)}"
+                    )
                 dtype = self.entries[cell.weights[name]].dtype
                 raise CheckpointError(
                     f"variable {self.names[cell.weights[name]]} is {dtype} {list(shapes[name])}, expected {dtype} "

@@ -41,7 +41,9 @@ def stages(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> 
     layers = network.layers if isinstance(network, Layers) else (network,)
     for number, layer in enumerate(layers):
         start = f"cell_{number}/" if isinstance(network, Layers) else ""
-        stage = _layer(layer, inputs, {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)})
+        stage = _layer(
+            layer, inputs, {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)}
+        )
         if stage is None:
             return None
         below = found[-1] if found else None

@@ -118,7 +118,15 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
 
     try:
         return infer(graph, entries, whole.read, told.scope, told.kind)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        AssertionError,
+    ) as error:
         # A graph's nodes have the inputs and attributes of their operations, unless somebody altered it.
         raise CheckpointError(
             f"its graph (.meta) does not hang together ({type(error).__name__}: {error}); get the file again, or go by "

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch_impl.tf1.graphs.cells import Found, Step, Stored, Unlike, Variables, _recurring, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 from unrolled import networks
 from unrolled.networks import BasicRNN
@@ -57,7 +57,7 @@ def _steps(walk: Walk, recurrent: Node) -> Iterator[tuple[Found, Step]]:
     else:
         found, step = _simple(walk, sums, units, x, h)
         weights = {"kernel": Stored((scope + "kernel", recurrent.name)), "bias": weights["bias"]}
-    yield Found(found, weights), _recurring(walk, step)
+    yield Found(found, weights), recurring(walk, step)
 
 
 def _products(walk: Walk, variable: str, units: int) -> list[tuple[int, Tensor, Tensor, int]]:
