@@ -1,7 +1,7 @@
 """Contrib's block operations, each of which is a cell's whole step, or a whole sequence: the law is in attributes.
 
-tensorflow/contrib/rnn/ops/lstm_ops.cc, gru_ops.cc. Their defaults, which a saved graph leaves out, are a forget bias of 1,
-a cell clip of 3 and no peepholes; a clip of 0 or less is none. The gradient takes no notice of the clip.
+tensorflow/contrib/rnn/ops/lstm_ops.cc, gru_ops.cc. Their defaults, which a saved graph leaves out, are a forget bias
+of 1, a cell clip of 3 and no peepholes; a clip of 0 or less is none. The gradient takes no notice of the clip.
 """
 
 from __future__ import annotations

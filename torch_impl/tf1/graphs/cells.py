@@ -1,6 +1,6 @@
 """The cells of a graph, found by what they compute: a product with concat(inputs, h), and what becomes of it.
 
-TensorFlow 1's own cells are in python/ops/rnn_cell_impl.py; the block operations in contrib's lstm_ops.py and gru_ops.py.
+TensorFlow 1's own cells are in python/ops/rnn_cell_impl.py, the block operations in contrib's lstm_ops.py, gru_ops.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["find_cells"]
 def find_cells(walk: Walk, variables: Variables) -> tuple[list[Cell], list[str]]:
     """The cells, and a sentence for each that is like none that is known."""
     steps: dict[tuple[Any, ...], tuple[Found, list[Step]]] = {}
-    doubts = []
+    doubts: list[str] = []
     for found, step in _candidates(walk, variables, doubts):
         key = (step.frame, step.h if step.frame else "", tuple(found.weights.items()), found.network)
         steps.setdefault(key, (found, []))[1].append(step)
@@ -95,9 +95,9 @@ def _plain(walk: Walk, variables: Variables, linear: Linear) -> tuple[Found, Ste
             Tensor(user.name) for user in walk.users(linear.result) if walk.users(Tensor(user.name), "ConcatV2")
         ) or first(Tensor(user.name) for user in walk.users(linear.result) if len(user.inputs) == 1)
         before = walk.node(walk.strip(linear.h))
-        if before.op not in ("Fill", "Const", "ZerosLike", "Placeholder") and end is not None:
-            if walk.op(end) != before.op:
-                return None
+        first_step = before.op in ("Fill", "Const", "ZerosLike", "Placeholder")
+        if not first_step and end is not None and walk.op(end) != before.op:
+            return None
     if end is None:
         return None
     activation = walk.activation(linear.result, end)

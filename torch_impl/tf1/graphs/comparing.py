@@ -84,16 +84,16 @@ class Compared(Parts):
                 if frame in frames and self.walk.constant(limit) is None:
                     found.append(limit)
             elif "" in frames and time.op == "Const" and self.walk.constant(limit) is None:
-                if self.walk.op(limit) not in ("RandomUniform", "Min", "Max"):
-                    found.append(limit)
+                found += [limit] if self.walk.op(limit) not in ("RandomUniform", "Min", "Max") else []
         for name in frames:
-            node = self.graph.nodes.get(name)
-            if node is not None and node.op == "BlockLSTM":
-                limit = self.walk.node(self.walk.strip(node.inputs[0]))
-                while limit.op in ("Cast", "Max", "Identity") and limit.inputs:
-                    if limit.op == "Max":
-                        found.append(limit.inputs[0])
-                    limit = self.walk.node(limit.inputs[0])
+            block = self.walk.node(Tensor(name))
+            if block.op == "BlockLSTM":
+                most = self.walk.node(self.walk.strip(block.inputs[0]))
+                for _ in range(4):
+                    if most.op not in ("Cast", "Max", "Identity"):
+                        break
+                    found += most.inputs[:1] if most.op == "Max" else ()
+                    most = self.walk.node(most.inputs[0])
         return list(dict.fromkeys(found))
 
     def _run(self, part: Part, embedding: Embedded | None, wanted: list[Tensor]) -> tuple[list[Any], Any, Any]:
@@ -136,7 +136,8 @@ class Compared(Parts):
             if nearness(looked_up, given) > LIMIT:
                 raise Unlike("what the network reads is not the embedding's rows")
         self.probe = Probe(self.fed, f"{end.node}:{end.index}", np.asarray(expected),
-                           np.asarray(ids[0]) if ids else given, None if lengths is None else np.asarray(lengths))  # fmt: skip
+                           np.asarray(ids[0]) if ids else given,
+                           None if lengths is None else np.asarray(lengths))  # fmt: skip
         outputs, final = computed(found.network, own, given, lengths)
         best = float("inf")
         for form, features in (("all", outputs), ("final", final)):

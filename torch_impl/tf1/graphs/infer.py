@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ def infer(
 ) -> Inferred:
     """What the graph says of the checkpoint with these variables.
 
-    kind: the model's, where the graph's loss does not tell. scope: of several models, the one whose variables' names begin so. Raises CheckpointError where the graph has no
-    recurrent cell that is known, or is another checkpoint's.
+    kind: the model's, where the graph's loss does not tell. scope: of several models, the one whose variables' names
+    begin so. Raises CheckpointError where the graph has no recurrent cell that is known, or is another checkpoint's.
     """
     return _Inference(graph, entries, read, scope, kind).result()
 
@@ -189,7 +190,7 @@ class _Inference(Trained):
         loss = loss_on(self.walk, top.linear, top.end, part.outputs if part.wrapped else top.end)
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
         sizes = {"inputs": embedding.rows if embedding else width, "embedding": embedding.width if embedding else 0}
-        rest = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
+        rest: dict[str, Any] = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
         judged, reason, form = None, "", None
         arrays = {name: self.array(source) for name, source in weights.items()}
         try:

@@ -1,4 +1,4 @@
-"""Keras's layers in a TensorFlow 1 graph: kernel and recurrent kernel apart, cut into gates before or after the product.
+"""Keras's layers in a TensorFlow 1 graph: two kernels, cut into gates before or after the product.
 
 tensorflow/python/keras/layers/recurrent.py. The variables are those that lie beside a "recurrent_kernel", which is
 Keras's name for nothing else; gates, activations and what is reset are read from what is computed.
@@ -90,7 +90,7 @@ def _columns(walk: Walk, cut: Node, units: int) -> tuple[int, int]:
 
 
 def _in_loop(walk: Walk, tensor: Tensor) -> bool:
-    """Whether a tensor is made anew in each round of a loop; Keras builds a first step outside of it, for its shapes."""
+    """Whether a tensor is made anew in each round of a loop; Keras builds a first step outside, for its shapes."""
     queue, seen = [tensor.node], {tensor.node}
     for name in queue:
         node = walk.node(Tensor(name))

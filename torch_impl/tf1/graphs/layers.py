@@ -26,8 +26,8 @@ class Wrapped(NamedTuple):
 class Part:
     """A network in the graph. inputs: the sequence that it reads, [batch, steps, width], or with time first.
     outputs: all its outputs. time_major: whether inputs have time first.
-    cells: which it is made of. reversed: it reads backward, and its outputs are not turned back. steps: its outputs one by
-    one, where they are written out. facts: "backward", where its outputs are turned back."""
+    cells: which it is made of. reversed: it reads backward, and its outputs are not turned back. steps: its outputs one
+    by one, where they are written out. facts: "backward", where its outputs are turned back."""
 
     found: Found
     inputs: Tensor
@@ -100,7 +100,7 @@ class Layered:
         if isinstance(network, Dropout) and network.variational == variational and getattr(network, where) == 1.0:
             fields = {name: getattr(network, name) for name in ("input_keep", "output_keep", "state_keep")}
             return Found(Dropout(network.network, **{**fields, where: keep}, variational=variational), found.weights)
-        return Found(Dropout(network, **{where: keep}, variational=variational), found.weights)  # type: ignore[arg-type]
+        return Found(Dropout(network, **{where: keep}, variational=variational), found.weights)
 
     def _residual(self, node: Node) -> tuple[Found, list[Cell], Tensor] | None:
         """A sum of a network's outputs and its inputs."""

@@ -37,7 +37,8 @@ def read_lstm(walk: Walk, variables: Variables, linear: Linear) -> tuple[Found, 
         if walk.users(piece[0], "Mean", "SquaredDifference", "StopGradient"):
             return layer_norm_lstm(walk, variables, linear.kernel, piece, linear.inputs, linear.h)
         raise Unlike("four gates that are not those of a TensorFlow 1 LSTM")
-    into, forget, out = (Tensor(gate.name) for gate in gates if gate is not None)
+    known = [gate for gate in gates if gate is not None]
+    into, forget, out = (Tensor(gate.name) for gate in known)
     product = first(node for node in walk.users(into, "Mul"))
     if product is None:
         raise Unlike("an LSTM whose input gate is not multiplied")
@@ -54,9 +55,9 @@ def read_lstm(walk: Walk, variables: Variables, linear: Linear) -> tuple[Found, 
     result = first(walk.users(out, "Mul"))
     if result is None or walk.activation(c, other_input(walk, result, out)) != activation:
         raise Unlike("an LSTM with another activation for its output than for its candidate")
-    bias_f, peep_f = _extras(walk, variables, gates[1], piece[2])
-    bias_i, peep_i = _extras(walk, variables, gates[0], piece[0])
-    bias_o, peep_o = _extras(walk, variables, gates[2], piece[3])
+    bias_f, peep_f = _extras(walk, variables, known[1], piece[2])
+    bias_i, peep_i = _extras(walk, variables, known[0], piece[0])
+    bias_o, peep_o = _extras(walk, variables, known[2], piece[3])
     if bias_i or bias_o:
         raise Unlike("an LSTM with constants added to its input or output gate")
     end, projection, projection_clip = _projected(walk, variables, Tensor(result.name), linear.h)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Tensor
+from torch_impl.tf1.graphs.meta import Graph, Tensor
 from torch_impl.tf1.graphs.pieces import Cell
-from torch_impl.tf1.graphs.weights import Weights
+from torch_impl.tf1.graphs.weights import Read, Weights
 
 __all__ = ["Parts"]
 
 
 class Parts(Weights):
     """The recurrent parts. parts: all that were found, larger ones and those within them."""
+
+    def __init__(
+        self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
+    ) -> None:
+        super().__init__(graph, entries, read, scope, kind)
+        self.parts = self._parts()
 
     def _parts(self) -> list[Part]:
         """Every recurrent part, the larger first."""

@@ -96,8 +96,8 @@ class Variables:
                 break
             node = self.walk.node(node.inputs[0])
         if node.op == "ConcatV2":
-            names = [self.walk.graph.variable(each) for each in node.inputs[:-1]]
-            if names and names[0] is not None and self.groups.get(names[0]) == tuple(names):  # type: ignore[comparison-overlap]
+            names = [self.walk.graph.variable(each) or "" for each in node.inputs[:-1]]
+            if names and self.groups.get(names[0]) == tuple(names):
                 return self.groups[names[0]]
         return ()
 

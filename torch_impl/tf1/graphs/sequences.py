@@ -83,8 +83,7 @@ class Sequences(WrittenOut):
         merge = self._variable(gather.inputs[2])
         if merge is None:
             return None
-        write = self.walk.node(self.walk.node(self.walk.node(Tensor(merge)).inputs[1]).inputs[0])
-        write = self._written(write)
+        write = self._written(self.walk.node(self.walk.node(self.walk.node(Tensor(merge)).inputs[1]).inputs[0]))
         if write is None:
             return None
         value, wrapped = write.inputs[2], None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch_impl.tf1.graphs.comparing import Compared
+from torch_impl.tf1.graphs.heads import DenseAt
 from torch_impl.tf1.graphs.optimizers import Optimizer
 from torch_impl.tf1.graphs.pieces import Stored
 from torch_impl.tf1.inferred import Inferred
@@ -18,6 +19,9 @@ class Trained(Compared):
     """The optimizers of the graph, in `optimizers`, and what they say of a model."""
 
     optimizers: list[Optimizer]
+
+    def _tops(self) -> list[DenseAt]:
+        raise NotImplementedError
 
     def _optimized(self, found: Inferred) -> None:
         """The optimizer's settings, and Adam's moments where it was Adam that trained."""

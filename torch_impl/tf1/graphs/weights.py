@@ -26,7 +26,7 @@ __all__ = ["Weights"]
 class Weights:
     """The cells and dense layers of a graph, and the checkpoint's variables that their weights are.
 
-    See `infer` for the arguments. cells, denses: those in the scope. stored: canonical name -> where it is in the graph.
+    See `infer` for the arguments. cells, denses: those in the scope. stored: canonical name -> where it is.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class Weights:
         taken = {name for cell in self.cells for stored in cell.found.weights.values() for name in stored.parts}
         denses = dense_layers(self.walk, self.variables, taken)
         self.denses = [each for each in denses if self._in_scope([each.kernel])]
-        self.parts = self._parts()
 
     def _in_scope(self, weights: Iterable[Stored]) -> bool:
         names = [self.saved[part].name for stored in weights for part in stored.parts if part in self.saved]
