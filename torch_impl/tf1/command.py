@@ -66,8 +66,8 @@ def convert(context: click.Context, source: Path, target: Path | None, to_tf1: b
 
     SOURCE is the prefix of a checkpoint that tf.train.Saver wrote (the path without .index), or the folder with Saver's
     file `checkpoint`; TARGET is the run folder to make; without it, only what was found is shown. The graph that Saver
-    keeps beside it (.meta) says what the model is; without it, names, shapes and the options do. CANONICAL is a weight's
-    name here, as the conversion prints it: kernel, cell_0/gates/bias, embedding, dense/kernel; beta1_power, global_step.
+    keeps beside it (.meta) says what the model is; without it, names, shapes and the options do. CANONICAL is a
+    weight's name here, as the conversion prints it: kernel, cell_0/gates/bias, embedding, dense/kernel, beta1_power.
     """
     _check_options(context, to_tf1)
     try:

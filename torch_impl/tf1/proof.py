@@ -55,7 +55,8 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
             or not 0 <= inputs.min(initial=0) <= inputs.max(initial=0) < model.inputs
         ):
             raise ValueError(
-                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} {list(inputs.shape)}"
+                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} "
+                f"{list(inputs.shape)}"
             )
         inputs = np.asarray(weights["embedding"])[inputs]
     if inputs.ndim != 3 or inputs.shape[2] != model.network_inputs:

@@ -137,7 +137,8 @@ class Walk:
 
     def _mask(self, tensor: Tensor) -> tuple[bool, bool, Tensor | None]:
         """(whether it is a drawn mask, whether drawn outside of the loop, the rate that it was compared with)."""
-        stack, seen, drawn, outside, rate = [(tensor, False)], set(), False, False, None
+        stack, drawn, outside, rate = [(tensor, False)], False, False, None
+        seen: set[Tensor] = set()
         while stack and len(seen) < 40:
             current, left = stack.pop()
             node = self.node(current)
