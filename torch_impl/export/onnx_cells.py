@@ -67,7 +67,7 @@ def _operator(name: str, activations: Sequence[str], *arrays: Any, **attributes:
     for field in ("alpha", "beta"):
         values = [options[field] for _, options in named if field in options]
         attributes.update({f"activation_{field}": values} if values else {})
-    return Operator(name, *arrays, attributes)
+    return Operator._make((name, *arrays, attributes))
 
 
 def activated(graph: Graph, activation: str, values: str) -> str:
@@ -112,7 +112,7 @@ _LSTM_GATES = (0, 3, 2, 1)  # TF1's i, j, f, o as ONNX's i, o, f, c
 
 def _lstm_bias(network: LSTM, weights: Arrays) -> np.ndarray:
     """The bias with the forget bias, which is not stored in it."""
-    return weights["bias"] + np.repeat(np.float32([0, 0, network.forget_bias, 0]), network.units)
+    return weights["bias"] + np.repeat(np.array([0, 0, network.forget_bias, 0], np.float32), network.units)
 
 
 def _lstm(network: LSTM, weights: Arrays) -> Operator | None:
