@@ -140,10 +140,10 @@ def test_a_wrong_reading_of_the_graph_is_found_by_computing_it(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the walk through the graph got wrong, its outputs tell."""
-    from torch_impl.tf1.graphs import cells
+    from torch_impl.tf1.graphs import lstm
 
-    read = cells._extras
-    monkeypatch.setattr(cells, "_extras", lambda *given: (read(*given)[0] * 0.5, read(*given)[1]))
+    read = lstm._extras
+    monkeypatch.setattr(lstm, "_extras", lambda *given: (read(*given)[0] * 0.5, read(*given)[1]))
     result = convert(recorded / "embedding_lstm_classifier", tmp_path / "run")
     assert result.exit_code == 1
     assert "reads neither the final state nor every output" in result.output

@@ -149,19 +149,19 @@ def _list(prefix: Path, told: Any, overrides: Any, force: bool) -> Any:
 
 def _checked(whole: Any, options: dict[str, Any]) -> Any:
     """The proofs that were asked for; CheckpointError where one fails."""
-    from torch_impl.tf1.proof import MOST, check_file, check_with
+    from torch_impl.tf1.proof import check_file, check_with
 
     for option, check in (
         ("check", lambda path: check_file(whole, path)),
         ("check_with", lambda path: check_with(whole.found, whole.variables.prefix, path)),
     ):
         if options[option] is not None:
-            near = check(options[option])
+            near, most = check(options[option])
             yield f"  checked with {options[option]}: the largest difference is {near:.1e} of the largest output"
-            if not near <= MOST:
+            if not near <= most:
                 raise CheckpointError(
                     f"{whole.variables.prefix}: its outputs are not TensorFlow's: {near:.1e} of the largest apart, at "
-                    f"most {MOST:g} is rounding; see what was assumed, and say it by option"
+                    f"most {most:g} is rounding; see what was assumed, and say it by option"
                 )
 
 

@@ -159,3 +159,18 @@ class Compared(Parts):
                         return form, near
                     best = min(best, near)
         return None, best
+
+    def _on_lengths(self, part: Part) -> list[str]:
+        """Where lengths, and initial states, come from."""
+        lines = []
+        lengths, masks = self._lengths(part), self._masks(part)
+        if lengths:
+            source = self.walk.node(self.walk.strip(lengths[0]))
+            told = f"fed by {source.name}" if source.op == "Placeholder" else f"computed there ({source.name})"
+            lines.append(f"lengths: {told}; give them here")
+        elif masks:
+            lines.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
+        states = self._initial(part)[0]
+        if states:
+            lines.append(f"the initial state is fed by {', '.join(sorted(states))}; here it is zeros unless given")
+        return lines

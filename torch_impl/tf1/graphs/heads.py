@@ -191,7 +191,7 @@ def loss_on(walk: Walk, *tensors: Tensor) -> str | None:
             ):
                 return "squares"
             if (
-                node.op in (*_SHAPED, "Mul", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
+                node.op in (*_SHAPED, "Mul", "Cast", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
                 and node.name not in seen
             ):
                 seen.add(node.name)

@@ -212,11 +212,15 @@ class _Inference(Trained):
         model = Model(
             kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
         )
+        if loss != ("squares" if kind == "regressor" else "cross-entropy"):
+            told = "a mean square" if loss == "squares" else "a cross-entropy" if loss else "none that is known"
+            self.prepared.append(f"it goes on as a {kind}, by that loss; the loss in the graph is {told}")
         facts += self._facts() + self._on_lengths(part) + _shared(weights)
         parts = [found.network]
         return Inferred(
             model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
             probe=self.probe if not reason else None,
+            assumed=list(self.prepared),
         )  # fmt: skip
 
     def _kind(self, form: str, loss: str | None, units: int) -> str | None:
@@ -228,21 +232,6 @@ class _Inference(Trained):
         if form == "final":
             return "classifier" if loss == "cross-entropy" else None
         return {"cross-entropy": "tagger", "squares": "regressor"}.get(loss or "")
-
-    def _on_lengths(self, part: Part) -> list[str]:
-        """Where lengths, and initial states, come from."""
-        lines = []
-        lengths, masks = self._lengths(part), self._masks(part)
-        if lengths:
-            source = self.walk.node(self.walk.strip(lengths[0]))
-            told = f"fed by {source.name}" if source.op == "Placeholder" else f"computed there ({source.name})"
-            lines.append(f"lengths: {told}; give them here")
-        elif masks:
-            lines.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
-        states = self._initial(part)[0]
-        if states:
-            lines.append(f"the initial state is fed by {', '.join(sorted(states))}; here it is zeros unless given")
-        return lines
 
     def _facts(self) -> list[str]:
         lines = [
@@ -283,7 +272,7 @@ class _Inference(Trained):
                 if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
                     node = self.walk.node(node.inputs[0])
             if node.op not in ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2"):
-                facts.append(f"the network reads what {node.op} ({tensor.node}) gives: prepare its inputs so")
+                self.prepared = [f"inputs are what {node.op} ({tensor.node}) gives there: prepare them so"]
             else:
                 facts.append(
                     f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")

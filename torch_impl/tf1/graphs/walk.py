@@ -184,7 +184,12 @@ class Walk:
 
     def number(self, tensor: Tensor) -> float | None:
         """A constant that is one number."""
-        value = self.constant(tensor)
+        source = self.node(self.strip(tensor))
+        if source.op == "Cast":
+            return self.number(source.inputs[0])
+        value = source.constant if source.op == "Const" else self.constant(tensor)
+        if np.size(value) == 1 and np.asarray(value).dtype == np.float16:
+            return float(str(np.ravel(value)[0]))
         if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
             return None
         return rounded(float(np.ravel(value)[0]))

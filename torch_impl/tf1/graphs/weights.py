@@ -38,6 +38,7 @@ class Weights:
         self.stored: dict[str, tuple[Stored, bool]] = {}
         self.fed: dict[str, np.ndarray] = {}
         self.probe: Probe | None = None
+        self.prepared: list[str] = []  # what a user is to do with inputs, a line
         groups: dict[str, list[tuple[tuple[int, ...], str]]] = {}
         for node, saved in self.saved.items():
             if saved.start is not None:
