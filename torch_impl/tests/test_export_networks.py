@@ -46,6 +46,7 @@ CELLS: dict[str, tuple[Network, list[str]]] = {
     "keras gru": (KerasGRU(UNITS), ["GRU"]),
     "keras gru, reset after": (KerasGRU(UNITS, reset_after=True), ["GRU"]),
     "rnn, linear": (BasicRNN(UNITS, "linear"), ["Scan"]),
+    "residual": (Residual(GRU(INPUTS)), ["GRU"]),
     "layers": (Layers((LSTM(UNITS), Residual(GRU(UNITS)), Dropout(LSTM(4), 0.5, 0.5, 0.5))), ["LSTM", "GRU", "LSTM"]),
 }
 DIRECTIONS: dict[str, tuple[Network, list[str]]] = {

@@ -126,7 +126,7 @@ def test_every_door_takes_the_run(program: str, data: str, home: Path, tmp_path:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     folder = home / program
     assert ("row 47" if program == "classifier" else "level") in call("predict", folder, home / data).output
-    assert "test" in call("evaluate", folder, "--output", tmp_path).output
+    assert "test" in call("evaluate", folder).output
     assert "differs from the run by at most" in call("export", folder, tmp_path / "model.onnx").output
 
 
