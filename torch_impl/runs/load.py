@@ -106,7 +106,7 @@ class Run:
         state["step"] = None if self.step is None else self.step + state["adam_steps"] - self._adam_steps
         if isinstance(self.state.get("run"), dict):
             state["run"] = {**self.state["run"], "step": planned_step(self.state)}
-        tensors = {name: array for name, array in self.tensors.items() if name.startswith("losses/")}
+        tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/"))}
         tensors.update(parameters_of(trainer))
         with held(self.folder):
             return save_checkpoint(self.folder, tensors, state, checkpoint or self.checkpoint)

@@ -227,3 +227,26 @@ def test_an_option_that_the_graph_contradicts_is_refused(recorded: Path, tmp_pat
     assert "its graph says that the activation is tanh, not relu" in result.output
     mapped = convert(recorded / "contrib_relu", tmp_path / "run", "--map", "fully_connected/weights=dense/kernel")
     assert "leave --map out, or the graph with --no-graph" in mapped.output
+
+
+def test_what_came_along_goes_back_after_training_too(recorded: Path, tmp_path: Path) -> None:
+    """Averages and slices, of a run that was trained here: Saver finds every variable."""
+    from torch_impl.tf1.variables import Variables
+
+    name = "scoped_partitioned_ema"
+    assert convert(recorded / name, tmp_path / "run").exit_code == 0
+    with np.load(recorded / f"{name}.npz") as file:
+        inputs, targets, lengths = file["inputs"], file["targets"], file["lengths"]
+    run = load_run(tmp_path / "run")
+    trainer = run.trainer(inputs, targets, lengths)
+    trainer.run([np.arange(len(inputs))])
+    run.save(trainer)
+    back = convert(tmp_path / "run", tmp_path / "back" / name, "--to-tf1")
+    assert back.exit_code == 0, back.output
+    before, after = Variables(recorded / name), Variables(tmp_path / "back" / name)
+    kept = {each: (entry.dtype, entry.shape, entry.slices) for each, entry in before.entries.items()}
+    assert {each: (entry.dtype, entry.shape, entry.slices) for each, entry in after.entries.items()} == kept
+    average = "model/encoder/embedding/ExponentialMovingAverage"
+    assert np.array_equal(before.read(average), after.read(average))
+    with np.load(recorded / f"{name}.npz") as file:
+        assert np.abs(after.read("model/encoder/embedding") - file["next/model/encoder/embedding"]).max() <= 1e-6
