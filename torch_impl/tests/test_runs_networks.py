@@ -90,8 +90,8 @@ def test_stopped_and_resumed_drops_what_it_would_have_dropped(
 
 
 def test_killed_and_resumed_drops_what_it_would_have_dropped(tmp_path: Path) -> None:
-    arguments = ("series", "--cell", "lstm", "--units", "4", "--dropout", "0.3", "--iterations", "300")
-    arguments += ("--threads", "1")
+    options = ("--cell", "lstm", "--units", "4", "--dropout", "0.3", "--iterations", "300", "--threads", "1")
+    arguments = ("series", *options)
     trained(*arguments, "--output", tmp_path / "whole")
     killed_run(arguments, tmp_path / "killed", [0.1], lambda *again: trained(*again))
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
@@ -139,7 +139,7 @@ def test_a_trainer_from_python_goes_on(home: Path, tmp_path: Path) -> None:
     assert np.isfinite(trainer.run(np.arange(8).reshape(2, 4))).all()
     run.save(trainer)
     again = torch_impl.load_run(tmp_path / "run")
-    assert again.step == run.step + 2
+    assert run.step is not None and again.step == run.step + 2
     assert np.array_equal(again.logits(inputs), run.logits(inputs))
 
 
