@@ -90,8 +90,8 @@ def test_stopped_and_resumed_drops_what_it_would_have_dropped(
 
 
 def test_killed_and_resumed_drops_what_it_would_have_dropped(tmp_path: Path) -> None:
-    arguments: tuple[str, ...] = ("series", "--cell", "lstm", "--units", "4", "--dropout", "0.3", "--iterations", "300")
-    arguments = (*arguments, "--threads", "1")
+    options = ("--cell", "lstm", "--units", "4", "--dropout", "0.3", "--iterations", "300", "--threads", "1")
+    arguments = ("series", *options)
     trained(*arguments, "--output", tmp_path / "whole")
     killed_run(arguments, tmp_path / "killed", [0.1], lambda *again: trained(*again))
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
