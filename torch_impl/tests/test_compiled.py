@@ -212,10 +212,11 @@ def test_what_needs_autograd_gets_it() -> None:
 
 def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, few = torch.ones(4, 4), torch.ones(1, 2, 3)
-    chosen = partial(chosen_path, TANH, 4, 2, 1, False)
+    chosen = partial(chosen_path, TANH, 4, 4, 1, False)
     assert chosen(weight, few) == "compiled"
     assert chosen_path(TANH, 513, 14, 7, False, weight, few) == "bptt"
     assert chosen_path(TANH, 513, 16, 8, False, weight, few) == "compiled"
+    assert chosen_path(TANH, 4, 3, 1, False, weight, few) == "native"  # one step of a stream
     assert chosen_path(lstm.KIND, 4, 63, 1, False, weight, few) == "native"  # oneDNN
     assert chosen_path(lstm.KIND, 4, 64, 1, False, weight, few) == "compiled"
     assert chosen_path(lstm.KIND, 4, 63, 1, True, weight, few) == "compiled"
@@ -241,8 +242,8 @@ def test_transforms_run_natively() -> None:
     x.requires_grad_()
     torch.testing.assert_close(by_transform, torch.autograd.grad(rnn(x)[1].sum(), x)[0])
     with torch.autograd.forward_ad.dual_level():
-        assert chosen_path(TANH, 4, 2, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)) == "native"
-    assert chosen_path(TANH, 4, 2, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
+        assert chosen_path(TANH, 4, 4, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)) == "native"
+    assert chosen_path(TANH, 4, 4, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)) != "native"
 
 
 def test_without_a_folder_for_compiled_code_the_advice_is_to_name_one() -> None:
@@ -257,7 +258,7 @@ def test_without_a_folder_for_compiled_code_the_advice_is_to_name_one() -> None:
 
 def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_impl.unrolling.compiled", None)
-    given = TANH, 4, 2, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)
+    given = TANH, 4, 4, 1, False, torch.ones(4, 4), torch.ones(1, 2, 3)
     caches = (paths.missing_compiler, paths._compiler_or_warning)
     for cache in caches:
         cache.cache_clear()
