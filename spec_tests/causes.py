@@ -34,7 +34,8 @@ class Cause(NamedTuple):
     def __str__(self) -> str:
         tests = self.tests()
         rest = " and %d more tests" % (len(tests) - 3) if len(tests) > 3 else ""
-        return "%d: %s\n    in %s%s" % (len(self.failures), self.sentence, ", ".join(tests[:3]), rest)
+        count = "1 test" if len(self.failures) == 1 else "%d tests" % len(self.failures)
+        return "%s: %s\n    in %s%s" % (count, self.sentence, ", ".join(tests[:3]), rest)
 
 
 def causes(failures: Sequence[Failure]) -> list[Cause]:

@@ -5,8 +5,9 @@ Collected from pytest's reports, which are plain data, so that it holds for test
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, Generator
 
 import pytest
 
@@ -40,18 +41,22 @@ def outcome_of(report: pytest.TestReport) -> str:
     return "passed" if report.when == "call" else ""
 
 
+# What pytest and this package's own errors put before a sentence.
+_PREFIX = re.compile(r"(AssertionError|Failed|spec_tests\.backends\.\w+\.\w+): ")
+
+
 def reason_of(report: pytest.TestReport, outcome: str) -> str:
     """Why a test failed, in its own words, or is known to; "" for another outcome."""
     if outcome == "known failure":
-        return str(report.wasxfail).partition("reason: ")[2] or str(report.wasxfail)
+        return shown_lines(str(report.wasxfail).partition("reason: ")[2] or str(report.wasxfail))
     if outcome != "failed":
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = crash.message if crash is not None else str(report.longrepr)
     # pytest adds to a sentence, on lines of its own, how the assertion was computed, and Hypothesis its example.
     sentence = said.strip().partition("\nassert ")[0].partition("\nFalsifying example:")[0]
-    sentence = sentence[len("AssertionError: ") :] if sentence.startswith("AssertionError: ") else sentence
-    sentence = sentence.rstrip().encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate is no text
+    found = _PREFIX.match(sentence)
+    sentence = shown_lines(sentence[found.end() if found else 0 :].rstrip())
     return sentence if len(sentence) <= SENTENCE else sentence[:SENTENCE] + " ..."
 
 
@@ -91,16 +96,18 @@ class Results:
         if self.whole_suite and self.untested() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)  # around pytest's own, whose list of failures may be long
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+        yield
         if not self.outcomes:
             return
+        terminalreporter.section("spec: what each backend showed")
+        for line in self.summary():
+            terminalreporter.line(line)
         for name, failures in self.failures.items():
             terminalreporter.section("spec: why %s failed %d tests" % (shown(name), len(failures)))
             for cause in causes(failures):
                 terminalreporter.line(shown_lines(str(cause)))
-        terminalreporter.section("spec: what each backend showed")
-        for line in self.summary():
-            terminalreporter.line(line)
         if self.whole_suite and self.untested():
             terminalreporter.line("FAILED: nothing was tested of %s" % ", ".join(self.untested()), red=True)
 

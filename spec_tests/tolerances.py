@@ -201,3 +201,9 @@ def exact(found: Any, expected: Any, tensor: str) -> None:
             "%s must be exactly as expected, but differs in %d of %d values; first at index %s: found %r, expected %r"
             % (tensor, len(wrong), found.size, list(where), found[where].item(), expected[where].item())
         )
+
+
+def near(found: Any, expected: float, relative: float, what: str) -> None:
+    """A number within a share of what was worked out by hand. Raises AssertionError with a sentence."""
+    away = abs(float(found) - expected) / expected
+    assert away <= relative, "%s is %.4g, expected %.4g within %g%%" % (what, found, expected, 100 * relative)

@@ -17,7 +17,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]  # the folder of the packages: site-packages, or a checkout
 SUITE = ROOT / "spec_tests" / "suite"
-FOREIGN = pytest.StashKey["list[str]"]()  # of --backend and --device, those that the project has itself
+NOT_OURS = pytest.StashKey["list[str]"]()  # the short options that were given and are the project's own
+
+
+SHORT = {"--backend": "--unrolled-backend", "--device": "--unrolled-device"}  # and the names that are always ours
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,12 +56,16 @@ def _add_options(parser: pytest.Parser, backend: str, device: str, also: str = "
 
 
 @pytest.hookimpl(hookwrapper=True)  # the newer wrapper=True is unknown to pytest 7
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None, None, None]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
     """Take the short names, --backend and --device, once the project's conftest.py has taken what it wants."""
     yield
-    early_config.stash[FOREIGN] = [name for name in ("--backend", "--device") if not _is_free(parser, name)]
-    if not early_config.stash[FOREIGN]:
-        _add_options(parser, "--backend", "--device")
+    if all(_is_free(parser, name) for name in SHORT):
+        _add_options(parser, *SHORT)
+        return
+    given = {word.partition("=")[0] for word in args if isinstance(word, str)}  # with what settings add
+    early_config.stash[NOT_OURS] = [name for name, own in SHORT.items() if name in given and own not in given]
 
 
 def _is_free(parser: pytest.Parser, option: str) -> bool:
@@ -71,29 +78,26 @@ def _is_free(parser: pytest.Parser, option: str) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.unrolled_suite:
         config.args[:] = [str(SUITE)]
-    if _runs_suite(config):
-        _refuse_foreign(config)
     if config.option.unrolled_backend is not None or _runs_suite(config):
         load_suite(config)
 
 
-def _refuse_foreign(config: pytest.Config) -> None:
-    """The suite is run, and asked for something by an option that is the project's own: it must not be passed over."""
-    words = [word.partition("=")[0] for word in config.invocation_params.args if isinstance(word, str)]
-    foreign = config.stash.get(FOREIGN, [])
-    for name, own in (("--backend", "--unrolled-backend"), ("--device", "--unrolled-device")):
-        if foreign and name in words and own not in words:
-            raise pytest.UsageError(
-                "%s: this project's conftest.py (in %s) has its own %s, so that the suite takes neither --backend nor "
-                "--device here; give it %s" % (name, config.rootpath, " and ".join(foreign), own)
-            )
+def _refuse_not_ours(config: pytest.Config) -> None:
+    """What the suite was asked for by an option that is the project's own must not be passed over."""
+    for name in config.stash.get(NOT_OURS, []):
+        raise pytest.UsageError(
+            "%s was given, but it is an option of this project (%s), so that the suite does not see it: say %s for the "
+            "suite, beside it or in its place" % (name, config.rootpath, SHORT[name])
+        )
 
 
 def load_suite(config: pytest.Config) -> Any:
-    """Register the suite's plugin, once; it reads the options above. Raises UsageError where it cannot be had."""
+    """Register the suite's plugin, once; it reads the options above. Raises UsageError where it cannot be had, or where
+    an option was meant for it that is the project's."""
     _take_name()
     from spec_tests import plugin
 
+    _refuse_not_ours(config)
     if not config.pluginmanager.is_registered(plugin):
         config.pluginmanager.register(plugin, plugin.__name__)
     return plugin

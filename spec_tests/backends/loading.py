@@ -15,6 +15,7 @@ import os
 import sys
 from typing import Any, NamedTuple, Sequence
 
+from spec_tests.backends import attributes
 from spec_tests.backends.answers import Checked
 from spec_tests.capabilities import check_capabilities
 from spec_tests.contract import check_version
@@ -94,10 +95,13 @@ def asked_for(given: Sequence[str]) -> tuple[list[str], str]:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raises BackendError when one of them is empty, as after a comma too many."""
+    """Raises BackendError when one of them is empty, as after a comma too many, or is no backend's in this Python."""
     if not all(names):
         found = ", ".join(map(repr, names))
         raise BackendError("an empty name among the backends: found %s, expected a name in each place" % found)
+    for name in names:
+        if "@" not in name:
+            _module_and_factory(name)
 
 
 def registered() -> dict[str, set[str]]:
@@ -162,13 +166,8 @@ def _factory(name: str) -> Any:
 def _checked(name: str, backend: Any) -> Checked:
     """The backend, its answers checked. Raises BackendError unless it offers what the contract asks of every backend,
     and what it declares."""
-    attributes = ["name", "capabilities", "expected_failures", "describe"]
-    absent = [attribute for attribute in attributes if not hasattr(backend, attribute)]
-    if absent:
-        raise BackendError("backend %r lacks %s, which the contract asks of every backend" % (name, ", ".join(absent)))
-    if not backend.capabilities:
-        raise BackendError("backend %r declares no capability, so nothing of it would be tested" % name)
     try:
+        attributes.check(name, backend)
         check_version(backend)
         check_capabilities(backend)
     except ValueError as error:

@@ -1,7 +1,8 @@
 """A backend under another Python, as an object of the contract: `NAME@PYTHON`.
 
 Every contract method becomes a message to a worker process (see `worker` and PROTOCOL.md). A call that goes wrong costs
-that call alone: the next one gets a fresh worker, which loses nothing, since no call depends on an earlier one.
+that call alone: the next one gets a fresh worker, which loses nothing, since no call depends on an earlier one. One
+that has cost too much time in this way is not asked any more, so that a run ends.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 import os
 import shutil
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
 
 from spec_tests.backends import wire
 from spec_tests.backends.answers import EXPECTED
-from spec_tests.backends.process import Process, WorkerError
+from spec_tests.backends.process import Process, WorkerError, WorkerLostError
 from spec_tests.contract import Backend
 
 __all__ = ["CALL_LIMIT", "RemoteBackend", "WorkerError", "call_limit"]
@@ -26,6 +28,7 @@ __all__ = ["CALL_LIMIT", "RemoteBackend", "WorkerError", "call_limit"]
 START_S = 120.0  # to import a framework, on a slow disk
 CALL_S = 900.0
 CALL_LIMIT = "UNROLLED_WORKER_SECONDS"  # environment variable: seconds for one call
+MOST_LOSSES = 4  # calls as long as the limit that may be lost to hangs and crashes, before nothing is asked any more
 # What a worker may import from this side, beside the backend's own package.
 SHARED = ("spec_tests", "unrolled")
 # Not handed on: they name files of this Python, not of that one.
@@ -64,6 +67,7 @@ class RemoteBackend:
         self._command = _command(python, package)
         self._lock = threading.Lock()
         self._number = 0
+        self._lost_s = 0.0
         self._finalizer: Any = None
         self._process, facts = self._start()
         try:
@@ -102,7 +106,15 @@ class RemoteBackend:
             raise AttributeError("%r offers no %s" % (self, method))
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self.ask(method, args, kwargs)
+            if self._lost_s >= MOST_LOSSES * self._limit_s:
+                lost = "calls that hung or crashed have cost %.0f seconds" % self._lost_s
+                raise WorkerLostError("%s is not asked any more: %s" % (self.name, lost))
+            started = time.monotonic()
+            try:
+                return self.ask(method, args, kwargs)
+            except WorkerLostError:
+                self._lost_s += time.monotonic() - started
+                raise
 
         call.__name__ = method
         return call
@@ -149,6 +161,10 @@ class RemoteBackend:
         trace = "\n\nIn the worker %s:\n%s" % (self.python, error["trace"].rstrip()) if error["trace"] else ""
         if error["kind"] == "ValueError":
             raise ValueError(error["message"]) from WorkerError("raised in the worker" + trace)
+        if error["kind"] == "AssertionError":  # a test's own kind, in this process too
+            raise AssertionError("%s: %s" % (self.name, error["message"])) from WorkerError(
+                "raised in the worker" + trace
+            )
         raise WorkerError("%s: %s raised %s: %s%s" % (self.name, what, error["kind"], error["message"], trace))
 
 

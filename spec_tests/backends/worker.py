@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
         from spec_tests.backends import wire
     except ImportError as error:
         sys.exit("%s cannot serve a backend: %s; it needs NumPy beside its framework" % (sys.executable, error))
-    threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(requests,), daemon=True).start()
     with open(requests, "rb", buffering=0) as incoming, open(replies, "wb", buffering=0) as outgoing:  # noqa: PTH123
         try:
             Server(wire, _reader(incoming), _writer(outgoing)).serve()
@@ -70,10 +70,10 @@ def _take_descriptors() -> tuple[int, int]:
     return requests, replies
 
 
-def _end_with_parent(requests: int) -> None:
+def end_with_parent(pipe: int) -> None:
     """End this process soon after its parent, also in the middle of a call: then nobody wants the answer."""
     parent, poll = os.getppid(), select.poll()
-    poll.register(requests, 0)  # hang-up is always reported
+    poll.register(pipe, 0)  # that its other end has gone is always reported
     while not poll.poll(WATCH_S * 1000) and os.getppid() == parent:
         pass
     time.sleep(GRACE_S)
@@ -133,8 +133,9 @@ class Server:
         function = getattr(self._backend.inner, method)
         before = dict(_prints(_by_name(method, positional, named)))
         answer = function(*positional, **named)  # which is checked where it arrives
-        for name, found in _prints(_by_name(method, positional, named)):
-            if before.get(name) != found:  # here alone can it be seen: where the call came from are other arrays
+        after = dict(_prints(_by_name(method, positional, named)))
+        for name in dict(before, **after):  # here alone can it be seen: where the call came from are other arrays
+            if before.get(name) != after.get(name):
                 raise AssertionError("%s has modified %s, but no argument is ever modified" % (method, name))
         return answer
 
@@ -177,11 +178,11 @@ def _by_name(method: str, positional: list[Any], named: dict[str, Any]) -> dict[
 
 
 def _prints(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
-    """(name, checksum) of each array in dicts and lists."""
+    """(name, checksum) of each array in dicts and lists; nothing else that a method is given can be changed."""
     if isinstance(value, dict):
         for key in value:
             yield from _prints(value[key], "%s/%s" % (name, key) if name else str(key))
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for number, each in enumerate(value):
             yield from _prints(each, "%s[%d]" % (name, number))
     elif hasattr(value, "tobytes"):

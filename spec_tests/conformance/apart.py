@@ -1,7 +1,8 @@
 """Each backend in a process of its own, so that one that hangs or crashes costs nobody but itself.
 
-A test that a backend does not come back from is a failure of its own; the others go on in a fresh process, up to
-`MOST_LOSSES` times. POSIX only: it needs process groups.
+A test that a backend does not come back from is a failure of its own; the others go on in a fresh process, until it
+has crashed or hung too often. A backend that does not even come to its first test has no verdicts, and says why. POSIX
+only: it needs process groups.
 """
 
 from __future__ import annotations
@@ -15,19 +16,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO, Any, Callable, Iterator, NamedTuple
+from pathlib import Path
+from typing import IO, Any, Callable, Iterator, NamedTuple, Sequence
 
 from spec_tests.backends.remote import CALL_LIMIT, START_S, call_limit
 
-MOST_LOSSES = 5
+MOST_LOSSES = 3  # of a process, after which another is started: a backend that always hangs must come to an end, too
 LAST_WORDS = 400  # characters kept of what a process that died has written to standard error
-GRACE_S = 5.0  # for a process that has told everything to end by itself
+GRACE_S = 5.0  # for a process that has told everything to end by itself, and for one that hangs to say where
+FRAMES = 3  # shown of the place where a process hangs, the innermost first
+TICK_S = 10.0  # between two reports that nothing has happened
 
-Progress = Callable[[str, int, int], Any]  # backend, tests done, tests in all
+
+class Step(NamedTuple):
+    """How far a backend is: tests done, tests in all, the one of now, and for how many seconds it has been silent."""
+
+    backend: str
+    done: int
+    total: int
+    test: str
+    waited_s: float
+
+
+Progress = Callable[[Step], Any]
 
 
 class SuiteError(RuntimeError):
     """The suite itself could not be run; the message says why."""
+
+
+class NotBegunError(RuntimeError):
+    """A backend did not come to its first test; the message says why."""
 
 
 class Verdict(NamedTuple):
@@ -52,26 +71,35 @@ class Shown:
         self.description: list[str] = []
         self.titles: dict[str, str] = {}
         self.verdicts: list[Verdict] = []
-        self.not_run = 0  # tests left when it had been lost too often
+        self.lost = ""  # why it was given up, where it was
+        self.not_run = 0  # tests left then
 
     def describe(self) -> dict[str, str]:
         return self.facts
 
 
 def show(
-    name: str, device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
+    name: str, device: str, files: Sequence[Path], expression: str, opened: Callable[[Shown], Any], progress: Progress
 ) -> Shown:
-    """Run the suite over the backend of that name.
+    """Run these files of the suite over the backend of that name.
 
-    Raises BackendError where it cannot be had, SuiteError where nothing could be run.
+    opened: called once it has said what it is. Raises SuiteError where no test matches.
     """
     shown = Shown(name)
-    question = {"name": name, "device": device, "quick": quick, "expression": expression, "left_out": []}
-    for losses in range(MOST_LOSSES + 1):
-        left = _once(shown, question, call_limit(), opened if losses == 0 else lambda shown: None, progress)
-        if not left:
-            break
-        shown.not_run = left if losses == MOST_LOSSES else 0
+    question: dict[str, Any] = {"name": name, "device": device, "expression": expression, "left_out": []}
+    # The worker of another Python has a time limit of its own, for each call.
+    limit_s = float("inf") if "@" in name else call_limit()
+    question["files"] = [str(path) for path in files]
+    left = 0
+    try:
+        for losses in range(MOST_LOSSES + 1):
+            left = _once(shown, question, limit_s, opened if losses == 0 else lambda shown: None, progress)
+            if not left:
+                return shown
+        shown.lost = "it hung or crashed in the middle of too many tests"
+    except NotBegunError as error:
+        shown.lost = str(error)
+    shown.not_run = left
     return shown
 
 
@@ -79,37 +107,43 @@ def _once(
     shown: Shown, question: dict[str, Any], limit_s: float, opened: Callable[[Shown], Any], progress: Progress
 ) -> int:
     """One process, till its end. Returns how many tests are left."""
-    begun: dict[str, Any] | None = None
-    total = 0
+    begun: dict[str, Any] = {}
+    left_out, left = question["left_out"], 0
     with _process(question) as (child, lines, words):
-        for message in _messages(child, lines, limit_s):
-            if isinstance(message, str):  # how it was lost
-                if begun is None:
-                    raise SuiteError("%s %s before the first test%s" % (question["name"], message, _said(words)))
-                reason = "the backend %s in the middle of this test%s" % (message, _said(words))
+        for message in _messages(child, lines, words, limit_s):
+            if "lost" in message and not begun:
+                raise NotBegunError("%s before the first test%s" % (message["lost"], message["said"]))
+            elif "lost" in message:
+                reason = "the backend %s in the middle of this test%s" % (message["lost"], message["said"])
                 shown.verdicts.append(_verdict(shown, begun, "failed", reason, []))
-                return total
-            if "unusable" in message:
-                from spec_tests.backends.loading import BackendError
-
-                raise BackendError(message["unusable"])
-            if "backend" in message:
+                question["files"] = question["files"][_place(question["files"], begun["behaviour"]) :]
+                return left
+            elif "unusable" in message:
+                raise NotBegunError(message["unusable"])
+            elif "backend" in message:
                 shown.name, shown.facts = message["backend"], message["facts"]
                 shown.capabilities, shown.description = frozenset(message["capabilities"]), message["description"]
                 opened(shown)
             elif "total" in message:
-                total = message["total"]
+                left = message["total"]
                 shown.titles = shown.titles or message["titles"]
             elif "begins" in message:
-                begun, total = message, total - 1
-                question["left_out"].append(message["begins"])
+                begun, left = message, left - 1
+                left_out.append(message["begins"])
             elif "ends" in message:
                 found = (message["outcome"], message["reason"], message["differences"])
                 shown.verdicts.append(_verdict(shown, {"test": message["ends"], **message}, *found))
-                progress(shown.name, len(question["left_out"]), len(question["left_out"]) + total)
-            else:
-                _check_status(message, question["expression"])
+            elif "status" in message:
+                _check_status(message, question["expression"], words)
+            progress(
+                Step(shown.name, len(left_out), len(left_out) + left, begun.get("test", ""), message.get("waited", 0.0))
+            )
     return 0
+
+
+def _place(files: Sequence[str], behaviour: str) -> int:
+    """Of a behaviour's file: those before it are done."""
+    return [Path(file).stem for file in files].index("test_" + behaviour)
 
 
 def _verdict(shown: Shown, told: dict[str, Any], outcome: str, reason: str, differences: list[Any]) -> Verdict:
@@ -119,16 +153,15 @@ def _verdict(shown: Shown, told: dict[str, Any], outcome: str, reason: str, diff
     return Verdict(shown.name, told["behaviour"], test, case, outcome, reason, differences)
 
 
-def _check_status(message: dict[str, Any], expression: str) -> None:
+def _check_status(message: dict[str, Any], expression: str, words: IO[bytes]) -> None:
     from pytest import ExitCode
 
     status = message["status"]
     if status == ExitCode.NO_TESTS_COLLECTED:
         raise SuiteError("no test of the suite matches %r" % expression)
     if status not in (ExitCode.OK, ExitCode.TESTS_FAILED):
-        raise SuiteError(
-            "the suite could not be run: %s" % ("; ".join(message["complaints"]) or "pytest says why above")
-        )
+        said = "; ".join(message["complaints"]) or _words(words)[-LAST_WORDS:]
+        raise NotBegunError("the suite could not be run: %s" % said.replace("ERROR: ", ""))
 
 
 @contextlib.contextmanager
@@ -157,15 +190,22 @@ def _here() -> str:
     return os.path.dirname(os.path.dirname(os.path.abspath(spec_tests.__file__)))  # noqa: PTH100, PTH120
 
 
-def _messages(child: Any, lines: Any, limit_s: float) -> Iterator[Any]:
-    """What it tells; at last a text, how it was lost, unless it came to its end."""
-    held, ended, begun = b"", False, False
+def _messages(child: Any, lines: Any, words: IO[bytes], limit_s: float) -> Iterator[dict[str, Any]]:
+    """What it tells; {"waited": seconds} while it is silent; and at last, unless it came to its end, how it was "lost"
+    and what it "said". limit_s: for one test; infinite where others see to it."""
+    held, ended, begun, waited = b"", False, False, 0.0
     while True:
-        waits = limit_s if begun else max(limit_s, START_S)  # to import a framework, and to collect the suite
-        ready, _, _ = select.select([lines], [], [], waits)
-        if not ready:
-            yield "did not come back within %g seconds (%s sets the limit) and was killed" % (waits, CALL_LIMIT)
+        limit = limit_s if begun else max(limit_s, START_S)  # to import a framework, and to collect the suite
+        tick = min(TICK_S, limit - waited)
+        ready, _, _ = select.select([lines], [], [], tick)
+        waited = 0.0 if ready else waited + tick
+        if waited >= limit:
+            fate = "did not come back within %g seconds (%s sets the limit) and was killed" % (limit, CALL_LIMIT)
+            yield {"lost": fate, "said": _where(child, words)}
             return
+        if not ready:
+            yield {"waited": waited}
+            continue
         read = lines.read(1 << 16)
         if not read:
             break
@@ -176,7 +216,8 @@ def _messages(child: Any, lines: Any, limit_s: float) -> Iterator[Any]:
             begun = begun or "begins" in message
             yield message
     if not ended:
-        yield _fate(child)
+        fate = _fate(child)
+        yield {"lost": fate, "said": _said(words)}
 
 
 def _fate(child: Any) -> str:
@@ -194,9 +235,29 @@ def _fate(child: Any) -> str:
 
 def _said(words: IO[bytes]) -> str:
     """The last words, for a message."""
+    said = _words(words)
+    fatal = said.rfind("Fatal Python error")  # faulthandler's; other threads than the current one say nothing
+    found = "%s\n%s" % (said[fatal:].partition("\n")[0], _frames(said)) if fatal >= 0 else said[-LAST_WORDS:]
+    return "; its last words:\n%s" % found if found else ""
+
+
+def _where(child: Any, words: IO[bytes]) -> str:
+    """Where a process that hangs is: faulthandler tells at an abort."""
+    child.send_signal(signal.SIGABRT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(GRACE_S)
+    found = _frames(_words(words))
+    return "; it was here:\n%s" % found if found else ""
+
+
+def _frames(said: str) -> str:
+    """The innermost frames of the current thread, as faulthandler tells them."""
+    *_, frames = said.rpartition("Current thread")[2].partition("(most recent call first):\n")
+    return "\n".join(frames.splitlines()[:FRAMES])
+
+
+def _words(words: IO[bytes]) -> str:
+    """The end of what it has written to standard error, and printed."""
     words.seek(0, os.SEEK_END)
     words.seek(max(0, words.tell() - (1 << 16)))
-    said = words.read().decode("utf-8", "backslashreplace").strip()
-    fatal = said.rfind("Fatal Python error")  # faulthandler's, with the place first and pytest's own frames after it
-    found = said[fatal : fatal + LAST_WORDS] if fatal >= 0 else said[-LAST_WORDS:]
-    return "; its last words:\n%s" % found if found else ""
+    return words.read().decode("utf-8", "backslashreplace").strip()

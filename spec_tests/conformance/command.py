@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
-from unrolled.showing import shown as shown_name
+from spec_tests.conformance.progress import Progress
 from unrolled.showing import shown_lines
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -61,7 +60,7 @@ def conform(
         _write(html_path, report.html(results))
     if untested(results):
         raise click.ClickException("nothing was tested of %s" % ", ".join(untested(results)))
-    if results["failures"]:
+    if results["failures"] or any(backend["lost"] for backend in results["backends"].values()):
         raise click.exceptions.Exit(1)
 
 
@@ -83,24 +82,11 @@ def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) 
     from spec_tests.backends.loading import BackendError
     from spec_tests.conformance import matrix
 
-    # Nothing where standard error is not a terminal; there a line at each backend's beginning and end.
-    with tqdm(unit="test", leave=False, disable=None) as bar:
-
-        def opened(shown: Any) -> None:
-            with tqdm.external_write_mode():
-                click.echo(shown_lines("\n".join(shown.description)) + "\n")
-
-        def progress(name: str, done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.set_description(shown_name(name), refresh=False)
-            bar.refresh() if done == total else bar.update(0)
-            if bar.disable and done == total:
-                click.echo("%s: %d tests done" % (shown_name(name), done), err=True)
-
+    with Progress() as progress:
         try:
-            results = matrix.run(names, device, quick, expression, opened, progress)
+            results = matrix.run(names, device, quick, expression, progress.opened, progress.step)
         except (BackendError, matrix.SuiteError) as error:
-            raise click.ClickException(shown_lines(str(error))) from error
+            raise click.ClickException(" ".join(str(error).split())) from error
     for name, reason in results["not_loaded"].items():
         click.echo("left out %s: %s" % (name, reason))
     return results

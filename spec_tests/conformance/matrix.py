@@ -16,10 +16,12 @@ from spec_tests.backends import loading
 from spec_tests.capabilities import CAPABILITIES, grouped
 from spec_tests.causes import Failure, causes
 from spec_tests.conformance.apart import Progress, Shown, SuiteError, Verdict, show
-from spec_tests.conformance.one import FILES, SLOW
 from spec_tests.results import OUTCOMES
+from unrolled.pytest_plugin import SUITE
 
 SCHEMA = "unrolled.conform/1"
+SLOW = ("test_mnist.py",)  # left out by `quick`
+FILES = sorted(SUITE.glob("test_*.py"))
 
 __all__ = ["SCHEMA", "SuiteError", "matrix", "run", "untested"]
 
@@ -28,27 +30,15 @@ def run(
     names: Sequence[str], device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
 ) -> dict[str, Any]:
     """Run the suite over the backends named, or the shipped defaults, each in a process of its own, and return the
-    matrix. Raises BackendError where one cannot be had, SuiteError when nothing could be run.
+    matrix. Raises BackendError for an unknown name, SuiteError when nothing could be run.
 
     quick: without the tests in `SLOW`. expression: which tests, as pytest's -k; empty for all of them. opened: called
     when a backend has said what it is.
     """
     started = datetime.datetime.now(datetime.timezone.utc)
-    asked, source = loading.asked_for(names)
-    left_out = {} if asked else {name: loading.missing(name) for name in loading.defaults() if loading.missing(name)}
-    shown: list[Shown] = []
-    try:
-        loading.check_names(asked)
-        for name in dict.fromkeys(asked or [name for name in loading.defaults() if name not in left_out]):
-            try:
-                shown.append(show(name, device, quick, expression, opened, progress))
-            except loading.BackendError as error:
-                if asked or device == "cpu":
-                    raise
-                left_out[name] = str(error)
-    except loading.BackendError as error:
-        raise loading.BackendError("%s: %s" % (source, error) if source else str(error)) from error
+    shown, left_out = _shown(names, device, quick, expression, opened, progress)
     selection = loading.together(shown, left_out)
+    verdicts = [verdict._replace(backend=one.name) for one in shown for verdict in one.verdicts]
     seconds = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
     titles: dict[str, str] = {}
     for one in shown:
@@ -63,8 +53,31 @@ def run(
         "seconds": round(seconds, 1),
         "left_out": [path.name for path in FILES if quick and path.name in SLOW],
         "expression": expression,
-        **matrix(selection, [verdict for one in shown for verdict in one.verdicts], titles),
+        **matrix(selection, verdicts, titles),
     }
+
+
+def _shown(
+    names: Sequence[str], device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
+) -> tuple[list[Shown], dict[str, str]]:
+    """What each backend showed, one that could not be tested too; and the defaults that were left out."""
+    asked, source = loading.asked_for(names)
+    try:
+        loading.check_names(asked)
+    except loading.BackendError as error:
+        raise loading.BackendError("%s: %s" % (source, error)) from error
+    files = [path for path in FILES if not (quick and path.name in SLOW)]
+    left_out = {} if asked else {name: loading.missing(name) for name in loading.defaults() if loading.missing(name)}
+    shown = []
+    for name in dict.fromkeys(asked or [name for name in loading.defaults() if name not in left_out]):
+        one = show(name, device, files, expression, opened, progress)
+        if one.verdicts or asked or device == "cpu":
+            shown.append(one)
+        else:
+            left_out[name] = one.lost
+    if shown and not any(one.verdicts for one in shown):
+        raise SuiteError("; ".join(dict.fromkeys(one.lost for one in shown)))
+    return shown, left_out
 
 
 def matrix(selection: Any, verdicts: list[Verdict], titles: dict[str, str]) -> dict[str, Any]:
@@ -108,6 +121,7 @@ def _facts(backend: Any, verdicts: list[Verdict]) -> dict[str, Any]:
         "offers": [name for name in CAPABILITIES if name in backend.capabilities],
         "groups": grouped(backend.capabilities),
         "lacks": [name for name in CAPABILITIES if name not in backend.capabilities],
+        "lost": getattr(backend, "lost", ""),
         "not_run": getattr(backend, "not_run", 0),
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
     }

@@ -1,25 +1,26 @@
 """The suite over one backend, in a process of its own: `python -m spec_tests.conformance.one FD QUESTION`.
 
-QUESTION is a JSON object: name, device, quick, expression, and left_out, the tests that are not to be run (again). What
-happens is told on the file descriptor FD, a JSON value on each line: see `apart`, which starts it.
+QUESTION is a JSON object: name, device, expression, the files of the suite, and left_out, the tests of them that are
+not to be run (again). What happens is told on the file descriptor FD, a JSON value on each line: see `apart`, which
+starts it.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 import pytest
 
 from spec_tests import plugin
+from spec_tests.backends.worker import end_with_parent
 from spec_tests.results import outcome_of, reason_of, record_of
 from unrolled import pytest_plugin
-from unrolled.pytest_plugin import ROOT, SUITE
-
-SLOW = ("test_mnist.py",)  # left out by `quick`
-FILES = sorted(SUITE.glob("test_*.py"))
+from unrolled.pytest_plugin import ROOT
 
 
 class Teller:
@@ -64,7 +65,9 @@ class Teller:
 
 
 def main(arguments: list[str]) -> None:
+    faulthandler.enable()  # where it crashed, or was when it was ended
     question = json.loads(arguments[1])
+    threading.Thread(target=end_with_parent, args=(int(arguments[0]),), daemon=True).start()
     with os.fdopen(int(arguments[0]), "w", encoding="ascii") as stream:
         from spec_tests.backends import loading
 
@@ -79,12 +82,11 @@ def main(arguments: list[str]) -> None:
             backend=backend.name, facts=dict(backend.describe()), capabilities=sorted(backend.capabilities),
             description=plugin.description(backend),
         )  # fmt: skip
-        status = _run(teller, question["quick"], question["expression"])
+        status = _run(teller, question["files"], question["expression"])
         teller.tell(status=int(status), complaints=teller.complaints)
 
 
-def _run(teller: Teller, quick: bool, expression: str) -> int:
-    files = [str(path) for path in FILES if not (quick and path.name in SLOW)]
+def _run(teller: Teller, files: list[str], expression: str) -> int:
     # Neither the settings of the project that pytest is started in nor its terminal: only the suite and its results.
     options = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:terminal"]
     options += ["-p", pytest_plugin.__name__, "-W", "default", *(["-k", expression] if expression else [])]

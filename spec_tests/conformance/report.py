@@ -15,15 +15,15 @@ TOLD = 20  # causes of a backend's failures told in a terminal
 
 
 def verdict(counts: dict[str, int]) -> str:
-    """The outcome that decides: the gravest there is; "not offered" also where there is none at all."""
-    return next((outcome for outcome in SIGNS if counts[outcome]), "not offered")
+    """The outcome that decides: the gravest there is; "skipped otherwise" where there is none at all."""
+    return next((outcome for outcome in SIGNS if counts[outcome]), "skipped otherwise")
 
 
 def words(counts: dict[str, int]) -> str:
-    """ "2 failed, 45 passed": what there is, the gravest first; "not offered" alone without a number."""
+    """ "2 failed, 45 passed": what there is, the gravest first; "not offered" without a number where it is all."""
     there = [outcome for outcome in SIGNS if counts[outcome]]
     if there in ([], ["not offered"]):
-        return "not offered"
+        return "not offered" if there else "not run"
     return ", ".join("%d %s" % (counts[outcome], outcome) for outcome in there)
 
 
@@ -42,15 +42,28 @@ def largest(cell: dict[str, Any]) -> str:
 def conclusion(results: dict[str, Any]) -> str:
     """The one sentence at the head of it all."""
     backends = results["backends"]
+    known = {name: backend["counts"]["known failure"] for name, backend in backends.items()}
+    but = ", ".join("%d of %s" % (count, name) for name, count in known.items() if count)
     failed = {name: backend["counts"]["failed"] for name, backend in backends.items() if backend["counts"]["failed"]}
-    if failed:
+    lost = [name for name, backend in backends.items() if backend["lost"]]
+    if failed or lost:
         told = ", ".join("%s in %d" % pair for pair in failed.items())
-        return "%d of %d backends failed tests: %s." % (len(failed), len(backends), told)
+        said = ["%d of %d backends failed tests: %s" % (len(failed), len(backends), told)] if failed else []
+        said += ["%d of %d could not be tested to the end: %s" % (len(lost), len(backends), ", ".join(lost))] * bool(
+            lost
+        )
+        return ". ".join(said + ["Known failures: " + but] * bool(but)) + "."
     one = "%s passes" % next(iter(backends)) if len(backends) == 1 else "All %d backends pass" % len(backends)
     whose = "they offer" if len(backends) > 1 else "it offers"
-    known = {name: found["counts"]["known failure"] for name, found in backends.items()}
-    but = ", ".join("%d of %s" % (count, name) for name, count in known.items() if count)
-    return "%s every test of what %s%s." % (one, whose, ", but for known failures: " + but if but else "")
+    # --quick and -k leave out others.
+    which = "every test that was run of" if results["left_out"] or results["expression"] else "every test of"
+    return "%s %s what %s%s." % (one, which, whose, ", but for known failures: " + but if but else "")
+
+
+def given_up(name: str, backend: dict[str, Any]) -> str:
+    """Why a backend was not tested, or no further."""
+    rest = "; %d tests were not run" % backend["not_run"] if backend["not_run"] else ""
+    return "%s was given up: %s%s" % (name, backend["lost"], rest)
 
 
 def versions(facts: dict[str, str]) -> str:
@@ -122,8 +135,8 @@ def _failures(results: dict[str, Any]) -> list[str]:
         if lines:
             failed = sum(cause["count"] for cause in found)
             parts.append("%s failed %d tests, by cause:\n%s" % (name, failed, "\n".join(lines)))
-        if results["backends"][name]["not_run"]:
-            parts.append("%s was lost too often: %d tests were not run" % (name, results["backends"][name]["not_run"]))
+        if results["backends"][name]["lost"]:
+            parts.append(given_up(name, results["backends"][name]))
     return parts
 
 
@@ -145,6 +158,8 @@ def markdown(results: dict[str, Any]) -> str:
     lines += _table(["", *names], rows)
     lines += ["## Largest errors", "", "Relative to the largest expected magnitude.", ""]
     lines += _table(["quantity", "dtype", "limit", *names], _error_rows(results))
+    lost = ["- " + " ".join(given_up(*each).split()) for each in results["backends"].items() if each[1]["lost"]]
+    lines += ["## Given up", "", *lost, ""] if lost else []
     for title, key in (("Failures", "failures"), ("Known failures", "known_failures")):
         if results[key]:
             lines += ["## " + title, ""]
@@ -178,6 +193,6 @@ def _table(headers: list[str], rows: Any) -> list[str]:
 
 def html(results: dict[str, Any]) -> str:
     """The page. Raises ImportError where Jinja2 is not installed."""
-    helpers = (verdict, words, number, largest, conclusion, about, versions, told)
+    helpers = (verdict, words, number, largest, conclusion, about, versions, told, given_up)
     named = {function.__name__: function for function in helpers}
     return rendered(__package__, "conform.html", results=results, SIGNS=SIGNS, **named)

@@ -66,7 +66,8 @@ def test_the_outgoing_state_is_dropped_except_c(backend, cell, compare):
     returned; the state that comes in is not."""
     case = makers.sequences_of(Dropout(cell, state_keep=0.7), "float64")
     outputs, state = asked(backend, case, state=case.initial_state)
-    assert set(case.masks) == {"state/" + name for name in case.network.state if name[-1] != "c"}
+    states = {"state/" + name for name in case.network.state if name[-1] != "c"}
+    assert set(case.masks) == states, "the masks are of %s: the test is about %s" % (sorted(case.masks), sorted(states))
     expected, last = [], case.initial_state
     for t in range(STEPS):
         output, last = alone(backend, case, case.inputs[:, t : t + 1], last)

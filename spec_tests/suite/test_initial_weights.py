@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spec_tests.suite.marks import needs
-from spec_tests.tolerances import exact
+from spec_tests.tolerances import exact, near
 from unrolled import networks
 from unrolled.models import Model
 from unrolled.networks import BasicRNN
@@ -42,8 +42,11 @@ def kernels(model, weights):
 @each_model
 def test_names_shapes_and_dtype_are_the_canonical_ones(backend, model):
     weights = backend.initial_weights(model, seed=1)
-    assert {name: array.shape for name, array in weights.items()} == networks.shapes(model.weights())
-    assert {name: str(array.dtype) for name, array in weights.items()} == dict.fromkeys(weights, "float32")
+    found = {name: array.shape for name, array in weights.items()}
+    expected = networks.shapes(model.weights())
+    assert found == expected, "the shapes are %s, expected %s" % (found, expected)
+    dtypes = {name: str(array.dtype) for name, array in weights.items()}
+    assert set(dtypes.values()) == {"float32"}, "the dtypes are %s, expected float32" % dtypes
 
 
 @each_model
@@ -51,7 +54,8 @@ def test_there_is_one_bias_per_unit(backend, model):
     """The parameter count: (inputs + units) units + units for the cell, units outputs + outputs for the dense layer."""
     units = model.network.units
     count = sum(array.size for array in backend.initial_weights(model, seed=1).values())
-    assert count == (model.inputs + units) * units + units + units * model.outputs + model.outputs
+    expected = (model.inputs + units) * units + units + units * model.outputs + model.outputs
+    assert count == expected, "there are %d parameters, expected %d" % (count, expected)
 
 
 @each_model
@@ -103,8 +107,8 @@ def test_every_value_is_drawn_on_its_own(backend, model):
 def test_limits_of_the_chapter_are_those_worked_out_by_hand(backend, model, cell_limit, dense_limit):
     """sqrt(6 / (28 + 150 + 150)), sqrt(6 / (150 + 10)); sqrt(6 / (1 + 100 + 100)), sqrt(6 / (100 + 1))."""
     weights = backend.initial_weights(model, seed=1)
-    assert np.abs(weights["kernel"]).max() == pytest.approx(cell_limit, rel=0.01)
-    assert np.abs(weights["dense/kernel"]).max() == pytest.approx(dense_limit, rel=0.1)
+    near(np.abs(weights["kernel"]).max(), cell_limit, 0.01, "the largest value of kernel")
+    near(np.abs(weights["dense/kernel"]).max(), dense_limit, 0.1, "the largest value of dense/kernel")
 
 
 @each_model

@@ -126,4 +126,4 @@ def test_gammas_start_at_one_and_betas_at_zero_and_there_is_no_bias(backend):
     for name in (*Z, "state"):
         exact(drawn[name + "/gamma"], np.ones(5), name + "/gamma first drawn")
         exact(drawn[name + "/beta"], np.zeros(5), name + "/beta first drawn")
-    assert "bias" not in drawn
+    assert "bias" not in drawn, "there is a bias among %s" % sorted(drawn)

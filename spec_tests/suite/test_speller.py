@@ -141,7 +141,9 @@ def test_weights_of_a_speller_are_strict(backend, name, fault):
 def test_initial_weights_of_both_networks_are_drawn_on_their_own(backend):
     """Each network's kernel is drawn on its own, over [inputs + units, units] of its own inputs."""
     weights = backend.initial_weights(SPELLER.model, seed=3)
-    assert {name: array.shape for name, array in weights.items()} == networks.shapes(SPELLER.model.weights())
+    found = {name: array.shape for name, array in weights.items()}
+    expected = networks.shapes(SPELLER.model.weights())
+    assert found == expected, "the shapes are %s, expected %s" % (found, expected)
     for name, weight in SPELLER.model.weights().items():
         size, limit = weights[name].size, weight.limit
         largest = float(np.abs(weights[name] - weight.value).max())

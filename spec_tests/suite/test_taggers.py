@@ -38,7 +38,13 @@ def test_targets_past_the_length_change_nothing(backend, label):
     value, gradients = backend.loss_gradients(*case, UNSORTED)
     targets = np.where(PAST, label, case.targets)
     found, found_gradients = backend.loss_gradients(*case[:3], targets, UNSORTED)
-    assert found == value == backend.loss(*case[:3], targets, UNSORTED)
+    other = backend.loss(*case[:3], targets, UNSORTED)
+    assert found == value == other, "the loss is %r, with %d in the padding %r, of loss() %r" % (
+        value,
+        label,
+        found,
+        other,
+    )
     exact(found_gradients, gradients, "gradients with %d in the padding of the targets" % label)
 
 
@@ -47,7 +53,7 @@ def test_targets_past_the_length_change_nothing(backend, label):
 def test_a_batch_without_valid_steps_has_a_loss_of_zero(backend):
     case = kinds.supervised(TAGGER, "float64")
     value, gradients = backend.loss_gradients(*case, LENGTHS["all zero"])
-    assert value == 0.0
+    assert value == 0.0, "the loss on nothing is %r, expected 0" % value
     zeros = {name: np.zeros(weight.shape) for name, weight in case.weights.items()}
     exact(gradients, zeros, "gradients of a loss on nothing")
 

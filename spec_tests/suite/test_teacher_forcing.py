@@ -36,7 +36,7 @@ def test_tokens_after_the_end_change_nothing(backend, form):
     other = tokens.copy()
     after = np.arange(tokens.shape[1]) >= oracle.token_lengths(tokens, END)[:, None]
     other[after] = np.random.RandomState(3).randint(0, VOCABULARY, after.sum())
-    assert (other != tokens).any()
+    assert (other != tokens).any(), "no token is another: the test sees nothing"
     loss, gradients = backend.decode_gradients(*case._replace(tokens=tokens).taught())
     again, others = backend.decode_gradients(*case._replace(tokens=other).taught())
     assert again == loss, "the loss is %r, and %r with other tokens after the end" % (loss, again)
@@ -79,7 +79,7 @@ def test_a_row_without_an_end_is_valid_as_a_whole(backend, compare):
     case = case._replace(tokens=tokens)
     loss, gradients = backend.decode_gradients(*case.taught())
     expected_loss, expected = oracle.decode_gradients(*case.taught())
-    assert (oracle.token_lengths(tokens, END) == tokens.shape[1]).all()
+    assert (oracle.token_lengths(tokens, END) == tokens.shape[1]).all(), "a row ends: the test sees nothing"
     compare("loss", loss, expected_loss, "float64")
     compare("gradients", gradients, expected, "float64")
 

@@ -46,5 +46,5 @@ def test_first_output_does_not_see_the_second_input(backend):
     y0, y1 = backend.two_step(case.network, case.weights, x0, x1)
     other0, other1 = backend.two_step(case.network, case.weights, x0, x1 + 1.0)
     exact(other0, y0, "y0 after x1 is changed")
-    assert y1.shape == (BATCH, UNITS)
+    assert y1.shape == (BATCH, UNITS), "y1 has shape %s, expected %s" % (list(y1.shape), [BATCH, UNITS])
     assert (other1 != y1).all(), "y1 must change with x1"

@@ -16,6 +16,8 @@ from spec_tests.conformance.matrix import Verdict
 from spec_tests.oracle.backend import OracleBackend
 
 ROOT = Path(__file__).resolve().parents[2]
+IN_TOP_K = ("test_in_top_k",)
+NASTY = "spec_tests.tests.nasty:"
 MINE = """
 from spec_tests.oracle.backend import OracleBackend
 
@@ -36,10 +38,15 @@ class Empty(Mine):
 """
 
 
-def conform(folder, *arguments, **environment):
+# The command with these files of the suite alone: collecting all of it takes seconds in each process.
+FEW = "from spec_tests.conformance import matrix; matrix.FILES = [f for f in matrix.FILES if f.stem in %r]; "
+FEW += "from spec_tests.__main__ import main; main()"
+
+
+def conform(folder, *arguments, files=(), **environment):
     """The command in that folder: exit status, standard output, standard error."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment}
-    command = [sys.executable, "-m", "spec_tests", "conform", *arguments]
+    command = [sys.executable, *(["-c", FEW % (files,)] if files else ["-m", "spec_tests"]), "conform", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
@@ -150,7 +157,7 @@ def test_a_backend_that_passes_ends_with_status_0_and_writes_no_more_than_asked(
     before = sorted(elsewhere.iterdir())
     status, output, errors = conform(elsewhere, "-k", "a_tie_is_a_hit", UNROLLED_BACKENDS="mine:Mine")
     assert status == 0, output + errors
-    assert "mine passes every test of what it offers." in output
+    assert "mine passes every test that was run of what it offers." in output
     assert [path for path in sorted(elsewhere.iterdir()) if path.name != "__pycache__"] == [
         path for path in before if path.name != "__pycache__"
     ]
@@ -204,21 +211,80 @@ def test_the_gravest_outcome_decides_and_an_infinite_error_is_written():
     json.dumps(found, allow_nan=False)
 
 
-def test_a_backend_that_hangs_crashes_prints_or_answers_nonsense_costs_itself_alone(elsewhere):
-    """In this Python and under another: each has its row, and those beside it whole ones."""
-    names = ["spec_tests.tests.nasty:" + name for name in ("hangs", "crashes", "answers")]
-    names += ["spec_tests.tests.nasty:writes@" + sys.executable, "oracle"]
-    arguments = [argument for name in names for argument in ("--backend", name)]
-    arguments += ["-k", "test_a_tie_is_a_hit or all_classes_tied", "--json", "nasty.json"]
-    status, output, errors = conform(elsewhere, *arguments, UNROLLED_WORKER_SECONDS="4")
-    assert status == 1, output + errors
-    results = json.loads((elsewhere / "nasty.json").read_text("utf-8"))
-    counts = {name: found["counts"] for name, found in results["backends"].items()}
-    assert len({sum(found.values()) for found in counts.values()}) == 1, "every row is whole"
-    assert counts["oracle"]["failed"] == 0 < counts["answers"]["failed"]
-    assert counts["hangs"]["failed"] == counts["crashes"]["failed"] == 1
-    assert "the backend did not come back within 4 seconds (UNROLLED_WORKER_SECONDS" in output
-    assert re.search(r"the backend was killed by SIGABRT in the middle of this test; its last words:\nFatal", output)
-    assert "in_top_k returned a list" in output
-    assert "in_top_k has modified targets, but no argument is ever modified" in output
-    assert r"half a character: \ud800" in output
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """A backend that does everything wrong, in this Python and under another, one that dies at once, and a right one:
+    what was printed, and the results."""
+    folder = tmp_path_factory.mktemp("nasty")
+    names = [NASTY + name for name in ("Nasty", "Nasty@" + sys.executable, "dies_at_once")]
+    arguments = [argument for name in [*names, "mine:Mine"] for argument in ("--backend", name)]
+    (folder / "mine.py").write_text(MINE)
+    arguments += ["-k", "tie", "--json", "m.json", "--markdown", "m.md"]
+    status, output, errors = conform(folder, *arguments, files=IN_TOP_K, UNROLLED_WORKER_SECONDS="5")
+    assert status == 1 and "Traceback" not in errors, output + errors
+    assert "\x1b" not in output + (folder / "m.md").read_text("utf-8")
+    return output, json.loads((folder / "m.json").read_text("utf-8"))
+
+
+def test_whatever_a_backend_does_it_costs_itself_alone(nasty):
+    output, results = nasty
+    assert [name.split("@")[0] for name in results["backends"]] == ["nasty", "nasty", NASTY + "dies_at_once", "mine"]
+    here, there, dead, mine = results["backends"].values()
+    wholes = [sum(backend["counts"].values()) for backend in (here, there, mine)]
+    assert wholes == [11] * 3, "every row is whole"
+    assert mine["counts"]["failed"] == 0 < mine["counts"]["passed"] and not mine["lost"]
+    # What it does to its arguments is seen by the worker, and in this Python by the tests that ask for it.
+    assert (here["counts"]["failed"], there["counts"]["failed"]) == (5, 6)
+    assert dead["lost"].startswith("was killed by SIGABRT before the first test; its last words")
+    assert "%sdies_at_once was given up: was killed by SIGABRT" % NASTY in output
+    assert "2 of 4 backends failed tests: nasty in 5, nasty@" in output
+    assert "1 of 4 could not be tested to the end: %sdies_at_once." % NASTY in output
+
+
+@pytest.mark.parametrize("where", ["in this process", "in another"])
+def test_what_it_did_is_told_in_sentences(nasty, where):
+    _, results = nasty
+    name = list(results["backends"])[where == "in another"]
+    told = "\n".join(one["reason"] for one in results["failures"] if one["backend"] == name)
+    for said in {
+        "in this process": (
+            "the backend did not come back within 5 seconds (UNROLLED_WORKER_SECONDS sets the limit) and was killed in "
+            "the middle of this test; it was here:\n  File",
+            "killed by SIGABRT in the middle of this test; its last words:\nFatal Python error: Aborted\n  File",
+            "the backend ended its process with status 3 in the middle of this test",
+            "nasty: in_top_k returned a list of 4, expected bool [4]",
+            r"RuntimeError: half a character: \ud800, and an escape: \x1b[2J",
+        ),
+        "in another": (
+            "did not finish in_top_k within 5 seconds and was killed (UNROLLED_WORKER_SECONDS sets the limit)",
+            "was killed by SIGABRT in the middle of in_top_k; its last words:\n",
+            "ended with status 3 in the middle of in_top_k; its last words:\ngood bye",
+            "in_top_k returned a list of 4, expected bool [4]",
+            r"in_top_k raised RuntimeError: half a character: \ud800, and an escape: \x1b[2J",
+            "in_top_k has modified targets, but no argument is ever modified",
+        ),
+    }[where]:
+        assert said in told, told
+
+
+def test_two_names_of_one_backend_are_two_rows(elsewhere):
+    arguments = ["--backend", "oracle", "--backend", "spec_tests.oracle.backend:backend", "-k", "a_tie_is_a_hit"]
+    status, output, errors = conform(elsewhere, *arguments, files=IN_TOP_K)
+    assert status == 0, output + errors
+    assert "All 2 backends pass every test that was run of what they offer." in output
+
+
+def test_a_conclusion_says_what_is_so():
+    """No backend passes everything where failures of it are known."""
+
+    def said(**counts):
+        backends = {name: {"counts": dict({"failed": 0, "known failure": 0}, **each)} for name, each in counts.items()}
+        for backend in backends.values():
+            backend["lost"] = ""
+        return report.conclusion({"backends": backends, "left_out": [], "expression": ""})
+
+    assert said(a={}, b={}) == "All 2 backends pass every test of what they offer."
+    known = said(a={}, b={"known failure": 2})
+    assert known == "All 2 backends pass every test of what they offer, but for known failures: 2 of b."
+    failed = said(a={"failed": 3}, b={"known failure": 2})
+    assert failed == "1 of 2 backends failed tests: a in 3. Known failures: 2 of b."

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spec_tests.backends import loading, wire
-from spec_tests.backends.process import Process, WorkerError
+from spec_tests.backends.process import Process, WorkerError, WorkerLostError
 from spec_tests.tests.processes import HERE, fails_once, gone
 
 
@@ -58,6 +58,19 @@ def test_a_hanging_worker_is_killed_with_its_children(served):
     assert time.monotonic() - start < 10
     (child,) = re.findall(r"child (\d+)", message)
     assert gone(int(child))
+
+
+def test_a_backend_that_has_cost_too_much_is_not_asked_any_more(served, monkeypatch):
+    monkeypatch.setattr(served, "_lost_s", 0.0)
+    fails_once(served, "did not finish forward within 0.7 seconds", "hang", limit_s=0.7)
+    assert 0.7 <= served._lost_s < 60.0
+    served._lost_s = 3.99 * 60.0
+    assert served.forward("print") is None
+    served._lost_s = 4.0 * 60.0
+    with pytest.raises(
+        WorkerLostError, match=r"^served@py\S+ is not asked any more: calls that hung or crashed have cost 240"
+    ):
+        served.forward("print")
 
 
 def test_a_worker_that_reads_nothing_is_killed(served):

@@ -1,10 +1,13 @@
 """The comparison: what it lets pass, what it does not, and what it says."""
 
+import ast
+
 import numpy as np
 import pytest
 
 from spec_tests import tolerances
 from spec_tests.tolerances import compare, exact, measure
+from unrolled.pytest_plugin import SUITE
 
 EXPECTED = np.array([[1.0, -4.0], [2.0, 0.5]])
 
@@ -136,3 +139,17 @@ def test_exact_takes_dictionaries_by_name():
         exact({"h": np.ones(2), "c": np.ones(2)}, {"h": np.ones(2)}, "the state")
     with pytest.raises(AssertionError, match="found the names"):
         exact(np.ones(2), {"h": np.ones(2)}, "the state")
+
+
+def test_a_number_far_from_what_was_worked_out_is_a_sentence():
+    tolerances.near(np.float32(0.1360), 0.1352, 0.01, "the largest value")
+    with pytest.raises(AssertionError, match=r"^the largest value is 0\.3759, expected 0\.1352 within 1%$"):
+        tolerances.near(np.float32(0.3759), 0.1352, 0.01, "the largest value")
+
+
+@pytest.mark.parametrize("path", sorted(SUITE.glob("*.py")), ids=lambda path: path.stem)
+def test_every_assertion_of_the_suite_is_a_sentence(path):
+    """What fails is read by somebody who has not written the suite."""
+    tree = ast.parse(path.read_text("utf-8"))
+    bare = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert) and node.msg is None]
+    assert not bare, "assertions without a sentence in lines %s" % bare

@@ -74,6 +74,7 @@ def test_seeds_and_k_are_checked() -> None:
             BACKEND.in_top_k(np.zeros((4, 3), np.float32), LABELS, k)  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("error")
 def test_read_only_strided_arguments_are_taken_and_kept() -> None:
     """PyTorch warns of the first and refuses the second; both are ordinary NumPy."""
     flipped = X[::-1]
