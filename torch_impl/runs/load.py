@@ -72,7 +72,8 @@ class Run:
 
     def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer[Any]:
         """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments, powers and
-        count are the run's, so that its next step on a batch is the one that would have come next.
+        count are the run's, so that its next step on a batch is the one that would have come next, but for dropout,
+        which draws from torch's generator here.
 
         inputs [rows, steps, inputs]; targets: labels [rows], values [rows, steps, outputs] or tokens [rows, any];
         lengths [rows] or None; arrays or tensors, values in the user's own units. Raises CheckpointError where the
