@@ -9,7 +9,10 @@ from unrolled.showing import shown, shown_lines
 
 
 def rendered(package: str, template: str, **given: Any) -> str:
-    """A template that lies in a package, filled in. Raises ImportError where Jinja2 is not installed."""
+    """A template that lies in a package, filled in.
+
+    Raises ImportError where Jinja2 is not installed, ValueError for what the template cannot show.
+    """
     import jinja2
 
     page = template.endswith(".html")
@@ -22,7 +25,10 @@ def rendered(package: str, template: str, **given: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**given)
+    try:
+        return environment.get_template(template).render(**given)
+    except jinja2.TemplateRuntimeError as error:
+        raise ValueError(str(error)) from error
 
 
 def markdown(text: str) -> str:

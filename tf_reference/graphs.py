@@ -189,8 +189,8 @@ def model_graph(
     """Programs 7 and 8, tagger and speller: a model and its loss, and its gradients or the step of an optimizer.
 
     with_masks: the graph is for training alone, and takes the masks of `models.masks_of`, "masks/..."; without them
-    nothing is dropped. The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam", "<weight>/Adam_1",
-    "beta1_power", "beta2_power".
+    nothing is dropped. The optimizer's slots are among the variables, under TF1's names: "<weight>/Adam",
+    "<weight>/Adam_1", "beta1_power", "beta2_power".
     """
     shape = [None, None] if model.embedding else [None, None, model.inputs]
     given = tf.placeholder(tf.int64 if model.embedding else dtype, shape, name="inputs")

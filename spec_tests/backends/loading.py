@@ -33,6 +33,13 @@ SHIPPED: dict[str, Shipped] = {
     "torch_impl": Shipped("torch_impl.adapter:backend", {"torch": "torch"}, True),
     "tf_reference": Shipped("tf_reference.adapter:backend", {"tensorflow": "tensorflow", "tf_keras": "tf-keras"}, True),
     "oracle": Shipped("spec_tests.oracle.backend:backend", {}, False),
+    "torch.nn": Shipped("spec_tests.field.torch_nn:backend", {"torch": "torch"}, False),
+    "keras.tensorflow": Shipped("spec_tests.field.keras3:on_tensorflow", {"keras": "keras"}, False),
+    "keras.jax": Shipped("spec_tests.field.keras3:on_jax", {"keras": "keras", "jax": "jax"}, False),
+    "keras.torch": Shipped("spec_tests.field.keras3:on_torch", {"keras": "keras", "torch": "torch"}, False),
+    "onnxruntime": Shipped(
+        "spec_tests.field.onnx_operators:backend", {"onnxruntime": "onnxruntime", "onnx": "onnx"}, False
+    ),
 }
 
 # The methods that each capability promises; the rest of CAPABILITIES says which arguments they take.

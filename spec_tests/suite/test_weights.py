@@ -144,7 +144,7 @@ def test_results_have_the_dtype_of_the_weights(backend, way, dtype):
 def test_unrolling_and_gradients_modify_no_argument(backend, unrolling):
     case, given, lengths = makers.sequences("float32"), makers.sequences("float32"), LENGTHS["mixed"].copy()
     run(backend, unrolling, given.network, given.weights, given.inputs, lengths, given.initial_state)
-    backend.rnn_gradients(*given[:3], *given[4:], lengths, given.initial_state, unrolling=unrolling)
+    backend.rnn_gradients(*given[:3], *given[4:6], lengths, given.initial_state, unrolling=unrolling)
     exact(lengths, LENGTHS["mixed"], "lengths after the call")
     for name in case.weights:
         exact(given.weights[name], case.weights[name], "%s after the call" % name)

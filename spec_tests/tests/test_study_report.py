@@ -93,6 +93,14 @@ def test_what_a_page_shows_is_escaped(found, tmp_path, monkeypatch):
     assert r"\x1b[31m\u202e[here]\(javascript:alert)" in markdown and r"\x1b[31m\u202e[here]" in text
 
 
+def test_a_number_in_place_of_a_name_is_no_traceback(found, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.figures, "all_of", lambda results: {})
+    wrong = copy.deepcopy(found)
+    wrong["parity"][0]["title"] = 3
+    with pytest.raises(ValueError, match="no attribute 'split'"):  # which the command tells in a sentence
+        report.write(wrong, tmp_path)
+
+
 def test_three_sentences_say_what_the_numbers_say(found):
     first, second, third = findings.sentences(found)
     worst = max(

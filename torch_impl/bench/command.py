@@ -22,7 +22,7 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
     return click.option(flag, multiple=True, type=click.IntRange(min=1), metavar="N", help=text)
 
 
-@click.command(short_help="Time training against nn.RNN and other frameworks.")
+@click.command(short_help="Time training against PyTorch's own layers and other frameworks.")
 @click.option(
     "--part",
     multiple=True,
@@ -37,6 +37,19 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
     "@PYTHON after it where another interpreter has it; all; none (repeatable).  [default: all]",
 )
 @click.option(
+    "--program",
+    "programs",
+    multiple=True,
+    metavar="NAME",
+    help='A program alone, such as mnist or "mnist lstm" (repeatable).  [default: all]',
+)
+@click.option(
+    "--cell",
+    multiple=True,
+    type=click.Choice(["basic_rnn", "lstm", "gru", "gru_after"]),
+    help="A cell of the grid (repeatable).  [default: all]",
+)
+@click.option(
     "--paths", is_flag=True, help="Time each path of torch_impl.unrolling.paths too, not only the chosen one, and bf16."
 )
 @_sizes("--batch", "A batch of the grid (repeatable).  [default: 1, 8, 32, 150]")
@@ -45,7 +58,7 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
 @click.option("--rounds", type=click.IntRange(min=1), help="Turns that each contestant has.  [default: 15; 3 if quick]")
 @click.option("--sample-ms", type=click.FloatRange(1), help="Milliseconds of one turn.  [default: 100; 20 if quick]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of every contestant.  [default: all]")
-@click.option("--quick", is_flag=True, help="Few and short turns, and eight cells of the grid: to see that it works.")
+@click.option("--quick", is_flag=True, help="Few and short turns, and few cells of the grid: to see that it works.")
 @click.option(
     "--json",
     "json_file",
@@ -54,7 +67,7 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
 )
 @click.pass_context
 def bench(context: click.Context, json_file: Path | None, **options: Any) -> None:
-    """Time training steps on the CPU, float32: the programs of the chapter and a grid of shapes, against nn.RNN with
+    """Time training steps on the CPU, float32: programs and a grid of shapes, against nn.RNN, nn.LSTM and nn.GRU with
     torch.optim.Adam(fused=True), TensorFlow, JAX and Keras 3 where they are installed.
 
     All take turns in one run. A ratio says how many times longer the other takes: the median over the turns, and their
@@ -69,10 +82,13 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
     except ImportError as error:
         raise click.ClickException(f"{error}; PyTorch is needed: pip install torch") from error
     quick = options["quick"]
-    sizes = {name: options[name] or (QUICK_GRID[name] if quick else None) for name in ("batch", "units", "steps")}
+    sizes = {
+        name: options[name] or (QUICK_GRID.get(name) if quick else None) for name in ("batch", "units", "steps", "cell")
+    }
     settings = Settings(
         parts=options["part"] or ("programs", "grid", "memory"),
         rivals=names,
+        programs=_programs(options["programs"]),
         paths=options["paths"],
         sizes={name: size for name, size in sizes.items() if size},
         rounds=options["rounds"] or (3 if quick else 15),
@@ -92,6 +108,16 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
             write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode("utf-8"))
         except CheckpointError as error:
             raise click.ClickException(str(error)) from None
+
+
+def _programs(names: tuple[str, ...]) -> tuple[str, ...]:
+    from torch_impl.bench.workloads import PROGRAMS
+
+    known = [workload.name for workload in PROGRAMS]
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}", param_hint="--program")
+    return names
 
 
 def _rivals(against: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""The programs in Keras 3, on the backend that KERAS_BACKEND names: SimpleRNN and Dense, trained by model.fit."""
+"""The programs in Keras 3, on the backend that KERAS_BACKEND names: SimpleRNN, LSTM or GRU and Dense,
+trained by model.fit."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ from torch_impl.bench.worker import batches
 def open_rival(workload: dict[str, Any], inputs: np.ndarray, targets: np.ndarray) -> tuple[str, Any]:
     """(version, function of a number of training steps)."""
     classifier = workload["kind"] == "classifier"
+    options = {"units": workload["units"], "activation": workload["activation"], "return_sequences": not classifier}
+    layer = {"basic_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM}.get(workload["cell"], keras.layers.GRU)
+    if layer is keras.layers.GRU:
+        options["reset_after"] = workload["cell"] == "gru_after"
     model = keras.Sequential(
         [
             keras.Input((workload["steps"], workload["inputs"])),
-            keras.layers.SimpleRNN(
-                workload["units"], activation=workload["activation"], return_sequences=not classifier
-            ),
+            layer(**options),
             keras.layers.Dense(workload["outputs"]),
         ]
     )

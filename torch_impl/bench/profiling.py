@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: nn.RNN's and the "bptt" path's by operator, the compiled step's by part."""
+"""Where a training step's time goes: torch.nn's and the "bptt" path's by operator, the compiled step's by kernel."""
 
 from __future__ import annotations
 
@@ -7,38 +7,34 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from torch_impl.bench.contestants import OURS, contestant, trainer_of
 from torch_impl.bench.worker import batches
 from torch_impl.bench.workloads import Workload
-from torch_impl.training.compiled_steps import BEGIN, END, ROWS, UNITS
-from torch_impl.training.host_steps import HostSteps
+from torch_impl.training.host_steps import ROWS, UNITS, HostSteps
+from torch_impl.unrolling import tables
 
 __all__ = ["GROUPS", "profiled"]
 
 # What an operator of PyTorch belongs to, by a part of its name; the first that fits.
 GROUPS = (
-    ("matrix products", ("mm", "linear", "matmul")),
-    ("tanh and ReLU", ("tanh", "relu", "threshold", "clamp_min")),
+    ("matrix products", ("mm", "linear", "matmul", "mkldnn_rnn")),
+    ("activations", ("tanh", "relu", "sigmoid", "threshold", "clamp_min")),
     ("Adam", ("adam",)),
     ("loss", ("softmax", "nll", "mse")),
     ("copies, views and sums", ("",)),
 )
 REST = "Python and autograd around them"
-# The parts of the compiled step.
-PARTS = (
-    (BEGIN, "lay out the weights"),
-    (ROWS, "forward, dense layer, loss, backward"),
-    (UNITS, "gradients of the weights, Adam"),
-    (END, "mean of the losses"),
-)
+# The kernels of the compiled step, in order.
+PARTS = ("forward", "dense layer and loss", "backward", "gradients of the weights", "Adam", "lay out the weights")
 
 
 def profiled(name: str, workload: Workload, steps: int) -> dict[str, Any]:
     """Milliseconds of one step by group, on one thread so that they add up, and of the whole step.
 
-    name: "nn.RNN", "bptt", or OURS for the compiled step. An operator's time is its share of a run under PyTorch's
+    name: "torch.nn", "bptt", or OURS for the compiled step. An operator's time is its share of a run under PyTorch's
     profiler, which slows everything, of the time without it.
     """
     threads = torch.get_num_threads()
@@ -81,23 +77,25 @@ def _group(operator: str) -> str:
 
 
 class _TimedSteps(HostSteps):
-    """Steps that run part by part, each timed."""
+    """Steps that run kernel by kernel, each timed."""
 
     seconds: dict[str, float]
 
-    def _some(self, call: Callable[..., None], done: int, total: int) -> int:
-        ends = {ROWS: self.batch, UNITS: self.units}
-        for part, name in PARTS:
+    def _some(self, batches: Tensor, done: int) -> int:
+        self._place(batches[done : done + 1], done)
+        self.tables.sizes[tables.TURN] = done
+        for number, function in enumerate((*ROWS, *UNITS)):
+            kernel, end = self.layout.piece(function), self.batch if function in ROWS else self.units
             start = time.perf_counter()
-            call(part, done, done + 1, 0, ends.get(part, 0))
-            self.seconds[name] += time.perf_counter() - start
+            self.tables.call(kernel, 0, end)
+            self.seconds[PARTS[min(number, len(PARTS) - 1)]] += time.perf_counter() - start
         return done + 1
 
 
 def _compiled(workload: Workload, steps: int) -> tuple[float, dict[str, float]]:
     trainer = trainer_of(workload)
-    timed = _TimedSteps(trainer.model, trainer.optimizer, trainer.inputs, trainer.targets, workload.batch)
-    timed.seconds = dict.fromkeys((name for _, name in PARTS), 0.0)
+    timed = _TimedSteps(trainer.model, trainer.optimizer, trainer.inputs, trainer.targets, None, workload.batch)
+    timed.seconds = dict.fromkeys(PARTS, 0.0)
     rows = torch.from_numpy(batches(workload._asdict(), steps))
     timed.run(rows)
     timed.seconds = dict.fromkeys(timed.seconds, 0.0)

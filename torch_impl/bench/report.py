@@ -11,24 +11,25 @@ from typing import Any, NamedTuple
 import torch
 from tabulate import tabulate
 
-from torch_impl.bench.contestants import BF16, NN_RNN, OURS, contestant
+from torch_impl.bench.contestants import BF16, LOOP, OURS, PYTORCH, contestant
 from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_rate, ratio, timed
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
-from torch_impl.bench.workloads import BATCHES, PROGRAMS, STEPS, UNITS, Workload, grid
-from torch_impl.unrolling.paths import PATHS, chosen_path, missing_compiler, wanted_path
+from torch_impl.bench.workloads import BATCHES, CELLS, PROGRAMS, STEPS, UNITS, Workload, grid
+from torch_impl.unrolling.paths import PATHS, missing_compiler, wanted_path
 
 PROFILED_STEPS = 200
 # Where a step's memory is compared: the programs, and the largest cell of the grid.
-LARGEST = Workload("150 x 400 x 256", "sequence", "tanh", 150, 400, 28, 256, 0, 150)
+LARGEST = tuple(grid((150,), (256,), (400,)))
 
 
 class Settings(NamedTuple):
-    """What to measure: parts of "programs", "grid", "profile" and "memory"; names of rivals; whether every path and
-    bf16; the grid's sizes by "batch", "units" and "steps" where not all; and how."""
+    """What to measure: parts of "programs", "grid", "profile" and "memory"; names of rivals; of programs, none for all;
+    whether every path and bf16; the grid's sizes by "batch", "units", "steps" and "cell" where not all; and how."""
 
     parts: tuple[str, ...]
     rivals: tuple[str, ...]
+    programs: tuple[str, ...]
     paths: bool
     sizes: Mapping[str, tuple[int, ...]]
     rounds: int
@@ -51,18 +52,24 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
     paths = PATHS if settings.paths else ()
     if "programs" in settings.parts:
         figures["programs"] = [
-            row for workload in PROGRAMS for row in _program(workload, settings, paths, threads, rate, tell, figures)
+            row
+            for workload in PROGRAMS
+            if not settings.programs or workload.name in settings.programs
+            for row in _program(workload, settings, paths, threads, rate, tell, figures)
         ]
     if "grid" in settings.parts:
-        sizes = [settings.sizes.get(n, all_) for n, all_ in (("batch", BATCHES), ("units", UNITS), ("steps", STEPS))]
+        sizes: Any = [
+            settings.sizes.get(n, all_)
+            for n, all_ in (("batch", BATCHES), ("units", UNITS), ("steps", STEPS), ("cell", tuple(CELLS)))
+        ]
         figures["grid"] = [_cell(workload, settings, paths, rate, tell) for workload in grid(*sizes)]
     if "profile" in settings.parts:
         figures["profile"] = _profiles(tell)
     if "memory" in settings.parts:
         figures["memory"] = []
-        for workload in (*PROGRAMS, LARGEST):
+        for workload in (*PROGRAMS, *LARGEST):
             tell(f"peak memory: {workload.name}")
-            peaks = {name: peak_of(name, workload, threads) for name in (OURS, NN_RNN)}
+            peaks = {name: peak_of(name, workload, threads) for name in (OURS, PYTORCH)}
             figures["memory"].append({"workload": workload.name, "bytes": peaks})
     return figures
 
@@ -74,9 +81,9 @@ def _profiles(tell: Callable[[str], Any]) -> list[dict[str, Any]]:
     from torch_impl.bench.profiling import profiled
 
     found = []
-    for workload in PROGRAMS:
+    for workload in filter(lambda workload: workload.simple, PROGRAMS):
         tell(f"profile: {workload.name}")
-        found += [profiled(name, workload, PROFILED_STEPS) for name in (NN_RNN, "bptt", OURS)]
+        found += [profiled(name, workload, PROFILED_STEPS) for name in (PYTORCH, "bptt", OURS)]
     return found
 
 
@@ -104,11 +111,12 @@ def _program(
     tell: Callable[[str], Any],
     figures: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    extra = (*paths, BF16) if paths else ()
-    versions = dict.fromkeys((OURS, NN_RNN, *extra), f"PyTorch {torch.__version__}")
+    extra = (*paths, BF16) if paths and not workload.lengths else paths
+    extra = (LOOP, *extra) if workload.cell == "gru" else extra
+    versions = dict.fromkeys((OURS, PYTORCH, *extra), f"PyTorch {torch.__version__}")
     work: dict[str, Timed] = {name: timed(contestant(name, workload)) for name in versions}
     with contextlib.ExitStack() as stack:
-        for name in settings.rivals:
+        for name in settings.rivals if workload.simple else ():
             tell(f"{workload.name}: starting {name}")
             try:
                 rival = stack.enter_context(Rival(name, workload, threads))
@@ -140,25 +148,25 @@ def _in_turns(
 def _cell(
     workload: Workload, settings: Settings, paths: tuple[str, ...], rate: float, tell: Callable[[str], Any]
 ) -> dict[str, Any]:
-    tell(f"batch x steps x units: {workload.name}")
-    names = (OURS, NN_RNN, *(path for path in paths if path != "native"))
+    tell(f"cell, batch x steps x units: {workload.name}")
+    names = (OURS, PYTORCH, *(path for path in paths if path != "native"))
     seconds = in_turns({name: timed(contestant(name, workload)) for name in names}, settings.rounds, settings.sample_s)
     return {
         "batch": workload.batch,
         "steps": workload.steps,
         "units": workload.units,
-        "path": chosen_path(workload.units, workload.batch),
+        "cell": workload.cell,
         "contestants": {name: _row(workload, name, seconds, rate) for name in names},
     }
 
 
 def _row(workload: Workload, name: str, seconds: Mapping[str, list[float]], rate: float) -> dict[str, Any]:
-    """Median seconds per step, nn.RNN's time by this contestant's, this one's by this library's, and share of rate."""
+    """Median seconds per step, PyTorch's time by this contestant's, this one's by this library's, and share of rate."""
     median = sorted(seconds[name])[len(seconds[name]) // 2]
     return {
         "seconds": median,
         "over_ours": ratio(seconds[name], seconds[OURS])._asdict(),
-        "nn_rnn_over_this": ratio(seconds[NN_RNN], seconds[name])._asdict(),
+        "pytorch_over_this": ratio(seconds[PYTORCH], seconds[name])._asdict(),
         "share_of_products": workload.multiply_adds() / median / rate,
     }
 
@@ -203,23 +211,21 @@ def _programs_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _grid_table(cells: list[dict[str, Any]]) -> str:
-    names = [name for name in cells[0]["contestants"] if name not in (OURS, NN_RNN)]
-    header = ["batch", "steps", "units", "path", "ms", "nn.RNN ms", "nn.RNN / unrolled (quartiles)", "of products"]
+    names = [name for name in cells[0]["contestants"] if name not in (OURS, PYTORCH)]
+    header = ["cell", "batch", "steps", "units", "ms", "torch.nn ms", "torch.nn / unrolled (quartiles)", "of products"]
     body = []
     for cell in cells:
         found = cell["contestants"]
         body.append(
-            [str(cell[name]) for name in ("batch", "steps", "units", "path")]
-            + [f"{1e3 * found[name]['seconds']:.3f}" for name in (OURS, NN_RNN)]
-            + [_spread(found[NN_RNN]["over_ours"]), f"{found[OURS]['share_of_products']:.0%}"]
+            [str(cell[name]) for name in ("cell", "batch", "steps", "units")]
+            + [f"{1e3 * found[name]['seconds']:.3f}" for name in (OURS, PYTORCH)]
+            + [_spread(found[PYTORCH]["over_ours"]), f"{found[OURS]['share_of_products']:.0%}"]
             + [f"{found[name]['nn_rnn_over_this']['median']:.2f}" for name in names]
         )
-    ratios = [cell["contestants"][NN_RNN]["over_ours"]["median"] for cell in cells]
-    text = tabulate(body, header + [f"nn.RNN / {name}" for name in names], disable_numparse=True, tablefmt="github")
+    ratios = [cell["contestants"][PYTORCH]["over_ours"]["median"] for cell in cells]
+    text = tabulate(body, header + [f"torch.nn / {name}" for name in names], disable_numparse=True, tablefmt="github")
     mean = geometric_mean(ratios)
-    return (
-        f"{text}\n\nForward and backward pass of nn.RNN / unrolled: least {min(ratios):.2f}, geometric mean {mean:.2f}."
-    )
+    return f"{text}\n\nForward and backward, torch.nn / unrolled: least {min(ratios):.2f}, geometric mean {mean:.2f}."
 
 
 def _profile_table(row: dict[str, Any]) -> str:
@@ -234,6 +240,6 @@ def _memory_table(rows: list[dict[str, Any]]) -> str:
     def text(size: int | None) -> str:
         return "not measured" if size is None else f"{size / 2**20:.1f} MiB"
 
-    header = ["peak memory of a training step", OURS, NN_RNN]
-    body = [[row["workload"], text(row["bytes"][OURS]), text(row["bytes"][NN_RNN])] for row in rows]
+    header = ["peak memory of a training step", OURS, PYTORCH]
+    body = [[row["workload"], text(row["bytes"][OURS]), text(row["bytes"][PYTORCH])] for row in rows]
     return tabulate(body, header, disable_numparse=True, tablefmt="github")

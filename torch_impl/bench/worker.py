@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -76,13 +77,32 @@ def batches(workload, steps):
     return numbers.reshape(steps, workload["batch"])
 
 
+def lengths_of(workload):
+    """Lengths [rows] from a quarter of the steps up, or None where all are full."""
+    import numpy as np
+
+    if not workload["lengths"]:
+        return None
+    return np.random.RandomState(1).randint(workload["steps"] // 4, workload["steps"] + 1, workload["rows"])
+
+
 def model_of(workload):
     """The model of a "classifier" or "regressor", as a value."""
     from unrolled.models import Model
-    from unrolled.networks import BasicRNN
+    from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers
 
-    network = BasicRNN(workload["units"], workload["activation"])
-    return Model(workload["kind"], network, workload["inputs"], workload["outputs"])
+    units, activation = workload["units"], workload["activation"]
+    one: Any = {
+        "basic_rnn": lambda: BasicRNN(units, activation),
+        "lstm": lambda: LSTM(units, activation),
+        "gru": lambda: GRU(units, activation),
+        "gru_after": lambda: GRU(units, activation, True),
+    }[workload["cell"]]()
+    if workload["directions"] == 2:
+        one = Bidirectional(one, one)
+    if workload["layers"] > 1:
+        one = Layers((one,) * workload["layers"])
+    return Model(workload["kind"], one, workload["inputs"], workload["outputs"])
 
 
 def by_adapter(name, workload, inputs, targets, threads):

@@ -59,7 +59,16 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 _WITHIN = ("tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu")
 
 
-def _operator(name: str, activations: Sequence[str], *arrays: Any, **attributes: Any) -> Operator | None:
+def _operator(
+    name: str,
+    activations: Sequence[str],
+    kernel: np.ndarray,
+    recurrent: np.ndarray,
+    biases: np.ndarray,
+    peepholes: np.ndarray | None = None,
+    **attributes: Any,
+) -> Operator | None:
+    """None where ONNX's operators have none of these activations."""
     if not all(activation in _WITHIN for activation in activations):
         return None
     named = [_ACTIVATIONS[activation] for activation in activations]
@@ -67,7 +76,7 @@ def _operator(name: str, activations: Sequence[str], *arrays: Any, **attributes:
     for field in ("alpha", "beta"):
         values = [options[field] for _, options in named if field in options]
         attributes.update({f"activation_{field}": values} if values else {})
-    return Operator(name, *arrays, attributes)
+    return Operator(name, kernel, recurrent, biases, peepholes, attributes)
 
 
 def activated(graph: Graph, activation: str, values: str) -> str:
@@ -98,7 +107,7 @@ def _side_by_side(graph: Graph, values: str, state: str) -> str:
 def _basic_rnn(network: BasicRNN, weights: Arrays) -> Operator | None:
     kernel, bias, units = weights["kernel"], weights["bias"], network.units
     biases = np.concatenate([bias, np.zeros_like(bias)])
-    return _operator("RNN", [network.activation], kernel[:-units].T, kernel[-units:].T, biases, None)
+    return _operator("RNN", [network.activation], kernel[:-units].T, kernel[-units:].T, biases)
 
 
 def _basic_rnn_step(graph: Graph, network: BasicRNN, weights: Arrays, values: str, state: State) -> tuple[str, State]:
@@ -112,7 +121,7 @@ _LSTM_GATES = (0, 3, 2, 1)  # TF1's i, j, f, o as ONNX's i, o, f, c
 
 def _lstm_bias(network: LSTM, weights: Arrays) -> np.ndarray:
     """The bias with the forget bias, which is not stored in it."""
-    return weights["bias"] + np.repeat(np.float32([0, 0, network.forget_bias, 0]), network.units)
+    return weights["bias"] + np.repeat(np.array([0, 0, network.forget_bias, 0], np.float32), network.units)
 
 
 def _lstm(network: LSTM, weights: Arrays) -> Operator | None:
@@ -161,7 +170,7 @@ def _keras_lstm(network: KerasLSTM, weights: Arrays) -> Operator | None:
     kernel, recurrent, bias = (_ordered(weights[name], gates, 4) for name in ("kernel", "recurrent_kernel", "bias"))
     activations = [network.recurrent_activation, network.activation, network.activation]
     biases = np.concatenate([bias, np.zeros_like(bias)])
-    return _operator("LSTM", activations, kernel.T, recurrent.T, biases, None)
+    return _operator("LSTM", activations, kernel.T, recurrent.T, biases)
 
 
 def _keras_lstm_step(graph: Graph, network: KerasLSTM, weights: Arrays, values: str, state: State) -> tuple[str, State]:
@@ -204,7 +213,7 @@ def _gru(network: GRU, weights: Arrays) -> Operator | None:
         hidden_bias = np.zeros_like(bias)
     kernel = np.concatenate([gates, candidate], 1)
     biases = np.concatenate([gates_bias, bias, np.zeros_like(gates_bias), hidden_bias])
-    arrays = (kernel[:-units].T, kernel[-units:].T, biases, None)
+    arrays = (kernel[:-units].T, kernel[-units:].T, biases)
     return _operator("GRU", ["sigmoid", network.activation], *arrays, linear_before_reset=int(network.reset_after))
 
 
@@ -234,7 +243,7 @@ def _between(graph: Graph, keep: str, h: str, new: str) -> tuple[str, State]:
 def _keras_gru(network: KerasGRU, weights: Arrays) -> Operator | None:
     bias = weights["bias"]
     biases = bias.reshape(-1) if network.reset_after else np.concatenate([bias, np.zeros_like(bias)])
-    arrays = (weights["kernel"].T, weights["recurrent_kernel"].T, biases, None)  # Keras's gates are in ONNX's order
+    arrays = (weights["kernel"].T, weights["recurrent_kernel"].T, biases)  # Keras's gates are in ONNX's order
     activations = [network.recurrent_activation, network.activation]
     return _operator("GRU", activations, *arrays, linear_before_reset=int(network.reset_after))
 

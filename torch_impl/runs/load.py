@@ -72,7 +72,8 @@ class Run:
 
     def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer[Any]:
         """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments, powers and
-        count are the run's, so that its next step on a batch is the one that would have come next.
+        count are the run's, so that its next step on a batch is the one that would have come next, but for dropout,
+        which draws from torch's generator here.
 
         inputs [rows, steps, inputs]; targets: labels [rows], values [rows, steps, outputs] or tokens [rows, any];
         lengths [rows] or None; arrays or tensors, values in the user's own units. Raises CheckpointError where the
@@ -106,7 +107,7 @@ class Run:
         state["step"] = None if self.step is None else self.step + state["adam_steps"] - self._adam_steps
         if isinstance(self.state.get("run"), dict):
             state["run"] = {**self.state["run"], "step": planned_step(self.state)}
-        tensors = {name: array for name, array in self.tensors.items() if name.startswith("losses/")}
+        tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/"))}
         tensors.update(parameters_of(trainer))
         with held(self.folder):
             return save_checkpoint(self.folder, tensors, state, checkpoint or self.checkpoint)

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from torch_impl.bench.command import bench
+from torch_impl.bench.contestants import LOOP, OURS, PYTORCH, contestant
 from torch_impl.bench.profiling import profiled
 from torch_impl.bench.report import Settings, _in_turns
 from torch_impl.bench.rivals import LeftOutError
-from torch_impl.bench.workloads import PROGRAMS
+from torch_impl.bench.workloads import PROGRAMS, Workload
 
 SHORT = ("--rounds", "2", "--sample-ms", "1", "--threads", "1", "--against", "none")
 
@@ -22,11 +23,11 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(bench, list(arguments))
 
 
-def test_a_cell_of_the_grid_is_timed_against_nn_rnn(tmp_path: Path) -> None:
-    shape = ("--batch", "2", "--units", "4", "--steps", "3")
+def test_a_cell_of_the_grid_is_timed_against_pytorch(tmp_path: Path) -> None:
+    shape = ("--batch", "2", "--units", "4", "--steps", "3", "--cell", "gru")
     done = run("--part", "grid", *shape, *SHORT, "--json", str(tmp_path / "found.json"))
     assert done.exit_code == 0, done.output
-    assert "nn.RNN" in done.output
+    assert "torch.nn" in done.output
     figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
     assert figures["grid"] and not figures.get("programs")
 
@@ -37,7 +38,7 @@ def test_a_rival_that_gives_up_is_left_out_and_the_others_stay() -> None:
         error.name = "jax"
         raise error
 
-    settings = Settings(("programs",), (), False, {}, rounds=2, sample_s=0.001, threads=1)
+    settings = Settings(("programs",), (), (), False, {}, rounds=2, sample_s=0.001, threads=1)
     figures: dict[str, Any] = {"left_out": {}}
     seconds = _in_turns("mnist", {"unrolled": lambda steps: 0.001 * steps, "jax": dying}, settings, print, figures)
     assert list(seconds) == ["unrolled"] and len(seconds["unrolled"]) == 2
@@ -52,18 +53,27 @@ def test_without_numba_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_profile_adds_up_to_the_step() -> None:
     small = PROGRAMS[0]._replace(batch=3, steps=4, units=5, rows=6)
-    for name in ("nn.RNN", "bptt", "unrolled"):
+    for name in ("torch.nn", "bptt", "unrolled"):
         row = profiled(name, small, 5)
         assert sum(row["by_group"].values()) == pytest.approx(row["milliseconds"], rel=0.5)
         assert all(ms >= 0 for ms in row["by_group"].values())
-    groups = profiled("nn.RNN", small, 5)["by_group"]
-    assert min(groups[name] for name in ("matrix products", "tanh and ReLU", "Adam", "loss")) > 0
+    groups = profiled("torch.nn", small, 5)["by_group"]
+    assert min(groups[name] for name in ("matrix products", "activations", "Adam", "loss")) > 0
+
+
+@pytest.mark.parametrize("workload", PROGRAMS, ids=lambda workload: workload.name)
+def test_every_program_trains_in_every_way(workload: Workload) -> None:
+    small = workload._replace(batch=3, steps=8, units=5, rows=6)
+    for name in (OURS, PYTORCH, LOOP) if workload.cell == "gru" else (OURS, PYTORCH):
+        contestant(name, small)(2)
+    assert small.multiply_adds() > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--against", "caffe"), "'caffe' is not one of tf_reference, jax"),
+        (("--program", "mnist gnu"), "'mnist gnu' is not one of mnist, series"),
         (("--batch", "0"), "'--batch'"),
         (("--json", "nowhere/found.json"), "the folder nowhere does not exist"),
         (("--part", "all"), "'--part'"),

@@ -3,6 +3,7 @@ differences: all with the same tests."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,13 @@ class Case:
     """A cell with inputs and an initial state: unsaturated, all requiring gradients."""
 
     def __init__(
-        self, kind: str, dtype: torch.dtype = torch.float64, batch: int = 4, steps: int = 6, inputs: int = 3, units: int = 5
+        self,
+        kind: str,
+        dtype: torch.dtype = torch.float64,
+        batch: int = 4,
+        steps: int = 6,
+        inputs: int = 3,
+        units: int = 5,
     ) -> None:
         generator = torch.Generator().manual_seed(0)
 
@@ -60,19 +67,12 @@ class Case:
         other = object.__new__(Case)
         other.inputs = self.inputs.detach().double().requires_grad_()
         other.state = states.mapped(lambda part: part.detach().double().requires_grad_(), self.state)
-        other.cell = type(self.cell)(**_arguments(self.cell), dtype=torch.float64)
-        other.cell.load_state_dict(self.cell.state_dict())
+        other.cell = copy.deepcopy(self.cell).double()
         return other
 
     @property
     def leaves(self) -> list[Tensor]:
         return [self.inputs, *_parts(self.state), *self.cell.parameters()]
-
-
-def _arguments(cell: Any) -> dict[str, Any]:
-    return {"inputs": cell.inputs, **{k: v for k, v in cell.network._asdict().items()}} if hasattr(
-        cell.network, "_asdict"
-    ) else {"inputs": cell.inputs, **vars(cell.network)}
 
 
 def _parts(state: Any) -> list[Tensor]:

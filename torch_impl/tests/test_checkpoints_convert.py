@@ -372,7 +372,7 @@ def test_the_state_is_plain_json(tmp_path: Path) -> None:
 
 
 def test_a_bias_in_another_precision_comes_over_and_goes_back(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "x", variables(dense__bias=np.float32([0.1, 0.2])))
+    write_bundle(tmp_path / "x", variables(dense__bias=np.array([0.1, 0.2], np.float32)))
     convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
     assert load_checkpoint(tmp_path / "run").tensors["weights/dense/bias"].dtype == np.float64
     convert_to_tf1(tmp_path / "run", tmp_path / "back" / "x")

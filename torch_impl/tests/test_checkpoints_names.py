@@ -118,7 +118,8 @@ def test_an_embedding_and_a_hidden_layer_are_found_by_their_widths() -> None:
 
 def test_a_projection_wrapper_stays_one_in_every_scope() -> None:
     shapes = under("deep/model/rnn/output_projection_wrapper/",
-                   {"basic_rnn_cell/kernel": (8, 5), "basic_rnn_cell/bias": (5,), "kernel": (5, 2), "bias": (2,)})  # fmt: skip
+                   {"basic_rnn_cell/kernel": (8, 5), "basic_rnn_cell/bias": (5,), "kernel": (5, 2),
+                    "bias": (2,)})  # fmt: skip
     found = inferred(shapes, Told("regressor"))
     assert found.model is not None and found.model.projection == "wrapped"
     stacked = inferred(shapes, Told("regressor", projection="stacked"))

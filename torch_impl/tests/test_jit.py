@@ -5,9 +5,12 @@ Code that one process kept and code that another kept are linked together by the
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +18,75 @@ import numpy as np
 import pytest
 import torch
 
-from torch_impl import RNN, Regressor, Trainer
+from torch_impl import LSTM, RNN, Regressor, Trainer
 from torch_impl.unrolling.paths import forced_path
 from unrolled.programs import Adam
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
 from torch_impl.training import compiled_steps
-from torch_impl.unrolling import activations, compiled_loops, jit, layout, tiles
+from torch_impl.unrolling import activations, compiled_loops, jit, tables, tiles
+from torch_impl.unrolling.pointwise import gru, lstm, plain
 
 
-def cached_functions() -> list[Any]:
+def kernels() -> list[Any]:
+    """All that training and running two kinds in both dtypes takes, as Numba has it."""
     for dtype in (torch.float32, torch.float64):
-        model, inputs = Regressor(RNN(1, 4, "relu", dtype=dtype), 1), torch.ones(2, 3, 1, dtype=dtype)
-        with forced_path("compiled"):
-            model(inputs).sum().backward()
-            Trainer(model, Adam(), inputs, inputs).run(np.zeros((1, 1), int))
-    return [layout.pack, layout.unpack_gradients, compiled_loops.forward, compiled_loops.backward, compiled_steps.train]
+        for make in (partial(RNN, activation="relu"), LSTM):
+            model, inputs = Regressor(make(1, 4, dtype=dtype), 1), torch.ones(2, 3, 1, dtype=dtype)
+            with forced_path("compiled"):
+                model(inputs).sum().backward()
+                Trainer(model, Adam(), inputs, inputs).run(np.zeros((1, 1), int))
+    return list(jit._KEPT)
 
 
 def test_code_kept_on_disk_holds_no_closure() -> None:
-    for function in cached_functions():
-        file = function._cache._cache_file
-        kept = [Path(file._cache_path, name).read_bytes() for name in file._load_index().values()]
-        assert len(kept) >= 2
-        for code in kept:
-            assert function.py_func.__name__.encode() in code
-            assert b"_3clocals_3e" not in code, function  # "<locals>", as it is written in names to be linked
+    found = kernels()
+    assert len(found) > 20
+    for code in found:
+        file = code._cache._cache_file
+        for name in file._load_index().values():
+            kept = Path(file._cache_path, name).read_bytes()
+            assert code.__name__.encode() in kept
+            assert b"_3clocals_3e" not in kept, code  # "<locals>", as it is written in names to be linked
 
 
 def test_functions_kept_on_disk_have_names_of_their_own() -> None:
-    modules = (tiles, activations, layout, compiled_loops, compiled_steps)
+    modules = (tiles, activations, tables, compiled_loops, compiled_steps, plain, lstm, gru)
     functions = {id(f): f.py_func for module in modules for f in vars(module).values() if hasattr(f, "py_func")}
     names = {(f.__module__, f.__qualname__) for f in functions.values()}
-    same = {2: 1, 4: 0}[tiles.MAX_WIDTH]  # without AVX-512 the widest column is the double one
-    assert len(names) == len(functions) - same
-    assert all(name.isidentifier() for _, name in names)
+    assert len(names) == len(functions) and all(name.isidentifier() for _, name in names)
+
+
+def test_nothing_of_another_kind_is_compiled(tmp_path: Path) -> None:
+    code = (
+        "import torch; from torch_impl import RNN; from torch_impl.unrolling import jit; "
+        "RNN(1, 4)(torch.ones(2, 3, 1))[0].sum().backward(); "
+        "print(sorted(c.__name__ for c in jit._KEPT))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "UNROLLED_PATH": "compiled"}
+    for said in (1, 0):  # compiled, then read
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=jit.ROOM.parent,
+        )
+        names = (
+            "['backward', 'forward', 'multiply', 'pack', 'tanh_backward', 'tanh_forward', 'unpack', 'weight_gradients']"
+        )
+        assert done.stdout.strip() == names
+        assert done.stderr.count("compiling for this machine") == said
 
 
 def test_code_is_kept_until_any_of_its_sources_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for function in (*cached_functions(), activations.tanh_):
-        assert function._cache._cache_file._source_stamp == jit.sources()
+    for code in kernels():
+        assert code._cache._cache_file._source_stamp == jit.sources()
     stamps = {jit.sources()}
     for name in jit.SOURCES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(jit.ROOM / name, tmp_path / name)
     monkeypatch.setattr(jit, "ROOM", tmp_path)
     assert {jit.sources()} == stamps

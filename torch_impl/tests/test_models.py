@@ -82,7 +82,7 @@ def test_steps_are_not_taken_whole_past_what_is_around_the_network(options: Any)
         model = Classifier(RNN(3, 4), 2, **options)
         inputs = torch.zeros(4, 5, dtype=torch.int64) if model.embedding is not None else torch.zeros(4, 5, 3)
         trainer = Trainer(model, Adam(), inputs, torch.zeros(4, dtype=torch.int64))
-        return whole_steps(model, trainer.optimizer, trainer.inputs, trainer.targets, 2)
+        return whole_steps(model, trainer.optimizer, trainer.inputs, trainer.targets, None, 2)
 
     assert steps({}) is not None
     assert steps(options) is None

@@ -33,7 +33,8 @@ STYLES = {
 }
 _SLOTS = ("Adam", "Adam_1")
 _SCOPES = {
-    "basic_rnn": "basic_rnn_cell", "lstm": "lstm_cell", "gru": "gru_cell", "layer_norm_lstm": "layer_norm_basic_lstm_cell",
+    "basic_rnn": "basic_rnn_cell", "lstm": "lstm_cell", "gru": "gru_cell",
+    "layer_norm_lstm": "layer_norm_basic_lstm_cell",
     "keras_lstm": "lstm", "keras_gru": "gru",
 }  # fmt: skip
 
@@ -189,7 +190,7 @@ def _sources(origin: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, S
             continue
         try:
             values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
-            found[str(canonical)] = Source(**values)
+            found[str(canonical)] = Source(**values)  # type: ignore[arg-type]  # a file that says otherwise is told
         except (TypeError, AttributeError):
             raise CheckpointError(f"its state says of {canonical!r:.60} what cannot be read") from None
     return found

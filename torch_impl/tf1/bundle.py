@@ -25,10 +25,10 @@ from unrolled.reading import open_regular
 __all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
 
 # framework/types.proto. Those without a NumPy dtype here are named in error messages only.
-_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool", 19: "float16"}
+_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
 _OTHER_DTYPES = {
-    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 14: "bfloat16", 17: "uint16",
-    18: "complex128", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
+    4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 10: "bool", 14: "bfloat16", 17: "uint16",
+    18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
 }  # fmt: skip
 _NUMBERS = {name: number for number, name in _DTYPES.items()}
 

@@ -1,7 +1,7 @@
 """A TensorFlow 1 checkpoint becomes a run's; `back` is the other way. TensorFlow itself is not needed.
 
-What a run's checkpoint (see torch_impl.runs) that was converted has in its state besides: "tf1_names", canonical name ->
-variable, for each that is one variable as it is; "tf1_step_dtype"; and "tf1", all else of where it came from: see `Origin`.
+What a run's checkpoint (see torch_impl.runs) that was converted has in its state besides: "tf1_names", canonical name
+-> variable, for each that is one variable; "tf1_step_dtype"; and "tf1", all else of where it came from: see `Origin`.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def more_than_known(found: Inferred) -> str:
     """Why there is no run of it, and what there is."""
     parts = ", ".join(f"{number}: {network}" for number, network in enumerate(found.parts)) or "none"
     return (
-        f"it is more than one of the models here: {found.why}; its recurrent parts are {parts}; --as-module FILE writes "
-        "them, with all other variables, for a module of your own"
+        f"it is more than one of the models here: {found.why}; its recurrent parts are {parts}; --as-module FILE "
+        "writes them, with all other variables, for a module of your own"
     )
 
 

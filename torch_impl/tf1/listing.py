@@ -54,7 +54,8 @@ def story(whole: Understood) -> list[str]:
         lines += [f"    {line}" for line in found.assumed]
     if found.judged is not None:
         lines.append(
-            f"  checked: the graph, computed here on drawn inputs, gives the same to {found.judged:.1e} of the largest output"
+            "  checked: the graph, computed here on drawn inputs, gives the same to "
+            f"{found.judged:.1e} of the largest output"
         )
     else:
         lines.append(
@@ -87,7 +88,8 @@ def network(value: Network) -> str:
     if value.kind != "basic_rnn":
         words.append(f"of kind {value.kind}")
     for name, usual in (("forget_bias", 1.0), ("peepholes", False), ("projection", None), ("cell_clip", None),
-                        ("projection_clip", None), ("reset_after", False), ("recurrent_activation", "hard_sigmoid")):  # fmt: skip
+                        ("projection_clip", None), ("reset_after", False),
+                        ("recurrent_activation", "hard_sigmoid")):  # fmt: skip
         if hasattr(value, name) and (getattr(value, name) != usual or name in ("forget_bias", "recurrent_activation")):
             words.append(f"{name} {getattr(value, name)}")
     return " ".join(words[:2]) + (f" ({', '.join(words[2:])})" if words[2:] else "")

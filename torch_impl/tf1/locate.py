@@ -21,8 +21,8 @@ _HOW = {
     "a V1 checkpoint": "with tf.Session() as session: " + _RESTORE,
     "a SavedModel": "with tf.Session() as session: tf.saved_model.loader.load(session, ['serve'], '{0}'); "
     "tf.train.Saver().save(session, 'new/model')",
-    "a frozen graph, whose weights are constants": "import the graph's code, build it, and tf.train.Saver().save(session, "
-    "'new/model') after training, or go to the checkpoint that it was frozen from",
+    "a frozen graph, whose weights are constants": "import the graph's code, build it, and tf.train.Saver().save("
+    "session, 'new/model') after training, or go to the checkpoint that it was frozen from",
     "a Keras file": "model = tf.keras.models.load_model('{0}'); session = tf.keras.backend.get_session(); "
     "tf.train.Saver().save(session, 'new/model')",
 }
@@ -65,8 +65,8 @@ def _in_folder(folder: Path) -> Path:
         if len(prefixes) == 1:
             return folder / prefixes[0]
         raise CheckpointError(
-            f"{folder}: a folder without the file {STATE_FILE!r} that says which TensorFlow 1 checkpoint is the latest; "
-            f"name a checkpoint by its prefix, the path without .index; {_named(prefixes)}"
+            f"{folder}: a folder without the file {STATE_FILE!r} that says which TensorFlow 1 checkpoint is the "
+            f"latest; name a checkpoint by its prefix, the path without .index; {_named(prefixes)}"
         )
     prefix = latest_checkpoint(folder)
     if exists(prefix.with_name(prefix.name + ".index")):
@@ -107,8 +107,8 @@ def _other(source: Path) -> CheckpointError:
             return _refused(source.parent, "a SavedModel")
         return _refused(source, "a frozen graph, whose weights are constants")
     return CheckpointError(
-        f"{source}: has no {source.name}.index beside it, so it may be a checkpoint of the old V1 format; save it again "
-        f"in TensorFlow 1: {_HOW['a V1 checkpoint'].format(source)}"
+        f"{source}: has no {source.name}.index beside it, so it may be a checkpoint of the old V1 format; save it "
+        f"again in TensorFlow 1: {_HOW['a V1 checkpoint'].format(source)}"
     )
 
 

@@ -41,7 +41,10 @@ WEIGHTS = Path(__file__).with_suffix(".safetensors")
 
 _NATIVE = '''
 class {name}(nn.Module):
-    """{what}. forward: values [batch, steps, {inputs}], lengths [batch] or None -> outputs [batch, steps, {outputs}]."""
+    """{what}.
+
+    forward: values [batch, steps, {inputs}], lengths [batch] or None -> outputs [batch, steps, {outputs}].
+    """
 
     def __init__(self):
         super().__init__()
@@ -125,7 +128,9 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
         if exists(each) and not force:
             raise CheckpointError(f"{each}: exists; name another file, or overwrite it (--force)")
     if not found.parts:
-        raise CheckpointError(f"{prefix}: no recurrent part of it is known, so there is no module to write: {found.why}")
+        raise CheckpointError(
+            f"{prefix}: no recurrent part of it is known, so there is no module to write: {found.why}"
+        )
     text, tensors, used = "", {}, set()
     ours = False
     for number, network in enumerate(found.parts):
@@ -138,11 +143,14 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
         tensors.update(_recorded(number, network, weights))
     rest = _rest(whole, used)
     tensors.update({f"rest/{name}": array for name, array in rest.items()})
-    imports = "\nfrom torch_impl import build\nfrom torch_impl.conversion import load_canonical\nfrom unrolled import networks\n"
+    imports = (
+        "\nfrom torch_impl import build\nfrom torch_impl.conversion import load_canonical\n"
+        "from unrolled import networks\n"
+    )
     what = "; ".join(map(shown, found.parts))
-    names = {"prefix": prefix.name, "file": path.name, "weights": beside.name}
-    names = {key: re.sub(r"[^\w .-]", "_", name) for key, name in names.items()}  # nothing that ends a docstring
-    head = _HEAD.format(what=what[:1].upper() + what[1:], imports=imports if ours else "", **names)
+    files = {"prefix": prefix.name, "file": path.name, "weights": beside.name}
+    files = {key: re.sub(r"[^\w .-]", "_", name) for key, name in files.items()}  # nothing that ends a docstring
+    head = _HEAD.format(what=what[:1].upper() + what[1:], imports=imports if ours else "", **files)
     if ours:
         head = head.replace("from pathlib import Path\n", "import json\nfrom pathlib import Path\n")
     parts = ", ".join(f"Part{number}" for number in range(len(found.parts)))
@@ -179,10 +187,17 @@ def _width(network: Network, weights: Mapping[str, np.ndarray]) -> int:
     raise CheckpointError(f"{first} is {list(weights[first].shape)}, which fits no inputs")
 
 
-def _module(number: int, network: Network, weights: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray], bool]:
+def _module(
+    number: int, network: Network, weights: Mapping[str, np.ndarray]
+) -> tuple[str, dict[str, np.ndarray], bool]:
     """(code, state_dict, whether it is PyTorch's own) of a part."""
     inputs = _width(network, weights)
-    words = {"name": f"Part{number}", "what": shown(network).capitalize(), "inputs": inputs, "outputs": network.output_size}
+    words = {
+        "name": f"Part{number}",
+        "what": shown(network).capitalize(),
+        "inputs": inputs,
+        "outputs": network.output_size,
+    }
     native = stages(network, inputs, weights)
     if native is None:
         plain = json.dumps(networks.to_plain(network))

@@ -41,7 +41,9 @@ def stages(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> 
     layers = network.layers if isinstance(network, Layers) else (network,)
     for number, layer in enumerate(layers):
         start = f"cell_{number}/" if isinstance(network, Layers) else ""
-        stage = _layer(layer, inputs, {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)})
+        stage = _layer(
+            layer, inputs, {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)}
+        )
         if stage is None:
             return None
         below = found[-1] if found else None
@@ -85,7 +87,8 @@ def _cell(cell: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> Stag
         bias[2 * cell.units : 3 * cell.units] += bias.dtype.type(cell.forget_bias)
         kernel = _blocks(weights["kernel"], order)
         options = {} if cell.projection is None else {"proj_size": cell.projection}
-        found = _named(*np.split(kernel, [inputs]), _blocks(bias, order), np.zeros_like(bias))
+        ih, hh = np.split(kernel, [inputs])
+        found = _named(ih, hh, _blocks(bias, order), np.zeros_like(bias))
         if cell.projection is not None:
             found["weight_hr_l0"] = np.ascontiguousarray(weights["projection/kernel"].T)
         return Stage("LSTM", inputs, cell.units, 1, False, options, found)
@@ -95,7 +98,8 @@ def _cell(cell: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> Stag
         gates = weights["gates/bias"]
         return Stage("GRU", inputs, cell.units, 1, False, {}, _named(
             np.concatenate([ih, weights[one + "kernel"]], 1), np.concatenate([hh, weights[other + "kernel"]], 1),
-            np.concatenate([gates, weights[one + "bias"]]), np.concatenate([np.zeros_like(gates), weights[other + "bias"]]),
+            np.concatenate([gates, weights[one + "bias"]]),
+            np.concatenate([np.zeros_like(gates), weights[other + "bias"]]),
         ))  # fmt: skip
     return None
 

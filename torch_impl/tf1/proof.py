@@ -21,6 +21,7 @@ from unrolled.models import Model
 __all__ = ["MOST", "check_file", "check_with", "outputs_of"]
 
 MOST = 1e-5  # of the largest output
+MOST_OF_HALF = 1e-2  # where TensorFlow computed in half precision
 _MOST_BYTES = 1 << 30
 _SECONDS = 600
 
@@ -55,7 +56,8 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
             or not 0 <= inputs.min(initial=0) <= inputs.max(initial=0) < model.inputs
         ):
             raise ValueError(
-                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} {list(inputs.shape)}"
+                f"inputs must be tokens [batch, steps] from 0 to {model.inputs - 1}, got {inputs.dtype} "
+                f"{list(inputs.shape)}"
             )
         inputs = np.asarray(weights["embedding"])[inputs]
     if inputs.ndim != 3 or inputs.shape[2] != model.network_inputs:
@@ -77,8 +79,9 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
     return np.asarray(values)
 
 
-def check_file(whole: Understood, path: Path) -> float:
-    """The largest difference from what TensorFlow recorded in an .npz file, by the largest recorded output.
+def check_file(whole: Understood, path: Path) -> tuple[float, float]:
+    """The largest difference from what TensorFlow recorded in an .npz file, by the largest recorded output; and the
+    most that it may be.
 
     Its arrays: "inputs", "outputs", and "lengths" where the model takes some. Raises CheckpointError that names what is
     missing or does not fit.
@@ -112,7 +115,11 @@ def check_file(whole: Understood, path: Path) -> float:
             values = values.swapaxes(0, 1)
         if values.size != outputs.size:
             raise CheckpointError(f"outputs are {list(outputs.shape)}, the model gives {list(values.shape)}")
-        return nearness(values.reshape(-1, values.shape[-1]), outputs.reshape(-1, values.shape[-1]))
+        values, outputs = values.reshape(-1, values.shape[-1]), outputs.reshape(-1, values.shape[-1]).astype(np.float64)
+        if found.model.kind != "regressor" and outputs.min() >= 0 and np.abs(outputs.sum(1) - 1).max() < 1e-3:
+            values = np.exp(values - values.max(1, keepdims=True))  # probabilities were recorded
+            values = values / values.sum(1, keepdims=True)
+        return nearness(values, outputs), MOST_OF_HALF if recorded["outputs"].dtype == np.float16 else MOST
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -129,8 +136,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"not an .npz file of arrays ({error})") from None
 
 
-def check_with(found: Inferred, prefix: Path, python: Path) -> float:
-    """The largest difference from what TensorFlow computes now, in another Python, at drawn inputs.
+def check_with(found: Inferred, prefix: Path, python: Path) -> tuple[float, float]:
+    """The largest difference from what TensorFlow computes now, in another Python, at drawn inputs; and the most that
+    it may be.
 
     Raises CheckpointError where it cannot be computed, with the last line of what TensorFlow said.
     """
@@ -156,4 +164,6 @@ def check_with(found: Inferred, prefix: Path, python: Path) -> float:
             last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
             raise CheckpointError(f"{python}: TensorFlow could not compute it ({last[0]:.300})")
         with np.load(taken, allow_pickle=False) as file:
-            return nearness(np.asarray(found.probe.outputs), file["outputs"])
+            outputs = file["outputs"]
+        most = MOST_OF_HALF if outputs.dtype == np.float16 else MOST
+        return nearness(np.asarray(found.probe.outputs), outputs.astype(np.float64)), most

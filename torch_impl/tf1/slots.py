@@ -67,7 +67,9 @@ def _owner(name: str, entries: Mapping[str, BundleEntry]) -> tuple[str, str] | N
         known = _OWN.fullmatch(behind) is not None
         for start in range(end):
             owner = "/".join(parts[start:end])
-            if owner in entries and (known or (entries[owner].shape == entries[name].shape and parts[end] not in _LAYERS)):
+            if owner in entries and (
+                known or (entries[owner].shape == entries[name].shape and parts[end] not in _LAYERS)
+            ):
                 return owner, behind
     return None
 

@@ -26,8 +26,8 @@ def latest_checkpoint(folder: Path) -> Path:
     path = folder / STATE_FILE
     if not exists(path):
         raise CheckpointError(
-            f"{folder}: a folder without the file {STATE_FILE!r} that says which TensorFlow 1 checkpoint is the latest; "
-            "name a checkpoint by its prefix, the path without .index"
+            f"{folder}: a folder without the file {STATE_FILE!r} that says which TensorFlow 1 checkpoint is the "
+            "latest; name a checkpoint by its prefix, the path without .index"
         )
     found = _LATEST.search(read_whole(path, _MOST_BYTES))
     if not found:

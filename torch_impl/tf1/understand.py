@@ -68,8 +68,8 @@ def understand(
     if _OBJECT_GRAPH in variables.entries:
         raise CheckpointError(
             f"{prefix}: an object-based checkpoint of TensorFlow 2, without TensorFlow 1's names; in a graph of "
-            "TensorFlow 1, restore it with tf.train.Checkpoint(model=model).restore(path).run_restore_ops(session), and "
-            "save with tf.train.Saver().save(session, 'new/model')"
+            "TensorFlow 1, restore it with tf.train.Checkpoint(model=model).restore(path).run_restore_ops(session), "
+            "and save with tf.train.Saver().save(session, 'new/model')"
         )
     slots = find_slots(variables.entries)
     averages = slots.averages() if told.averages else {}
@@ -87,10 +87,6 @@ def understand(
         raise CheckpointError(f"{prefix}: {error}") from None
     if told.averages:
         found.slots, found.facts = {}, [*found.facts, "weights are their moving averages: training starts Adam afresh"]
-    return replace_found(whole, found)
-
-
-def replace_found(whole: Understood, found: Inferred) -> Understood:
     return whole._replace(found=found)
 
 
@@ -118,7 +114,15 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
 
     try:
         return infer(graph, entries, whole.read, told.scope, told.kind)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        AssertionError,
+    ) as error:
         # A graph's nodes have the inputs and attributes of their operations, unless somebody altered it.
         raise CheckpointError(
             f"its graph (.meta) does not hang together ({type(error).__name__}: {error}); get the file again, or go by "

@@ -19,8 +19,7 @@ from torch_impl.tf1.crc32c import crc32c
 
 __all__ = ["Variables", "slice_key"]
 
-_BYTES = {"bfloat16": 2, "uint8": 1, "int8": 1, "int16": 2, "uint16": 2, "uint32": 4, "uint64": 8, "complex64": 8,
-          "complex128": 16}  # fmt: skip
+_READ = {"bfloat16": 2, "float16": 2, "bool": 1}  # bytes of each
 _MOST_ENTRIES = 1 << 33
 HALF = ("float16", "bfloat16")
 
@@ -49,10 +48,10 @@ class Variables:
         if entry is not None and entry.partitioned:
             with naming(f"{self.prefix}: variable {name}"):
                 return self._joined(name, entry)
-        if entry is not None and entry.dtype == "bfloat16":
-            return _floats(self.raw(name, entry)).reshape(entry.shape)
-        array = self.bundle.read(name)
-        return array.astype(np.float32) if array.dtype == np.float16 else array
+        if entry is not None and entry.dtype in _READ:
+            with naming(f"{self.prefix}: variable {name}"):
+                return _array(self.raw(name, entry), entry.dtype, entry.shape)
+        return self.bundle.read(name)
 
     def raw(self, name: str, entry: BundleEntry) -> bytes:
         """The bytes that an entry points to, whatever its type, its checksum verified."""
@@ -66,7 +65,7 @@ class Variables:
     def _joined(self, name: str, entry: BundleEntry) -> np.ndarray:
         """A partitioned variable, its slices put together."""
         half = entry.dtype in HALF
-        if entry.dtype not in ("float32", "float64", "int32", "int64", "bool", *HALF):
+        if entry.dtype not in ("float32", "float64", "int32", "int64", *_READ):
             raise CheckpointError(f"is {entry.dtype}, expected numbers")
         if math.prod(entry.shape) > _MOST_ENTRIES or len(entry.shape) > 32:
             raise CheckpointError(f"has the impossible shape {list(entry.shape)}")
@@ -99,18 +98,24 @@ class Variables:
         if message is None:
             raise CheckpointError(f"its slice {list(extents)} is missing; save the checkpoint again")
         entry = _entry(message)
-        width = 2 if whole.dtype in HALF else np.dtype(whole.dtype).itemsize
+        width = _READ.get(whole.dtype) or np.dtype(whole.dtype).itemsize
         if entry.dtype != whole.dtype or entry.size != math.prod(shape) * width:
             raise CheckpointError(f"altered: its slice {list(extents)} is {entry.dtype} of {entry.size} bytes")
         data = self.raw(name, entry)
-        if whole.dtype == "bfloat16":
-            return _floats(data).reshape(shape)
+        if whole.dtype in _READ:
+            return _array(data, whole.dtype, shape)
         return np.frombuffer(data, np.dtype(whole.dtype).newbyteorder("<")).reshape(shape)
 
 
-def _floats(data: bytes) -> np.ndarray:
-    """bfloat16, the upper half of a float32."""
-    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+def _array(data: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Values of a type that `Bundle` does not read. bfloat16 is the upper half of a float32."""
+    if len(data) != math.prod(shape) * _READ[dtype]:
+        raise CheckpointError(f"altered: {len(data)} bytes for {dtype} {list(shape)}")
+    if dtype == "bfloat16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    if dtype == "bool":
+        return np.frombuffer(data, np.uint8).astype(bool).reshape(shape)
+    return np.frombuffer(data, "<f2").astype(np.float32).reshape(shape)
 
 
 def slice_key(name: str, extents: tuple[tuple[int, int], ...]) -> bytes:

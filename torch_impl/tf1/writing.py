@@ -12,13 +12,15 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.tf1 import protobuf
-from torch_impl.tf1.bundle import _HEADER, _NUMBERS, data_path, index_path
+from torch_impl.tf1.bundle import _HEADER, data_path, index_path
 from torch_impl.tf1.crc32c import crc32c, mask
 from torch_impl.tf1.table import build_table
 from torch_impl.tf1.variables import slice_key
 
 __all__ = ["write_variables"]
 
+# framework/types.proto
+_NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
 _BFLOAT16 = 14
 
 

@@ -22,13 +22,14 @@ from torch_impl.unrolling.kinds import kind_of
 from torch_impl.unrolling.memory import DTYPES, Tables, layout_of, padded
 from torch_impl.unrolling.threads import parts_of, shared
 
-__all__ = ["HostSteps"]
+__all__ = ["ROWS", "UNITS", "HostSteps"]
 
 # Steps between two looks at the keyboard, where one call runs many.
 STEPS_PER_CALL = 64
 
-_ROWS = (compiled_loops.forward, compiled_steps.head, compiled_loops.backward)
-_UNITS = (compiled_loops.weight_gradients, compiled_steps.update, tables.pack, compiled_steps.pack_dense)
+# The kernels of a step: what belongs to the rows of the batch, and what to the units.
+ROWS = (compiled_loops.forward, compiled_steps.head, compiled_loops.backward)
+UNITS = (compiled_loops.weight_gradients, compiled_steps.update, tables.pack, compiled_steps.pack_dense)
 
 
 class HostSteps:
@@ -62,7 +63,7 @@ class HostSteps:
         sizes[tables.OUTPUTS], sizes[tables.EVERY] = dense.out_features, int(not self.classifier)
         sizes[tables.STATE_ROW] = layout.width
         sizes[tables.STEP], sizes[tables.STEP_BACK] = layout.address(False), layout.address(True)
-        self.pieces = array("q", [layout.piece(function).address for function in (*_ROWS, *_UNITS)])
+        self.pieces = array("q", [layout.piece(function).address for function in (*ROWS, *UNITS)])
         given.ints[tables.PIECES] = self.pieces.buffer_info()[0]
         self.train = layout.piece(compiled_steps.train)
 
@@ -123,7 +124,12 @@ class HostSteps:
         sizes, lengths = self.tables.sizes, None
         last = min(len(batches), done + STEPS_PER_CALL)
         lengths = self._place(batches[done:last], done)
-        work = self.batch * self.steps * float(self.layout.gates_row) * (self.layout.width + padded(1 + self.layout.inputs))
+        work = (
+            self.batch
+            * self.steps
+            * float(self.layout.gates_row)
+            * (self.layout.width + padded(1 + self.layout.inputs))
+        )
         if parts_of(self.batch, work) == 1:
             sizes[tables.PHASE] = compiled_steps.ALL
             self.tables.call(self.train, done, last)

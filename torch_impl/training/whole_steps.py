@@ -43,7 +43,7 @@ def whole_steps(
         return None
     if targets.dtype != (torch.int64 if targets.ndim == 1 else inputs.dtype):
         return None
-    if chosen_path(kind[0], cell.network.units, batch, True, inputs, *model.parameters()) != "compiled":
+    if chosen_path(kind[0], cell.network.units, 0, batch, True, inputs, *model.parameters()) != "compiled":
         return None
     from torch_impl.training.host_steps import HostSteps  # imports Numba
 

@@ -4,12 +4,15 @@ static      step by step, in a Python loop
 dynamic     whole sequences, padded or packed: any cell step by step, or what is faster for its kind
 module      the same as a module
 packing     sequences of different lengths for a kernel that knows none
-native_lstm, native_gru     the LSTM and the GRU by PyTorch's own kernels, where those compute the same
+fast        a cell by the path that `paths` chooses:
 
-plain       the plain RNN, by the path that `paths` chooses:
-native      PyTorch's own kernel
+native, native_lstm, native_gru     PyTorch's own kernels, where those compute the same
 bptt        back-propagation through time as one node of autograd, in torch alone
-compiled, compiled_loops, activations, layout, tiles, jit     the same in machine code
+compiled    the same in machine code: memory (how parameters lie there), threads; in Numba jit, tiles, activations,
+            tables, compiled_loops
+
+kinds       what a kind of cell is to the last two; pointwise: what it computes from its products, in Numba
+arrangement     where the valid steps of a batch are, without the padding
 
 The length law: past a row's length its outputs are exactly zero and its state is copied through, so the final state is
 the one at its last valid step (the initial state for length 0). All steps are kept, and nothing flows back into the

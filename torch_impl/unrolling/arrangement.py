@@ -25,7 +25,9 @@ class Arrangement:
     (those whose state before step t there is); so block t + 1 has those that take step t. lengths: sorted, or None.
     """
 
-    def __init__(self, batch: int, steps: int, lengths: Tensor | None = None, batch_sizes: Tensor | None = None) -> None:
+    def __init__(
+        self, batch: int, steps: int, lengths: Tensor | None = None, batch_sizes: Tensor | None = None
+    ) -> None:
         """steps: of the padded inputs. lengths [batch], or of packed inputs their batch_sizes."""
         self.batch, self.stride, self.order, self.lengths = batch, steps, None, None
         self.packed = batch_sizes is not None
@@ -84,7 +86,7 @@ class Arrangement:
         return result
 
     def taken(self, blocks: Tensor) -> Tensor:
-        """The rows of blocks 0 to steps - 1 that take their step, [valid steps, width]: without those that end there."""
+        """Rows of blocks 0 to steps - 1 that take their step, without those that end there: [valid steps, width]."""
         if self.lengths is None:
             return blocks[: self.steps * self.batch]
         counts = torch.tensor(self.counts, dtype=torch.int64)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.unrolling.arrangement import Arrangement
-from torch_impl.unrolling.kinds.kind import ADDED, CELL, EXTRA, H, ONE, X, Kind
+from torch_impl.unrolling.kinds.kind import ADDED, CELL, EXTRA, ONE, H, Kind, X
 
 __all__ = ["Call", "bptt"]
 
@@ -92,7 +92,7 @@ class BPTT(torch.autograd.Function):
 def finish_forward(
     ctx: Any, call: Call, tensors: tuple[Tensor | None, ...], states: Any, memory: Any, x: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The results, and in ctx what the way back needs. states: h and c of all blocks; tensors: all that has gradients."""
+    """The results, and in ctx what the way back needs. states: h and c of all blocks; tensors: what has gradients."""
     arrangement = call.arrangement
     outputs = arrangement.scatter(states[0][arrangement.batch :])
     changed = lambda: False  # noqa: E731
@@ -161,12 +161,13 @@ def run_forward(call: Call, x: Tensor, state: tuple[Tensor | None, Tensor | None
 def steps_of(call: Call, memory: Memory) -> list[tuple[Tensor, Any, Any]]:
     """z and the history before and after, of each step, of the rows that take it."""
     arrangement, (h, extra) = call.arrangement, memory.history
-    counts, steps = arrangement.counts, []
+    counts = arrangement.counts
+    steps: list[tuple[Tensor, Any, Any]] = []
     here = before = 0
     for count in counts:
         after = before + (arrangement.batch if not steps else counts[len(steps) - 1])
         old, new = slice(before, before + count), slice(after, after + count)
-        pair = [(h[rows], None if extra is None else extra[rows]) for rows in (old, new)]
+        pair: list[Any] = [(h[rows], None if extra is None else extra[rows]) for rows in (old, new)]
         steps.append((memory.z[here : here + count], *pair))
         here, before = here + count, after
     return steps
@@ -185,9 +186,7 @@ def run_backward(
     last += [None] * (2 - len(last))
     below, carry = (h.new_zeros(batch, units) for _ in range(2))
     middle = h.new_empty(batch, units) if kind.stages == 2 else None
-    back = [
-        [(part, w) for part, w in zip(kind.parts, weights, strict=True) if part.segment == s] for s in (H, EXTRA)
-    ]
+    back = [[(part, w) for part, w in zip(kind.parts, weights, strict=True) if part.segment == s] for s in (H, EXTRA)]
     later, end = 0, len(z)
     for rows, old, new in reversed(steps_of(call, memory)):
         count = len(rows)
@@ -245,7 +244,7 @@ def gradients(
         if active < len(first):
             first[active:] = 0.0 if by is None else arrangement.sorted(by)[active:]
         found.append(arrangement.given_order(first))
-    for part, weight, need in zip(kind.parts, weights, needed[3:], strict=True):
+    for part, need in zip(kind.parts, needed[3:], strict=True):
         if not need:
             found.append(None)
             continue

@@ -87,9 +87,7 @@ def _own(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def run_forward(
-    call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor | None], weights: Weights
-) -> Run:
+def run_forward(call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor | None], weights: Weights) -> Run:
     """The forward pass with all that a backward pass needs."""
     arrangement, kind = call.arrangement, call.kind
     units = len(weights[0]) // kind.parts[0].blocks
@@ -145,7 +143,7 @@ class Compiled(torch.autograd.Function):
         firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
         by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
         by_inputs = _input_gradients(run) if needed[0] else None
-        return None, by_inputs, *(f if need else None for f, need in zip(firsts, needed[1:3])), *by_weights
+        return None, by_inputs, *(f if need else None for f, need in zip(firsts, needed[1:3], strict=True)), *by_weights
 
 
 def _through_time(
@@ -172,7 +170,10 @@ def _through_time(
 
 def _weight_gradients(run: Run, needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
     """The gradients by the weights, in their own shapes."""
-    found = [torch.empty_like(w, memory_format=torch.contiguous_format) if n else None for w, n in zip(run.weights, needed)]
+    found = [
+        torch.empty_like(w, memory_format=torch.contiguous_format) if n else None
+        for w, n in zip(run.weights, needed, strict=True)
+    ]
     sums = run.z.new_empty(run.layout.sums_size)
     if not len(run.z):
         sums.zero_()
@@ -206,11 +207,11 @@ def _without_graph(
     layout = layout_of(kind, len(weights[0]) // kind.parts[0].blocks, inputs.shape[-1], DTYPES[inputs.dtype])
     units, extra = layout.units, layout.columns[EXTRA]
     laid_out = packed_weights(layout, weights, call.shifts)
-    x, first = _own(inputs), [_own(part) for part in (*state, None, None)[:2]]
+    x, first = inputs.detach().contiguous(), [_own(part) for part in (*state, None, None)[:2]]
     found = inputs.new_empty(batch, steps, units) if outputs and lengths is None else None
     last = tuple(inputs.new_empty(batch, units) for _ in range(kind.states))
     whole = lengths is not None and (outputs or arrangement.packed)  # of different lengths the outputs lie in one piece
-    bytes_of_row = (steps + 1) * layout.row * x.element_size()  # type: ignore[union-attr]
+    bytes_of_row = (steps + 1) * layout.row * x.element_size()
     size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row)
     piece, address, kept = layout.piece(compiled_loops.forward), layout.address(False), []
 

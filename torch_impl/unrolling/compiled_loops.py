@@ -8,10 +8,54 @@ from __future__ import annotations
 
 from torch_impl.unrolling.jit import at, call, compiled, missing
 from torch_impl.unrolling.tables import (
-    BACK, BACKWARD, BATCH, BELOW, BY_CELL, BY_OUTPUTS, BY_STATE, CARRIES, CARRY, DENSE, DENSE_BACK, FIRST, FIRST_CELL,
-    FORWARD, GATES, GATES_ROW, GRADIENT, GRADIENTS, HISTORY, INPUTS, KEEP, MIDDLE, MULTIPLY, ORDER, OUTPUTS, PACKED,
-    ROW, ROWS, SIZE, SIZES, STATE_ROW, STEP, STEP_BACK, STEP_BACKWARD, STEP_FORWARD, STEPS, STRIDE, SUMS, TURN, UNITS,
-    WANTED, ONE, ZERO, EVERY, copy, fill, offsets_of, padded,
+    BACK,
+    BACKWARD,
+    BATCH,
+    BELOW,
+    BY_CELL,
+    BY_OUTPUTS,
+    BY_STATE,
+    CARRIES,
+    CARRY,
+    DENSE,
+    DENSE_BACK,
+    EVERY,
+    FIRST,
+    FIRST_CELL,
+    FORWARD,
+    GATES,
+    GATES_ROW,
+    GRADIENT,
+    GRADIENTS,
+    HISTORY,
+    INPUTS,
+    KEEP,
+    MIDDLE,
+    MULTIPLY,
+    ONE,
+    ORDER,
+    OUTPUTS,
+    PACKED,
+    ROW,
+    ROWS,
+    SIZE,
+    SIZES,
+    STATE_ROW,
+    STEP,
+    STEP_BACK,
+    STEP_BACKWARD,
+    STEP_FORWARD,
+    STEPS,
+    STRIDE,
+    SUMS,
+    TURN,
+    UNITS,
+    WANTED,
+    ZERO,
+    copy,
+    fill,
+    offsets_of,
+    padded,
 )  # fmt: skip
 from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
@@ -152,8 +196,8 @@ def _through(ints, floats, kind, result, z, add, begin, end, units, width):
 def backward(ints, floats, begin, end):
     """Turn GATES into the cost's gradient by each product's result.
 
-    BELOW is the gradient by the state after the step at hand, MIDDLE that by its extra, CARRY what its kind says; at the
-    end, where WANTED, BELOW and CARRY are the gradients by the initial state's parts.
+    BELOW is the gradient by the state after the step at hand, MIDDLE that by its extra, CARRY what its kind says; at
+    the end, where WANTED, BELOW and CARRY are the gradients by the initial state's parts.
     """
     before = flush_denormals()
     sizes, offsets = ints[SIZES], offsets_of(ints)

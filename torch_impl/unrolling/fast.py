@@ -37,17 +37,21 @@ def fast(
     weights = tuple(getattr(cell, part.name) for part in kind.parts)
     parts = None if state is None else _parts(state)
     batch = rows(inputs, batch_sizes)
-    path = chosen_path(kind, cell.network.units, batch, lengths is not None or batch_sizes is not None, inputs, *weights, *(parts or ()))
+    steps = 0 if batch_sizes is not None else inputs.shape[1]
+    with_lengths = lengths is not None or batch_sizes is not None
+    tensors = (inputs, *weights, *(parts or ()))
+    path = chosen_path(kind, cell.network.units, batch * steps, batch, with_lengths, *tensors)
     if path == "native":
         return native(cell, inputs, lengths, state, outputs, batch_sizes)
-    steps = 0 if batch_sizes is not None else inputs.shape[1]
     again = partial(_again, cell, kind, lengths, batch_sizes)
     call = Call(kind, shifts, Arrangement(batch, steps, lengths, batch_sizes), again)
-    run: Any = bptt
     if path == "compiled":
-        from torch_impl.unrolling.compiled import compiled as run
-    found, last = run(call, inputs, parts, weights, outputs)
-    return found, _state(last)
+        from torch_impl.unrolling.compiled import compiled
+
+        results, last = compiled(call, inputs, parts, weights, outputs)
+    else:
+        results, last = bptt(call, inputs, parts, weights, outputs)
+    return results, _state(last)
 
 
 def _parts(state: Any) -> tuple[Tensor, ...]:

@@ -21,12 +21,12 @@ import ctypes
 import hashlib
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import llvmlite.binding  # type: ignore[import-untyped]
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import njit, types
 from numba.core import ccallback, cgutils
 from numba.core.caching import IndexDataCacheFile
@@ -93,7 +93,10 @@ class CacheFile(IndexDataCacheFile):
         return f"{Path(self._index_name).stem}.{hashlib.sha256(content.encode()).hexdigest()[:20]}.nbc"
 
 
-class _Code(ccallback.CFunc):
+_CFunc: Any = ccallback.CFunc
+
+
+class _Code(_CFunc):
     """Numba's function with an address, its code in a `CacheFile`; says so once where it is not there yet."""
 
     def enable_caching(self) -> None:
@@ -109,7 +112,11 @@ class _Code(ccallback.CFunc):
 @lru_cache(maxsize=1)
 def announce() -> None:
     """Say on stderr, once, that compiling takes a while."""
-    print("unrolled: compiling for this machine, some seconds, once; the code is kept", file=sys.stderr, flush=True)
+    print(
+        "unrolled: compiling for this machine, about 5 seconds, once for a kind of cell; the code is kept",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 class Kernel(NamedTuple):
@@ -126,7 +133,7 @@ SCALARS: dict[str, Any] = {"float32": types.float32, "float64": types.float64}
 INTEGER = types.int64
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel(function: Any, scalar: str, arguments: str = "IFii") -> Kernel:
     """The function compiled for float32 or float64, whichever `scalar` says; it returns nothing and raises nothing.
 
@@ -135,7 +142,7 @@ def kernel(function: Any, scalar: str, arguments: str = "IFii") -> Kernel:
     number = SCALARS[scalar]
     pointer = types.CPointer
     kinds = {"i": INTEGER, "f": pointer(number), "I": pointer(pointer(INTEGER)), "F": pointer(pointer(number))}
-    code = _Code(function, (tuple(kinds[letter] for letter in arguments), types.void), {}, dict(_OPTIONS))
+    code: Any = _Code(function, (tuple(kinds[letter] for letter in arguments), types.void), {}, dict(_OPTIONS))
     code.enable_caching()
     code.compile()
     _KEPT.append(code)

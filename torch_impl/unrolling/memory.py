@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torch_impl.unrolling import pointwise, tables, tiles
 from torch_impl.unrolling.jit import PADDING, Kernel, kernel
-from torch_impl.unrolling.kinds.kind import EXTRA, H, ONE, Kind
+from torch_impl.unrolling.kinds.kind import EXTRA, ONE, H, Kind
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
@@ -24,7 +24,7 @@ def padded(size: int) -> int:
 
 
 def odd(size: int) -> int:
-    """The next number of vectors that is odd: rows whose distance is a high power of two share few places in a cache."""
+    """size rounded up to an odd number of vectors: rows a high power of two apart share few places in a cache."""
     vectors = padded(size) // PADDING
     return (vectors | 1) * PADDING
 
@@ -48,9 +48,12 @@ class Layout:
         self.width, wide = padded(units), padded(1 + inputs)
         self.row = odd(self.width + wide + (self.width if kind.extra else 0))
         self.gates_row = odd(kind.blocks * self.width)
-        self.columns = {name: place for name, place in zip(range(4), (0, self.width, self.width + 1, self.width + wide))}
+        self.columns = dict(enumerate((0, self.width, self.width + 1, self.width + wide)))
         self._depths = {0: units, 1: 1, 2: inputs, 3: units}
-        self.forward, self.backward, self.gradients, self.parts = ([] for _ in range(4))
+        self.forward: Any = []
+        self.backward: Any = []
+        self.gradients: Any = []
+        self.parts: Any = []
         self.packed_size = self.back_size = self.sums_size = 0
         backs = self._backward()
         for product in kind.products:
@@ -89,7 +92,9 @@ class Layout:
         rows = {}
         for segment in segments:
             rows[segment] = sum(self._depths[s] for s in segments if s < segment)
-        self.forward.append((product.stage, product.first * self.width, columns, *reads[0], *reads[1], self.packed_size, 0, 0))
+        self.forward.append(
+            (product.stage, product.first * self.width, columns, *reads[0], *reads[1], self.packed_size, 0, 0)
+        )
         self.gradients.append((product.first * self.width, product.blocks, column, across, self.sums_size, across))
         for number, part in enumerate(self.kind.parts):
             inside = product.first <= part.first < product.first + product.blocks

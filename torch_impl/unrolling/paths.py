@@ -1,40 +1,57 @@
-"""Which code runs a plain RNN over a whole sequence, and how to force it.
+"""Which code runs a cell over a whole sequence, and how to force it.
 
     compiled  torch_impl.unrolling.compiled: Numba, for the CPU
     bptt      torch_impl.unrolling.bptt: torch alone, one node of autograd for the sequence
-    native    nn.RNN's own kernel: cuDNN on CUDA, a C++ loop over the steps on the CPU
+    native    PyTorch's own kernel where there is one: cuDNN on CUDA, oneDNN for an LSTM without lengths on the CPU,
+              else a C++ loop over the steps; for other cells, step by step
 
-Without a choice, "native" runs wherever the other two do not apply: off the CPU, in other dtypes than float32 and
-float64, under autocast, torch.compile, tracing, torch.func transforms, forward-mode derivatives and fake tensors, and
-for subclasses of Tensor. Elsewhere it is "compiled", but "bptt" for a batch below 8 of more than 512 units, where the
-weights no longer fit the cache and the bare matrix-vector product decides. Measured: forward and backward pass against
-nn.RNN with 28 inputs, tanh, float32, one thread, AVX-512; ratios of minima, the paths interleaved, on a machine that
-others used too (batch 150, 256 units, 16 steps varied between 1.1 and 1.6).
+Without a choice, "native" runs wherever the other two do not apply: cells of no kind in torch_impl.unrolling.kinds (an
+LSTM with peepholes, say), off the CPU, in other dtypes than float32 and float64, under autocast, torch.compile,
+tracing, torch.func transforms, forward-mode derivatives and fake tensors, and for subclasses of Tensor. Elsewhere it is
+"compiled", but
+
+- "bptt" for a batch below 8 of more than 512 units, where the weights no longer fit the cache and the bare
+  matrix-vector product decides;
+- "native" without lengths on fewer than 4 rows times steps, such as one step of a stream, where what any call costs
+  decides; for an LSTM, which oneDNN runs, on fewer than 64, or, where Numba is missing, on any number: oneDNN does at
+  once what costs "bptt" a dozen operations a step.
+
+Whole training steps (`torch_impl.training.whole_steps`) never go by oneDNN: they have no node of autograd, and lay out
+the weights where they update them. Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
+float32, one thread, AVX-512; ratios of minima, the paths interleaved, on a machine that others used too. The plain
+cell with tanh against nn.RNN:
 
                         16 steps            100 steps           400 steps
     batch  units    bptt  compiled      bptt  compiled      bptt  compiled
         1     16     2.0       3.3       3.1      11.6       3.5      23.2
-        1     64     2.0       3.3       3.0      10.2       3.6      19.0
         1    150     2.0       2.8       2.6       6.1       3.0       8.8
         1    256     2.1       2.6       2.7       4.9       2.9       6.8
-        8     16     2.0       3.4       2.9      10.2       3.4      17.6
-        8     64     2.0       3.2       2.5       6.3       2.7       8.5
         8    150     1.7       2.6       1.9       3.4       2.0       3.6
-        8    256     1.6       2.2       2.2       2.9       1.8       3.2
-       32     16     2.0       3.2       2.6       6.2       2.9       7.6
        32     64     1.6       2.6       1.8       3.5       1.9       3.8
-       32    150     1.4       1.9       1.4       2.1       1.3       2.5
        32    256     1.3       1.7       1.3       1.7       1.3       2.0
-      150     16     1.9       2.4       1.8       3.1       1.9       3.1
       150     64     1.6       3.1       1.4       2.1       1.0       1.7
-      150    150     1.2       1.6       1.1       2.0       1.1       1.8
       150    256     1.3       1.6       0.9       1.5       1.3       1.6
 
     at 16 steps:    batch 1    512 units 1.8, 2.1    1024 units 2.6, 1.1
                     batch 8                          1024 units 2.1, 2.1
                     batch 150  512 units 1.0, 1.4    1024 units 1.0, 1.1
 
-Two threads share the rows of a batch wherever that is worth a hand-over (`compiled.WORTH_A_THREAD`); torch's own
+Gated cells, "bptt" and "compiled", processor time: the LSTM without lengths against nn.LSTM (oneDNN), TF1's GRU (reset
+gate before the product) against nn.GRU (after it), the nearest that PyTorch has, and the GRU that is the same:
+
+                         LSTM                   GRU                  GRU, reset after
+    batch  units    16 steps  100 steps   16 steps  100 steps    16 steps  100 steps
+        1     16    0.2, 1.1   0.1, 1.1   1.0, 3.8  0.9, 19.2    1.1, 6.1  1.1, 23.9
+        1    150    0.3, 0.8   0.2, 1.0   1.0, 2.8  1.0,  8.7    1.0, 2.8  0.8,  5.4
+        1    256    0.5, 0.9   0.3, 1.0   1.3, 3.2  1.8, 10.0    1.7, 2.8  1.6,  8.2
+        8     64    0.3, 1.1   0.2, 1.0   0.8, 3.7  0.9, 10.3    1.0, 3.6  1.0, 11.1
+        8    256    0.6, 1.0   0.4, 1.1   1.3, 2.6  1.6,  4.1    1.4, 2.5  1.6,  4.9
+       32     64    0.4, 1.1   0.4, 1.2   0.9, 2.9  1.1,  4.8    1.1, 3.3  1.2,  5.3
+       32    256    0.7, 1.1   0.8, 1.5   1.2, 2.2  1.3,  2.7    1.4, 2.1  1.2,  2.8
+      150    150    0.8, 1.2   0.8, 1.3   1.2, 2.2              1.0, 2.1  1.0,  1.7
+      150    256    0.9, 1.2   0.9, 1.2   1.1, 1.6              1.0, 1.7  1.1,  1.5
+
+Two threads share the rows of a batch wherever that is worth a hand-over (`threads.WORTH_A_THREAD`); torch's own
 thread count is obeyed.
 
 Force a path for a block with `forced_path("bptt")`, or for a process with the environment variable UNROLLED_PATH. What
@@ -108,9 +125,9 @@ def wanted_path() -> str | None:
     return name
 
 
-def chosen_path(kind: Kind, units: int, batch: int, lengths: bool, *tensors: Tensor) -> str:
-    """The path, one of PATHS, for so many units and rows, with lengths or without; tensors: the weights, inputs and
-    state of the call."""
+def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, *tensors: Tensor) -> str:
+    """The path, one of PATHS, for so many units, rows times steps and rows, with lengths or without; tensors: the
+    weights, inputs and state of the call."""
     if torch.compiler.is_compiling():  # first: what follows cannot be traced
         return "native"
     if not all(map(_plain, tensors)) or _transformed():
@@ -118,9 +135,14 @@ def chosen_path(kind: Kind, units: int, batch: int, lengths: bool, *tensors: Ten
     wanted = wanted_path()
     if wanted is not None:
         return wanted
+    by_onednn = kind.name == "lstm" and not lengths
+    if not lengths and places < (64 if by_onednn else 4):
+        return "native"
     if units > 512 and batch < 8:
-        return "bptt"
-    return "compiled" if _compiler_or_warning() else "bptt"
+        return "native" if by_onednn else "bptt"
+    if _compiler_or_warning():
+        return "compiled"
+    return "native" if by_onednn else "bptt"
 
 
 @lru_cache(maxsize=1)

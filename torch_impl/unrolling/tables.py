@@ -1,9 +1,9 @@
 """What kernels are given, and the small loops that they share. `torch_impl.unrolling.memory` makes it.
 
-Every kernel has the arguments (ints, floats, begin, end): tables of pointers to int64 and to float32 or float64, and the
-rows of the batch (or the units, where it says so) to work on. None depends on another's rows, so that threads may share
-a batch. Memory is flat and time-major, and only valid steps take part in it: rows are sorted by length, longest first,
-and block t of `offsets` holds those of at least t steps, so that the first of them are those that take step t.
+Every kernel has the arguments (ints, floats, begin, end): tables of pointers to int64 and to float32 or float64, and
+the rows of the batch (or the units, where it says so) to work on. None depends on another's rows, so that threads may
+share a batch. Memory is flat and time-major, and only valid steps take part in it: rows are sorted by length, longest
+first, and block t of `offsets` holds those of at least t steps, so that the first of them are those that take step t.
 
     HISTORY     [offsets[steps + 1], row]   in block t, the state before step t [width], then 1 and the inputs of step t
                 [padded(1 + inputs)], then what its kind calls extra [width]; 0 and not 1 in rows that end there
@@ -13,8 +13,8 @@ and block t of `offsets` holds those of at least t steps, so that the first of t
     SUMS        the gradients of the weights, a matrix for each product
 
 width is units rounded up to whole vectors. With the 1 in the row, one product gives the gradients of the weights and of
-the bias at once. Inside the kernels denormal numbers count as zero: gradients that fade over many steps become denormal,
-and a product over those is up to a hundred times slower. The error is below the smallest normal number.
+the bias at once. Inside the kernels denormal numbers count as zero: gradients that fade over many steps become
+denormal, and a product over those is up to a hundred times slower. The error is below the smallest normal number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch_impl.unrolling.tiles import lanes_of
 # wanted it is; null for the same place. LENGTHS: of the rows; null: all steps. PARTS and others: see `memory.Layout`.
 SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES = range(12)
 
-# In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step, or
+# In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step or
 # for one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's gradient is. MULTIPLY, STEP,
 # STEP_BACK: addresses of kernels. STATE_ROW: how far the rows of states that are given are apart. TURN: which of many
 # batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense layer is on every output.
@@ -37,9 +37,9 @@ SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABEL
     STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, PHASE,
 ) = range(19)  # fmt: skip
 
-# Tables of scalars. FIRST, FIRST_CELL: the initial state [batch, units]; null: zeros. BY_OUTPUTS, BY_STATE, BY_CELL: the
-# cost's gradients, laid out as inputs and states are; null: zeros. BELOW, CARRY, MIDDLE: [batch, width], see `backward`.
-# The rest: `torch_impl.training.compiled_steps`.
+# Tables of scalars. FIRST, FIRST_CELL: the initial state [batch, units]; null: zeros. BY_OUTPUTS, BY_STATE, BY_CELL:
+# the cost's gradients, laid out as inputs and states are; null: zeros. BELOW, CARRY, MIDDLE: [batch, width], see
+# `backward`. The rest: `torch_impl.training.compiled_steps`.
 (
     HISTORY, GATES, INPUTS, FIRST, FIRST_CELL, PACKED, BACK, ADDED, BY_OUTPUTS, BY_STATE, BY_CELL, BELOW, CARRY, MIDDLE,
     SUMS, TARGETS, DENSE_PACKED, DENSE_BACK, DENSE, DENSE_SUMS, LAST, SETTINGS, RATES, LOSSES, PARAMETERS,

@@ -58,8 +58,8 @@ def network_options(default: Any, neurons: str) -> Callable[..., Any]:
             default=0.0,
             show_default=True,
             help="Share of each layer's outputs that is dropped in training: TensorFlow 1's DropoutWrapper("
-            "output_keep_prob=1 - share) around each cell. The last layer's outputs too, but not its final state, which "
-            "is what a classifier reads, so that one needs --layers 2 or more.",
+            "output_keep_prob=1 - share) around each cell. The last layer's outputs too, but not its final state, "
+            "which is what a classifier reads; so that one needs --layers 2 or more.",
         ),
         click.option(
             "--bidirectional/--one-direction",
@@ -118,8 +118,8 @@ def check_dropout(kind: str, options: Mapping[str, Any]) -> None:
     """End the command with a sentence where nothing of what is dropped would reach a model of this kind."""
     if kind == "classifier" and options["dropout"] and options["layers"] == 1:
         raise click.UsageError(
-            "--dropout drops outputs, and a classifier reads the final state of its only layer, which would stay whole; "
-            "add --layers 2, or leave --dropout out."
+            "--dropout drops outputs, and a classifier reads the final state of its only layer, which would stay "
+            "whole; add --layers 2, or leave --dropout out."
         )
 
 

@@ -39,7 +39,7 @@ class Trainer:
 class SequenceBackend(FakeBackend):
     """Digits are written into an image's second value, speakers into an utterance's length."""
 
-    def trainer(self, model, weights, optimizer, inputs, targets, lengths=None):
+    def trainer(self, model, weights, optimizer, inputs, targets, lengths=None, seed=0):
         self.trainers.append(Trainer(self, model, weights, inputs, targets, lengths))
         self.optimizer = optimizer
         return self.trainers[-1]

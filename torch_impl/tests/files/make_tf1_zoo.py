@@ -90,7 +90,7 @@ def language_model():
     labels, loss = classes(logits)
     variables = tf.trainable_variables()
     gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), 0.05)
-    train = tf.train.AdamOptimizer(0.01).apply_gradients(zip(gradients, variables))
+    train = tf.train.AdamOptimizer(0.01).apply_gradients(zip(gradients, variables))  # noqa: B905 (Python 3.7)
     return Built(x, logits, loss, labels, train)
 
 

@@ -1,15 +1,15 @@
 """Contrib's block operations, each of which is a cell's whole step, or a whole sequence: the law is in attributes.
 
-tensorflow/contrib/rnn/ops/lstm_ops.cc, gru_ops.cc. Their defaults, which a saved graph leaves out, are a forget bias of 1,
-a cell clip of 3 and no peepholes; a clip of 0 or less is none. The gradient takes no notice of the clip.
+tensorflow/contrib/rnn/ops/lstm_ops.cc, gru_ops.cc. Their defaults, which a saved graph leaves out, are a forget bias
+of 1, a cell clip of 3 and no peepholes; a clip of 0 or less is none. The gradient takes no notice of the clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch_impl.tf1.graphs.cells import Found, Step, Stored, Unlike, Variables, _recurring, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, rounded
 from unrolled.networks import GRU, LSTM
 
@@ -31,7 +31,7 @@ def candidates(walk: Walk, variables: Variables) -> Iterator[tuple[Found, Step]]
             step.frame = node.name
             yield found, step
         else:
-            yield found, _recurring(walk, step)
+            yield found, recurring(walk, step)
     for node in walk.graph.of("GRUBlockCell"):
         names = [variables.at(each) for each in node.inputs[2:6]]
         if all(names):
@@ -40,7 +40,7 @@ def candidates(walk: Walk, variables: Variables) -> Iterator[tuple[Found, Step]]
             h = Tensor(node.name, 3)
             step = Step(node.inputs[0], node.inputs[1], h, {"h": h}, {"h": node.inputs[1]})
             weights = {name: Stored(stored) for name, stored in zip(order, names, strict=False)}
-            yield Found(GRU(units), weights), _recurring(walk, step)
+            yield Found(GRU(units), weights), recurring(walk, step)
 
 
 def _lstm(walk: Walk, variables: Variables, node: Node, weights: tuple[Tensor, ...]) -> Found | None:

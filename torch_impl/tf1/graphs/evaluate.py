@@ -30,7 +30,8 @@ class Evaluator:
 
     variables: the variable's node -> its array. aliases: tensors that are computed as others, as a dropout is as what
     goes into it. branches: whether a constant in a condition's branch
-    is dead where that is not taken. Raises Unknown, which names the operation, where the graph holds what is not known here.
+    is dead where that is not taken. Raises Unknown, which names the operation, where the graph holds one that is not
+    known here.
     """
 
     def __init__(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch_impl.tf1.graphs.cells import Found, Step, Stored, Unlike, Variables, _carried, _recurring, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, carried, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 from unrolled.networks import BasicRNN
 
@@ -48,10 +48,10 @@ def _read(walk: Walk, variables: Variables, node: Node, hidden: tuple[str, ...])
     if len(products) != 2 or rows != units:
         return None
     (other, kernel), h = others[0], node.inputs[0]
-    end = first(each for each in _carried(walk, h) if total.node in walk.ancestors(each, 12))
+    end = first(each for each in carried(walk, h) if total.node in walk.ancestors(each, 12))
     activation = None if end is None else walk.activation(total, end)
     if end is None or activation is None:
         return None
     weights = {"kernel": Stored((*kernel, *hidden)), "bias": Stored(bias) if bias else Stored(zeros=(units,))}
     step = Step(other.inputs[0], h, end, {"h": end}, {"h": h})
-    return Found(BasicRNN(units, activation), weights), _recurring(walk, step)
+    return Found(BasicRNN(units, activation), weights), recurring(walk, step)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch_impl.tf1.graphs.cells import Stored, Variables, biased, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Stored, Variables, biased, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 
 __all__ = ["DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss_on"]
@@ -191,7 +191,7 @@ def loss_on(walk: Walk, *tensors: Tensor) -> str | None:
             ):
                 return "squares"
             if (
-                node.op in (*_SHAPED, "Mul", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
+                node.op in (*_SHAPED, "Mul", "Cast", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
                 and node.name not in seen
             ):
                 seen.add(node.name)

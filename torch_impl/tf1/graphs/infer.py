@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,24 +10,21 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
-from torch_impl.tf1.graphs.cells import Cell, Found, Stored, Unlike, Variables, find_cells
-from torch_impl.tf1.graphs.heads import DenseAt, Embedded, dense_layers, embedding_of, feeds, loss_on
-from torch_impl.tf1.graphs.judge import LIMIT, ROWS, Judge, Unknown, computed, nearness
+from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds, loss_on
+from torch_impl.tf1.graphs.judge import LIMIT, Unknown
+from torch_impl.tf1.graphs.layers import Part
 from torch_impl.tf1.graphs.meta import Graph, Tensor
-from torch_impl.tf1.graphs.operations import activated
-from torch_impl.tf1.graphs.optimizers import Optimizer, optimizers
-from torch_impl.tf1.graphs.sequences import Part, Sequences
-from torch_impl.tf1.graphs.walk import Walk
-from torch_impl.tf1.inferred import Inferred, Probe
+from torch_impl.tf1.graphs.optimizers import optimizers
+from torch_impl.tf1.graphs.pieces import Found, Stored, Unlike
+from torch_impl.tf1.graphs.trained import Trained
+from torch_impl.tf1.inferred import Inferred
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
 from unrolled.networks import Layers, prefixed
-from unrolled.programs import Adam
 
 __all__ = ["infer"]
 
-POWERS = ("beta1_power", "beta2_power")
 
 Read = Callable[[str], np.ndarray]
 
@@ -37,8 +34,8 @@ def infer(
 ) -> Inferred:
     """What the graph says of the checkpoint with these variables.
 
-    kind: the model's, where the graph's loss does not tell. scope: of several models, the one whose variables' names begin so. Raises CheckpointError where the graph has no
-    recurrent cell that is known, or is another checkpoint's.
+    kind: the model's, where the graph's loss does not tell. scope: of several models, the one whose variables' names
+    begin so. Raises CheckpointError where the graph has no recurrent cell that is known, or is another checkpoint's.
     """
     return _Inference(graph, entries, read, scope, kind).result()
 
@@ -55,144 +52,10 @@ def _shared(weights: dict[str, Source]) -> list[str]:
     return lines
 
 
-class _Inference:
-    def __init__(
-        self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
-    ) -> None:
-        self.graph, self.entries, self.read, self.scope, self.kind = graph, entries, read, scope, kind
-        self.walk = Walk(graph)
-        self.saved = graph.saved(set(entries))
-        self.stored: dict[str, tuple[Stored, bool]] = {}
-        self.fed: dict[str, np.ndarray] = {}
-        self.probe: Probe | None = None
-        groups: dict[str, list[tuple[tuple[int, ...], str]]] = {}
-        for node, saved in self.saved.items():
-            if saved.start is not None:
-                groups.setdefault(saved.name, []).append((saved.start, node))
-        self.groups = {node: tuple(each for _, each in sorted(own)) for own in groups.values() for _, node in own}
-        self.variables = Variables(self.walk, self.groups)
-        self.cells, self.doubts = find_cells(self.walk, self.variables)
-        self.cells = [cell for cell in self.cells if self._in_scope(cell.found.weights.values())]
-        self.sequences = Sequences(self.walk, self.variables, self.cells)
-        taken = {name for cell in self.cells for stored in cell.found.weights.values() for name in stored.parts}
-        denses = dense_layers(self.walk, self.variables, taken)
-        self.denses = [each for each in denses if self._in_scope([each.kernel])]
-        self.parts = self._parts()
-
-    def _in_scope(self, weights: Iterable[Stored]) -> bool:
-        names = [self.saved[part].name for stored in weights for part in stored.parts if part in self.saved]
-        return all(name.startswith(self.scope) for name in names)
-
+class _Inference(Trained):
     # Weights
 
-    def put(self, weights: dict[str, Source], name: str, stored: Stored, interleaved: bool = False) -> None:
-        """Say where a canonical weight is, and so where its slots are."""
-        weights[name] = self.source(stored, interleaved)
-        self.stored[name] = (stored, interleaved)
-
-    def source(self, stored: Stored, interleaved: bool = False) -> Source:
-        """The same by the checkpoint's names."""
-        if not stored.parts:
-            return Source((), zeros=stored.zeros)
-        missing = [name for name in stored.parts if name not in self.saved]
-        if missing:
-            raise CheckpointError(f"the graph's variable {missing[0]} is not in the checkpoint; it is of another graph")
-        names = tuple(dict.fromkeys(self.saved[name].name for name in stored.parts))
-        starts = tuple(saved.start[0] for name in stored.parts if (saved := self.saved[name]).start)
-        return Source(names, stored.transposed, starts if interleaved else ())
-
-    def array(self, source: Source) -> np.ndarray:
-        return source.array(self.read)
-
-    def variable(self, node: str) -> np.ndarray:
-        """A variable's value, or its slice's."""
-        if node not in self.saved:
-            raise Unknown(f"variable {node} is not in the checkpoint")
-        saved, array = self.saved[node], self.read(self.saved[node].name)
-        if saved.start is None:
-            return array
-        shape = self.graph.nodes[node].attribute("shape")
-        return array[tuple(slice(start, start + size) for start, size in zip(saved.start, shape, strict=False))]
-
     # Parts
-
-    def _parts(self) -> list[Part]:
-        """Every recurrent part, the larger first."""
-        found = []
-        for node in self.graph.of(
-            "TensorArrayGatherV3", "ConcatV2", "ReverseSequence", "ReverseV2", "Pack", "BlockLSTM", "Add", "AddV2"
-        ):
-            tensor = Tensor(node.name, 6 if node.op == "BlockLSTM" else 0)
-            part = self.sequences.part(tensor)
-            if part is not None:
-                found.append(part)
-        for cell in self.cells:
-            if not cell.steps[0].frame:
-                part = self.sequences.steps([step.output for step in cell.steps])
-                if part is not None:
-                    found.append(part)
-        return found
-
-    def _leaves(self, tensor: Tensor) -> tuple[list[Cell], bool]:
-        """The cells whose states or outputs a tensor is made of, and whether only from final states."""
-        by_state: dict[Tensor, list[Cell]] = {}
-        for cell in self.cells:
-            for step in cell.steps:
-                merge = self.walk.loop_of(step.h)
-                for before in (merge, *(self.walk.strip(each) for each in step.before.values())):
-                    if before is not None:
-                        by_state.setdefault(before, []).append(cell)
-        queue, seen, found, final = [tensor], {tensor}, [], True
-        for current in queue:
-            current = self.walk.strip(current)
-            node = self.walk.node(current)
-            if current in self.sequences.outputs:
-                found.append(self.sequences.outputs[current][0])
-                final = final and node.op != "BlockLSTM"
-                continue
-            if node.op == "Exit":
-                merge = Tensor(self.walk.node(node.inputs[0]).inputs[0].node)
-                if merge in by_state:
-                    found += by_state[merge]
-                    continue
-            if node.op == "TensorArrayGatherV3":
-                final = False
-                part = self.sequences.part(Tensor(node.name))
-                if part is not None:
-                    found += part.cells
-                    continue
-            for each in node.inputs:
-                if each not in seen and len(seen) < 3000:
-                    seen.add(each)
-                    queue.append(each)
-        return list({id(cell): cell for cell in found}.values()), final
-
-    def _part_of(self, tensor: Tensor) -> Part | None:
-        """The recurrent part that a tensor comes from: the smallest that has all of its cells."""
-        whole = self.sequences.part(tensor)
-        if whole is not None and not whole.reversed:
-            return whole
-        single = self.sequences.steps([tensor])
-        if single is not None and "backward" not in single.facts:
-            return single
-        cells, _ = self._leaves(tensor)
-        wanted = {id(cell) for cell in cells}
-        if not wanted:
-            return None
-        holding = [
-            part for part in self.parts
-            if wanted <= {id(cell) for cell in part.cells} and not part.reversed and "backward" not in part.facts
-        ]  # fmt: skip
-        if holding:
-            return min(holding, key=lambda part: len(part.cells))
-        forward = [p for p in self.parts if "backward" not in p.facts and not p.reversed]
-        backward = [p for p in self.parts if "backward" in p.facts or p.reversed]
-        for one in forward:
-            for other in backward:
-                both = {id(cell) for part in (one, other) for cell in part.cells}
-                if wanted <= both and self.sequences._same(one.inputs, other.inputs):
-                    return self.sequences._directions(one, other)
-        return None
 
     # The whole
 
@@ -213,56 +76,6 @@ class _Inference:
                 "transitions, say): what is decoded from the outputs by them is not the model's to do"
             )
         return found
-
-    def _all_trained(self) -> set[str]:
-        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
-        for top in self._tops():
-            nodes.update(self.walk.ancestors(top.end, 1_000_000))
-        return {self.saved[node].name for node in nodes if node in self.saved}
-
-    def _optimized(self, found: Inferred) -> None:
-        """The optimizer's settings, and Adam's moments where it was Adam that trained."""
-        found.facts += [each.line for each in self.optimizers]
-        if found.model is None:
-            return
-        adams = [each for each in self.optimizers if each.name == "Adam"]
-        parts = {part for stored, _ in self.stored.values() for part in stored.parts}
-        adam = max(adams, key=lambda each: len(parts & set(each.slots)), default=None)
-        if adam is None or not parts & set(adam.slots):
-            if self.optimizers:
-                found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
-            return
-        known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
-        found.optimizer = Adam(**known)
-        if "learning_rate" in adam.fed:
-            found.assumed.append(
-                f"the learning rate is {found.optimizer.learning_rate:g}: the graph is fed it (--learning-rate)"
-            )
-        if len(adam.powers) == 2 and set(adam.powers) <= set(self.saved):
-            self._moments(found, adam)
-        if not found.slots:
-            found.facts.append("Adam's moments are not in the checkpoint: training here starts them afresh")
-
-    def _moments(self, found: Inferred, adam: Optimizer) -> None:
-        pattern = [(before, behind) for node, slots in adam.slots.items()
-                   for before, _, behind in (slot.partition(node) for slot in slots)][:2]  # fmt: skip
-        slots: dict[str, Source] = {}
-        still = []
-        for name, (stored, interleaved) in self.stored.items():
-            for k, slot in enumerate(("Adam", "Adam_1")):
-                nodes = tuple(
-                    adam.slots[part][k] if part in adam.slots else part.join(pattern[k]) for part in stored.parts
-                )
-                if nodes and all(node in self.saved for node in nodes):
-                    slots[f"{name}/{slot}"] = self.source(Stored(nodes, stored.transposed), interleaved)
-                else:
-                    still.append(name)
-                    slots[f"{name}/{slot}"] = Source((), zeros=found.weights[name].array(self.read).shape)
-        if still:
-            names = ", ".join(dict.fromkeys(still))
-            found.facts.append(f"not trained there: {names}; training here would move it")
-        slots.update({name: Source((self.saved[node].name,)) for name, node in zip(POWERS, adam.powers, strict=False)})
-        found.slots = slots
 
     def _network(self) -> Inferred:
         if not self.cells:
@@ -377,7 +190,7 @@ class _Inference:
         loss = loss_on(self.walk, top.linear, top.end, part.outputs if part.wrapped else top.end)
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
         sizes = {"inputs": embedding.rows if embedding else width, "embedding": embedding.width if embedding else 0}
-        rest = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
+        rest: dict[str, Any] = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
         judged, reason, form = None, "", None
         arrays = {name: self.array(source) for name, source in weights.items()}
         try:
@@ -399,11 +212,15 @@ class _Inference:
         model = Model(
             kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
         )
+        if loss != ("squares" if kind == "regressor" else "cross-entropy"):
+            told = "a mean square" if loss == "squares" else "a cross-entropy" if loss else "none that is known"
+            self.prepared.append(f"it goes on as a {kind}, by that loss; the loss in the graph is {told}")
         facts += self._facts() + self._on_lengths(part) + _shared(weights)
         parts = [found.network]
         return Inferred(
             model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
             probe=self.probe if not reason else None,
+            assumed=list(self.prepared),
         )  # fmt: skip
 
     def _kind(self, form: str, loss: str | None, units: int) -> str | None:
@@ -415,27 +232,6 @@ class _Inference:
         if form == "final":
             return "classifier" if loss == "cross-entropy" else None
         return {"cross-entropy": "tagger", "squares": "regressor"}.get(loss or "")
-
-    def _transitions(self, units: int) -> bool:
-        """Whether scores from each class to each are trained beside the model: a conditional random field's."""
-        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
-        known = {part for stored, _ in self.stored.values() for part in stored.parts}
-        return any(self.graph.nodes[node].attribute("shape") == [units, units] for node in nodes - known)
-
-    def _on_lengths(self, part: Part) -> list[str]:
-        """Where lengths, and initial states, come from."""
-        lines = []
-        lengths, masks = self._lengths(part), self._masks(part)
-        if lengths:
-            source = self.walk.node(self.walk.strip(lengths[0]))
-            told = f"fed by {source.name}" if source.op == "Placeholder" else f"computed there ({source.name})"
-            lines.append(f"lengths: {told}; give them here")
-        elif masks:
-            lines.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
-        states = self._initial(part)[0]
-        if states:
-            lines.append(f"the initial state is fed by {', '.join(sorted(states))}; here it is zeros unless given")
-        return lines
 
     def _facts(self) -> list[str]:
         lines = [
@@ -476,7 +272,7 @@ class _Inference:
                 if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
                     node = self.walk.node(node.inputs[0])
             if node.op not in ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2"):
-                facts.append(f"the network reads what {node.op} ({tensor.node}) gives: prepare its inputs so")
+                self.prepared = [f"inputs are what {node.op} ({tensor.node}) gives there: prepare them so"]
             else:
                 facts.append(
                     f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")
@@ -489,143 +285,6 @@ class _Inference:
         return tensor, embedding, found
 
     # Judging
-
-    def _judge(self, part: Part, embedding: Embedded | None) -> Judge:
-        tokens = {}
-        if embedding is not None:
-            for name in self.walk.ancestors(embedding.tokens, 200):
-                if self.graph.nodes[name].op == "Placeholder":
-                    tokens[name] = embedding.rows
-        lengths = {
-            name for tensor in self._lengths(part) for name in self.walk.ancestors(tensor, 50)
-            if self.graph.nodes[name].op == "Placeholder" and len(self.graph.nodes[name].attribute("shape") or []) == 1
-        }  # fmt: skip
-        states, rows = self._initial(part)
-        judge = Judge(self.walk, self.variable, tokens, lengths, states, padded=bool(self._masks(part)), rows=rows)
-        if part.time_major:
-            judge.time_first.update(
-                name for name in self.walk.ancestors(part.inputs, 300) if self.graph.nodes[name].op == "Placeholder"
-            )
-        return judge
-
-    def _initial(self, part: Part) -> tuple[set[str], int]:
-        """The placeholders of initial states, and how many rows the states are fixed to, if they are."""
-        states, rows = set(), ROWS
-        for cell in part.cells:
-            step = cell.steps[0]
-            for before in {*step.before.values(), step.h}:
-                merge = self.walk.loop_of(before)
-                start = before if merge is None else self.walk.node(self.walk.node(merge).inputs[0]).inputs[0]
-                source = self.walk.node(self.walk.strip(start))
-                if source.op == "Placeholder":
-                    states.add(source.name)
-                    shape = source.attribute("shape") or [-1]
-                    rows = shape[0] if shape[0] > 0 else rows
-                value = self.walk.constant(start)
-                if value is not None and np.ndim(value) == 2:
-                    rows = len(value)
-        return states, rows
-
-    def _masks(self, part: Part) -> list[Tensor]:
-        """Sequences of truth by which a Keras layer's loop chooses: valid steps, [batch, steps] or with time first."""
-        found = []
-        frames = {step.frame for cell in part.cells for step in cell.steps} - {""}
-        for node in self.graph.of("TensorArrayReadV3"):
-            if int(node.attribute("dtype", 0)) != 10:
-                continue
-            handle = self.walk.node(node.inputs[2])
-            if handle.op == "Enter" and str(handle.attribute("frame_name")) in frames:
-                sequence = self.sequences._scattered(node)
-                if sequence is not None:
-                    found.append(sequence)
-        return found
-
-    def _lengths(self, part: Part) -> list[Tensor]:
-        """The lengths that the part's loops compare the time with."""
-        found: list[Tensor] = []
-        frames = {step.frame for cell in part.cells for step in cell.steps}
-        for node in self.graph.of("GreaterEqual", "LessEqual"):
-            sides = node.inputs if node.op == "GreaterEqual" else node.inputs[::-1]
-            time, limit = self.walk.node(self.walk.strip(sides[0])), self.walk.strip(sides[1])
-            if self.walk.is_loop(time):
-                frame = str(self.walk.node(time.inputs[0]).attribute("frame_name"))
-                if frame in frames and self.walk.constant(limit) is None:
-                    found.append(limit)
-            elif "" in frames and time.op == "Const" and self.walk.constant(limit) is None:
-                if self.walk.op(limit) not in ("RandomUniform", "Min", "Max"):
-                    found.append(limit)
-        for name in frames:
-            node = self.graph.nodes.get(name)
-            if node is not None and node.op == "BlockLSTM":
-                limit = self.walk.node(self.walk.strip(node.inputs[0]))
-                while limit.op in ("Cast", "Max", "Identity") and limit.inputs:
-                    if limit.op == "Max":
-                        found.append(limit.inputs[0])
-                    limit = self.walk.node(limit.inputs[0])
-        return list(dict.fromkeys(found))
-
-    def _run(self, part: Part, embedding: Embedded | None, wanted: list[Tensor]) -> tuple[list[Any], Any, Any]:
-        """(values of what is wanted, what the network read with batch first, lengths)."""
-        lengths = (self._lengths(part) or self._masks(part))[:1]
-        inputs, _ = self.sequences._source(part.inputs)
-        if inputs in self.walk.dropouts:
-            inputs, _ = self.sequences._source(self.walk.dropouts[inputs].data)
-        values, self.fed = self._judge(part, embedding).values([*wanted, inputs, *lengths])
-        given = np.asarray(values[len(wanted)])
-        if given.ndim != 3:
-            raise Unknown(f"what the network reads has shape {list(given.shape)}")
-        given = given.swapaxes(0, 1) if part.time_major else given
-        limits = np.asarray(values[-1]) if lengths else None
-        if limits is not None and limits.dtype == bool:
-            time = next((axis for axis, size in enumerate(limits.shape) if size == given.shape[1]), 0)
-            limits = limits.sum(axis=time).reshape(-1)
-        return values[: len(wanted)], given, limits
-
-    def _judge_part(self, part: Part, weights: dict[str, Source]) -> float:
-        values, given, lengths = self._run(part, None, part.steps or [part.outputs])
-        expected = np.stack(values, 1) if part.steps else values[0]
-        arrays = {name: self.array(source) for name, source in weights.items()}
-        outputs, _ = computed(part.found.network, arrays, given, lengths)
-        return min(nearness(outputs, expected), nearness(outputs.swapaxes(0, 1), expected))
-
-    def _form(
-        self, part: Part, found: Found, arrays: dict[str, np.ndarray], chain: list[DenseAt], embedding: Embedded | None,
-        wrapped: bool,
-    ) -> tuple[str | None, float]:  # fmt: skip
-        """("final", "all", or None for neither, the difference): what the dense layers read, by what comes out."""
-        end = part.outputs if wrapped else chain[-1].end
-        tokens = [] if embedding is None else [embedding.tokens]
-        (expected, *ids), given, lengths = self._run(part, embedding, [end, *tokens])
-        own = {name: arrays[name] for name in found.weights}
-        if embedding is not None:
-            ids_there = np.asarray(ids[0])
-            looked_up = arrays["embedding"][ids_there].astype(np.float64)
-            looked_up = looked_up.swapaxes(0, 1) if looked_up.shape != given.shape else looked_up
-            if nearness(looked_up, given) > LIMIT:
-                raise Unlike("what the network reads is not the embedding's rows")
-        self.probe = Probe(self.fed, f"{end.node}:{end.index}", np.asarray(expected),
-                           np.asarray(ids[0]) if ids else given, None if lengths is None else np.asarray(lengths))  # fmt: skip
-        outputs, final = computed(found.network, own, given, lengths)
-        best = float("inf")
-        for form, features in (("all", outputs), ("final", final)):
-            result = features
-            for number, each in enumerate(chain):
-                name = "dense/" if each is chain[-1] else f"hidden_{number}/"
-                if arrays[name + "kernel"].shape[0] != result.shape[-1]:
-                    break
-                result = result @ np.asarray(arrays[name + "kernel"], np.float64) + arrays[name + "bias"]
-                result = activated(each.activation, result)
-            else:
-                if wrapped and lengths is not None and form == "all":
-                    result = np.where((np.arange(result.shape[1]) < np.asarray(lengths)[:, None])[..., None], result, 0)
-                turned = [result.swapaxes(0, 1)] if form == "all" else []
-                for values in (result, *turned):
-                    flat = values.reshape(-1, values.shape[-1])
-                    near = nearness(flat, np.reshape(expected, (-1, np.shape(expected)[-1])))
-                    if near <= LIMIT:
-                        return form, near
-                    best = min(best, near)
-        return None, best
 
     def _with_inputs_dropped(self, found: Found, keep: float, variational: bool) -> Found:
         """A dropout of what the lowest layer reads."""

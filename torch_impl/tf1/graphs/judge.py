@@ -91,9 +91,9 @@ class Judge:
         """The steps of a sequence where the graph fixes them."""
         for node in self.walk.graph.of("Placeholder"):
             shape = node.attribute("shape") or []
-            if len(shape) in (2, 3) and shape[1] > 0 and int(node.attribute("dtype", 1)) in (1, 2, 3, 9):
-                if len(shape) == 3 or int(node.attribute("dtype", 1)) != 1:
-                    return int(shape[1])
+            kinds = {2: (2, 3, 9), 3: (1, 2, 3, 9)}.get(len(shape), ())  # floats in one row may be cut into steps
+            if shape and int(node.attribute("dtype", 1)) in kinds and shape[1] > 0:
+                return int(shape[1])
         return STEPS
 
 

@@ -1,4 +1,4 @@
-"""Keras's layers in a TensorFlow 1 graph: kernel and recurrent kernel apart, cut into gates before or after the product.
+"""Keras's layers in a TensorFlow 1 graph: two kernels, cut into gates before or after the product.
 
 tensorflow/python/keras/layers/recurrent.py. The variables are those that lie beside a "recurrent_kernel", which is
 Keras's name for nothing else; gates, activations and what is reset are read from what is computed.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch_impl.tf1.graphs.cells import Found, Step, Stored, Unlike, Variables, _recurring, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 from unrolled import networks
 from unrolled.networks import BasicRNN
@@ -57,7 +57,7 @@ def _steps(walk: Walk, recurrent: Node) -> Iterator[tuple[Found, Step]]:
     else:
         found, step = _simple(walk, sums, units, x, h)
         weights = {"kernel": Stored((scope + "kernel", recurrent.name)), "bias": weights["bias"]}
-    yield Found(found, weights), _recurring(walk, step)
+    yield Found(found, weights), recurring(walk, step)
 
 
 def _products(walk: Walk, variable: str, units: int) -> list[tuple[int, Tensor, Tensor, int]]:
@@ -90,7 +90,7 @@ def _columns(walk: Walk, cut: Node, units: int) -> tuple[int, int]:
 
 
 def _in_loop(walk: Walk, tensor: Tensor) -> bool:
-    """Whether a tensor is made anew in each round of a loop; Keras builds a first step outside of it, for its shapes."""
+    """Whether a tensor is made anew in each round of a loop; Keras builds a first step outside, for its shapes."""
     queue, seen = [tensor.node], {tensor.node}
     for name in queue:
         node = walk.node(Tensor(name))

@@ -41,7 +41,7 @@ class Tensor(NamedTuple):
     """An output of a node."""
 
     node: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # what it hides, tuple.index, is not used
 
 
 Message = dict[int, list[Any]]
@@ -227,7 +227,7 @@ def _value(raw: bytes) -> Any:
         if number == 5:
             return bool(value)
         if number == 6:
-            return int(value) % 100  # type: ignore[arg-type]
+            return int(value) % 100
         if number == 7:
             return _shape(value)  # type: ignore[arg-type]
         if number == 8:

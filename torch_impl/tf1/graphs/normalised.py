@@ -6,8 +6,8 @@ mean * inv) with inv = gamma / sqrt(variance + epsilon).
 
 from __future__ import annotations
 
-from torch_impl.tf1.graphs.cells import Found, Step, Stored, Unlike, Variables, _other, _recurring, shape_of
 from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, other_input, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first, rounded
 from unrolled.networks import LayerNormLSTM
 from unrolled.networks.layer_norm_lstm import EPSILON
@@ -31,7 +31,7 @@ def layer_norm_lstm(
     product = first(walk.users(into, "Mul"))
     if product is None:
         raise Unlike("an LSTM with layer normalisation whose input gate is not multiplied")
-    candidate, keep = walk.strip(_other(walk, product, into)), 1.0
+    candidate, keep = walk.strip(other_input(walk, product, into)), 1.0
     dropped = walk.dropouts.get(candidate)
     if dropped is not None:
         candidate, keep = dropped.data, dropped.keep if dropped.keep is not None else 1.0
@@ -41,12 +41,12 @@ def layer_norm_lstm(
         raise Unlike("an LSTM with layer normalisation whose activation has no name here")
     c = _normed(walk, variables, Tensor(total.name), "state", weights)
     result = first(walk.users(out, "Mul"))
-    if result is None or walk.activation(c, _other(walk, result, out)) != activation:
+    if result is None or walk.activation(c, other_input(walk, result, out)) != activation:
         raise Unlike("an LSTM with layer normalisation and another activation for its output")
     units = shape_of(walk, kernel.parts[0])[-1] // 4
     end = Tensor(result.name)
     network = LayerNormLSTM(units, activation, _bias(walk, gates["forget"], ends["forget"]), keep)
-    return Found(network, weights), _recurring(walk, Step(inputs, h, end, {"c": c, "h": end}, {"h": h}))
+    return Found(network, weights), recurring(walk, Step(inputs, h, end, {"c": c, "h": end}, {"h": h}))
 
 
 def _bias(walk: Walk, gate: Node | None, own: Tensor) -> float:
@@ -63,13 +63,13 @@ def _bias(walk: Walk, gate: Node | None, own: Tensor) -> float:
 def _normed(walk: Walk, variables: Variables, tensor: Tensor, name: str, weights: dict[str, Stored]) -> Tensor:
     """What a tensor is normalised to; notes gamma and beta."""
     for scaled in walk.users(tensor, "Mul"):
-        inverse = walk.node(walk.strip(_other(walk, scaled, tensor)))
+        inverse = walk.node(walk.strip(other_input(walk, scaled, tensor)))
         total = first(walk.users(Tensor(scaled.name), "Add", "AddV2"))
         if inverse.op != "Mul" or total is None:
             continue
         gamma = first(found for each in inverse.inputs if (found := variables.at(each)))
         root = first(node for each in inverse.inputs if (node := walk.node(walk.strip(each))).op == "Rsqrt")
-        shift = walk.node(walk.strip(_other(walk, total, Tensor(scaled.name))))
+        shift = walk.node(walk.strip(other_input(walk, total, Tensor(scaled.name))))
         beta = variables.at(shift.inputs[0]) if shift.op == "Sub" else ()
         if gamma is None or root is None or not beta:
             continue

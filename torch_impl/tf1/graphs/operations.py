@@ -20,7 +20,7 @@ __all__ = ["OPERATIONS", "Unknown", "activated"]
 _MOST_ENTRIES = 1 << 26  # of one tensor
 
 
-class Unknown(Exception):
+class Unknown(Exception):  # noqa: N818 (what it says is of the graph)
     """The graph holds what cannot be computed here; the message says what."""
 
 
@@ -122,7 +122,7 @@ def _partition(node: Node, x: Any, parts: Any) -> list[Any]:
     return [x[np.asarray(parts) == k] for k in range(int(node.attribute("num_partitions")))]
 
 
-def _stitch(node: Node, *given: Any) -> Any:
+def _stitch(node: Node | None, *given: Any) -> Any:
     half = len(given) // 2
     indices, data = given[:half], given[half:]
     rank = np.ndim(indices[0])

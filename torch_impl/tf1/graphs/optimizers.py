@@ -49,7 +49,11 @@ class Optimizer:
         """What is printed of it."""
         numbers = [f"{name} {value:g}" for name, value in self.settings.items()]
         numbers += [f"{name} fed by {placeholder}" for name, placeholder in self.fed.items()]
-        clipped = "" if self.clip is None else f"; gradients clipped to the norm {self.clip:g} together"
+        clipped = (
+            ""
+            if self.clip is None
+            else f"; gradients clipped to the norm {self.clip:g} together, which training here does not do"
+        )
         return f"optimizer: {self.name}" + (f" ({', '.join(numbers)})" if numbers else "") + clipped
 
 

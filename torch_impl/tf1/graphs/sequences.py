@@ -2,121 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 from torch_impl.tf1.graphs.blocks import WHOLE
-from torch_impl.tf1.graphs.cells import Cell, Found, Step, Stored, Variables, biased
+from torch_impl.tf1.graphs.layers import Part, Wrapped, apart, layered
 from torch_impl.tf1.graphs.meta import Node, Tensor
-from torch_impl.tf1.graphs.walk import Walk, first
-from unrolled.networks import Bidirectional, Dropout, Layers, Network, Residual, prefixed
+from torch_impl.tf1.graphs.pieces import Cell, Found, Stored, biased
+from torch_impl.tf1.graphs.walk import first
+from torch_impl.tf1.graphs.written_out import WrittenOut
+from unrolled.networks import Bidirectional, Layers, Residual, prefixed
 
-__all__ = ["Part", "Sequences", "Wrapped"]
-
-
-class Wrapped(NamedTuple):
-    """An OutputProjectionWrapper: a dense layer inside of the loop, around the whole network."""
-
-    kernel: Stored
-    bias: Stored
-    activated: Tensor
-    start: Tensor
+__all__ = ["Sequences"]
 
 
-@dataclass
-class Part:
-    """A network in the graph. inputs: the sequence that it reads, [batch, steps, width], or with time first.
-    outputs: all its outputs. time_major: whether inputs have time first.
-    cells: which it is made of. reversed: it reads backward, and its outputs are not turned back. steps: its outputs one by
-    one, where they are written out. facts: "backward", where its outputs are turned back."""
-
-    found: Found
-    inputs: Tensor
-    time_major: bool
-    cells: list[Cell]
-    outputs: Tensor
-    outputs_time_major: bool = False
-    reversed: bool = False
-    wrapped: Wrapped | None = None
-    facts: list[str] = field(default_factory=list)
-    steps: list[Tensor] = field(default_factory=list)
-
-
-class Sequences:
+class Sequences(WrittenOut):
     """Parts by the tensor that they give."""
 
-    def __init__(self, walk: Walk, variables: Variables, cells: list[Cell]) -> None:
-        self.walk, self.variables, self.cells = walk, variables, cells
-        self.outputs = {step.output: (cell, step) for cell in cells for step in cell.steps}
-        self.fed: list[str] = []  # placeholders that say what dropouts keep
-
     # Within a step
-
-    def stack(self, tensor: Tensor) -> tuple[list[tuple[Found, list[Cell]]], Tensor]:
-        """The layers whose output a tensor within a step is, from the lowest up, and what the lowest reads."""
-        layers: list[tuple[Found, list[Cell]]] = []
-        for _ in range(64):
-            layer = self._layer(tensor)
-            if layer is None:
-                return layers, tensor
-            found, cells, tensor = layer
-            layers.insert(0, (found, cells))
-        return layers, tensor
-
-    def _layer(self, tensor: Tensor) -> tuple[Found, list[Cell], Tensor] | None:
-        tensor = self.walk.strip(tensor)
-        if tensor in self.outputs:
-            cell, step = self.outputs[tensor]
-            return self._with_dropouts(cell, step)
-        dropped = self.walk.dropouts.get(tensor)
-        if dropped is not None:
-            below = self._layer(dropped.data)
-            if below is None:
-                return None
-            found, cells, inputs = below
-            return (
-                self._dropout(found, "output_keep", dropped.keep, dropped.placeholder, dropped.variational),
-                cells,
-                inputs,
-            )
-        node = self.walk.node(tensor)
-        if node.op in ("Add", "AddV2"):
-            return self._residual(node)
-        return None
-
-    def _with_dropouts(self, cell: Cell, step: Step) -> tuple[Found, list[Cell], Tensor]:
-        found, inputs = cell.found, step.inputs
-        if step.state_keep is None or step.state_keep < 1:
-            found = self._dropout(found, "state_keep", step.state_keep, step.state_fed, False)
-        dropped = self.walk.dropouts.get(self.walk.strip(inputs))
-        if dropped is not None and self._layer(dropped.data) is None:
-            found = self._dropout(found, "input_keep", dropped.keep, dropped.placeholder, dropped.variational)
-            inputs = dropped.data
-        return found, [cell], inputs
-
-    def _dropout(self, found: Found, where: str, keep: float | None, fed: str | None, variational: bool) -> Found:
-        """A DropoutWrapper, one for all of a cell's shares; none where the share is fed, which no graph tells."""
-        if keep is None:
-            self.fed.append(fed or "something that is computed")
-            return found
-        network = found.network
-        if isinstance(network, Dropout) and network.variational == variational and getattr(network, where) == 1.0:
-            fields = {name: getattr(network, name) for name in ("input_keep", "output_keep", "state_keep")}
-            return Found(Dropout(network.network, **{**fields, where: keep}, variational=variational), found.weights)
-        return Found(Dropout(network, **{where: keep}, variational=variational), found.weights)  # type: ignore[arg-type]
-
-    def _residual(self, node: Node) -> tuple[Found, list[Cell], Tensor] | None:
-        """A sum of a network's outputs and its inputs."""
-        for one, other in (node.inputs, node.inputs[::-1]):
-            layers: list[tuple[Found, list[Cell]]] = []
-            tensor, goal = one, self.walk.strip(other)
-            while (below := self._layer(tensor)) is not None:
-                found, cells, tensor = below
-                layers.insert(0, (found, cells))
-                if self.walk.strip(tensor) == goal:
-                    whole = layered([each for each, _ in layers])
-                    return Found(Residual(whole.network), whole.weights), [c for _, own in layers for c in own], tensor
-        return None
 
     # Over sequences
 
@@ -183,8 +83,7 @@ class Sequences:
         merge = self._variable(gather.inputs[2])
         if merge is None:
             return None
-        write = self.walk.node(self.walk.node(self.walk.node(Tensor(merge)).inputs[1]).inputs[0])
-        write = self._written(write)
+        write = self._written(self.walk.node(self.walk.node(self.walk.node(Tensor(merge)).inputs[1]).inputs[0]))
         if write is None:
             return None
         value, wrapped = write.inputs[2], None
@@ -226,8 +125,8 @@ class Sequences:
         time_major = below.time_major
         if upper.time_major != below.outputs_time_major:
             time_major = below.time_major
-        own = [below.found] if not isinstance(below.found.network, Layers) else _apart(below.found)
-        top = [upper.found] if not isinstance(upper.found.network, Layers) else _apart(upper.found)
+        own = [below.found] if not isinstance(below.found.network, Layers) else apart(below.found)
+        top = [upper.found] if not isinstance(upper.found.network, Layers) else apart(upper.found)
         cells = below.cells + upper.cells
         facts = below.facts + upper.facts
         return Part(
@@ -317,10 +216,10 @@ class Sequences:
         below = self.part(backward.inputs)
         if below is None or not isinstance(forward.found.network, Layers):
             return None
-        under = len(_apart(below.found)) if isinstance(below.found.network, Layers) else 1
+        under = len(apart(below.found)) if isinstance(below.found.network, Layers) else 1
         if not self._same(forward.inputs, below.inputs):
             return None
-        top = layered(_apart(forward.found)[under:])
+        top = layered(apart(forward.found)[under:])
         own = [cell for cell in forward.cells if cell not in below.cells]
         weights = {**prefixed("fw/", top.weights), **prefixed("bw/", backward.found.weights)}
         both = Found(Bidirectional(top.network, backward.found.network), weights)
@@ -345,117 +244,3 @@ class Sequences:
                 found.found = Found(Residual(found.found.network), found.found.weights)
                 return found
         return None
-
-    def _written_out(self, node: Node) -> Part | None:
-        """static_rnn's outputs, put together again."""
-        given = node.inputs if node.op == "Pack" else node.inputs[:-1]
-        steps = []
-        for tensor in given:
-            each = self.walk.node(self.walk.strip(tensor))
-            steps.append(each.inputs[0] if each.op in ("ExpandDims", "Reshape") else tensor)
-        found = self.steps(steps)
-        if found is not None:
-            found.outputs_time_major = node.op == "Pack" and int(node.attribute("axis", 0)) == 0
-        return found
-
-    def steps(self, tensors: list[Tensor]) -> Part | None:
-        """The network whose outputs these are, step by step, written out."""
-        layers, bottom = self.stack(tensors[0])
-        if not layers:
-            return self._two_directions(tensors) or self._apart(tensors)
-        inputs, _ = self._taken(bottom)
-        if inputs is None:
-            return None
-        made = self._made(layers, inputs, self._axis(bottom) == 0, None)
-        lowest = layers[0][1][0].steps
-        backward = order_of(self, lowest[0]) > order_of(self, lowest[-1])
-        if backward:
-            made.facts.append("backward")
-        made.steps = list(tensors)
-        return made
-
-    def _apart(self, tensors: list[Tensor]) -> Part | None:
-        """Steps taken out of a sequence again, as the backward direction's are once they are turned back."""
-        given = [self.walk.strip(tensor) for tensor in tensors]
-        apart = self.walk.node(given[0])
-        if apart.op != "Unpack" or any(each.node != apart.name for each in given):
-            return None
-        found = self.part(apart.inputs[0])
-        if found is not None:
-            found.steps = list(tensors)
-        return found
-
-    def _two_directions(self, tensors: list[Tensor]) -> Part | None:
-        joined = [self.walk.node(self.walk.strip(tensor)) for tensor in tensors]
-        if any(node.op != "ConcatV2" or len(node.inputs) != 3 for node in joined):
-            return None
-        forward, backward = (self.steps([node.inputs[k] for node in joined]) for k in (0, 1))
-        if forward is None or backward is None or "backward" not in backward.facts:
-            return None
-        made = self._directions(forward, backward)
-        made.steps = list(tensors)
-        return made
-
-    def _taken(self, tensor: Tensor) -> tuple[Tensor | None, int]:
-        """The sequence that a written-out step's input is a step of, and which."""
-        tensor = self.walk.strip(tensor)
-        node = self.walk.node(tensor)
-        if node.op == "Unpack":
-            return node.inputs[0], tensor.index
-        if node.op in ("Squeeze", "Reshape"):
-            inner = self.walk.strip(node.inputs[0])
-            if self.walk.op(inner) == "Split":
-                return self.walk.node(inner).inputs[1], inner.index
-            return self._taken(inner)
-        if node.op == "Split":
-            return node.inputs[1], tensor.index
-        if node.op == "StridedSlice":
-            begin = self.walk.constant(node.inputs[1])
-            return node.inputs[0], 0 if begin is None else int(max(begin.ravel()))
-        return None, 0
-
-    def _axis(self, tensor: Tensor) -> int:
-        """The axis along which a step was taken: 0 is time first."""
-        tensor = self.walk.strip(tensor)
-        node = self.walk.node(tensor)
-        if node.op == "Unpack":
-            return int(node.attribute("axis", 0))
-        if node.op in ("Squeeze", "Reshape"):
-            return self._axis(node.inputs[0])
-        if node.op == "Split":
-            axis = self.walk.number(node.inputs[0])
-            return int(axis or 0)
-        if node.op == "StridedSlice":
-            begin = self.walk.constant(node.inputs[1])
-            return 1 if begin is not None and len(begin) > 1 else 0
-        return 1
-
-
-def order_of(sequences: Sequences, step: Step) -> int:
-    """Which step of its sequence a written-out step reads."""
-    tensor = sequences.walk.strip(step.inputs)
-    dropped = sequences.walk.dropouts.get(tensor)
-    return sequences._taken(tensor if dropped is None else dropped.data)[1]
-
-
-def layered(found: list[Found]) -> Found:
-    """One network as it is, several as layers."""
-    if len(found) == 1:
-        return found[0]
-    weights: dict[str, Stored] = {}
-    networks: list[Network] = []
-    for number, each in enumerate(found):
-        networks.append(each.network)
-        weights.update(prefixed(f"cell_{number}/", each.weights))
-    return Found(Layers(tuple(networks)), weights)
-
-
-def _apart(found: Found) -> list[Found]:
-    """The layers of a network of layers."""
-    assert isinstance(found.network, Layers)
-    parts = []
-    for number, network in enumerate(found.network.layers):
-        start = f"cell_{number}/"
-        own = {name[len(start) :]: stored for name, stored in found.weights.items() if name.startswith(start)}
-        parts.append(Found(network, own))
-    return parts

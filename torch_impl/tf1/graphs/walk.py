@@ -137,7 +137,8 @@ class Walk:
 
     def _mask(self, tensor: Tensor) -> tuple[bool, bool, Tensor | None]:
         """(whether it is a drawn mask, whether drawn outside of the loop, the rate that it was compared with)."""
-        stack, seen, drawn, outside, rate = [(tensor, False)], set(), False, False, None
+        stack, drawn, outside, rate = [(tensor, False)], False, False, None
+        seen: set[Tensor] = set()
         while stack and len(seen) < 40:
             current, left = stack.pop()
             node = self.node(current)
@@ -183,7 +184,12 @@ class Walk:
 
     def number(self, tensor: Tensor) -> float | None:
         """A constant that is one number."""
-        value = self.constant(tensor)
+        source = self.node(self.strip(tensor))
+        if source.op == "Cast":
+            return self.number(source.inputs[0])
+        value = source.constant if source.op == "Const" else self.constant(tensor)
+        if np.size(value) == 1 and np.asarray(value).dtype == np.float16:
+            return float(str(np.ravel(value)[0]))
         if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
             return None
         return rounded(float(np.ravel(value)[0]))

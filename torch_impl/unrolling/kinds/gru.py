@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torch_impl.cells.gru import GRUCell
-from torch_impl.unrolling.kinds.kind import ADDED, EXTRA, H, ONE, X, Kind, Part, Product
+from torch_impl.unrolling.kinds.kind import ADDED, EXTRA, ONE, H, Kind, Part, Product, X
 
 _sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_back = torch.ops.aten.tanh_backward

@@ -17,7 +17,7 @@ from torch import Tensor
 
 H, ONE, X, EXTRA = range(4)  # the segments, in the order of memory
 
-# What `carry` is: nothing, the part of the gradient by h that goes by no product, or the gradient by c (which is extra).
+# What `carry` is: nothing, the part of the gradient by h that goes by no product, or the gradient by c (the extra).
 NOTHING, ADDED, CELL = range(3)
 
 Blocks: TypeAlias = "tuple[Tensor, ...]"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from torch_impl.cells.basic_rnn import BasicRNNCell
-from torch_impl.unrolling.kinds.kind import H, ONE, X, Kind, Part, Product
+from torch_impl.unrolling.kinds.kind import ONE, H, Kind, Part, Product, X
 
 _PARTS = (Part("weight_ih", X, 0, 1), Part("weight_hh", H, 0, 1), Part("bias", ONE, 0, 1))
 _PRODUCTS = (Product(0, 1, H, X, 0),)

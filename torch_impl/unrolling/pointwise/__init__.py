@@ -1,7 +1,7 @@
 """What each kind of cell computes from its products, one step of some rows, and its derivative: kernels in Numba.
 
-forward(stage, z, z_row, old, new, row, width, extra, rows): z holds the products' results, its blocks `width` apart, and
-is left with the gates; old and new are the rows of HISTORY before and after the step. Of a kind with two stages the
+forward(stage, z, z_row, old, new, row, width, extra, rows): z holds the products' results, its blocks `width` apart,
+and is left with the gates; old and new are the rows of HISTORY before and after the step. Of a kind with two stages the
 first leaves in old's extra what the second's product reads.
 
 backward(stage, z, z_row, old, new, row, width, extra, rows, below, carry, middle): from the gradient by the state after

@@ -67,7 +67,7 @@ def _candidate(u, n, h, new, width):
 
 
 def before_forward(stage, z, z_row, old, new, row, width, extra, rows):
-    """Stage 0: extra = sigmoid(r) h. Stage 1, n being a product with it: h' = sigmoid(u) h + (1 - sigmoid(u)) tanh(n)."""
+    """Stage 0: extra = sigmoid(r) h. Stage 1, with n from that: h' = sigmoid(u) h + (1 - sigmoid(u)) tanh(n)."""
     for k in range(rows):
         r, h = at(z, k * z_row), at(old, k * row)
         if stage == 0:

@@ -1,0 +1,131 @@
+"""What a path given to `convert` means, and what is said of files that are no checkpoint of tf.train.Saver."""
+
+from __future__ import annotations
+
+import random
+import runpy
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from torch_impl.checkpoints import CheckpointError
+from torch_impl.tf1.bundle import write_bundle
+from torch_impl.tf1.command import convert as command
+from torch_impl.tf1.convert import convert_from_tf1
+from torch_impl.tf1.locate import find_prefix
+
+FILES = Path(__file__).parent / "files"
+
+
+def convert(*words: object) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    with zipfile.ZipFile(FILES / "tf1_zoo.zip") as file:
+        file.extractall(folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for end in (".index", ".data-00000-of-00001"):
+        shutil.copy(FILES / "tf1" / f"classifier{end}", tmp_path / f"model-7{end}")
+    (tmp_path / "model-7.meta").write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["model-7", "model-7.index", "model-7.meta", "model-7.data-00000-of-00001", "."])
+def test_each_file_of_a_checkpoint_means_it(name: str, home: Path) -> None:
+    assert find_prefix(home / name) == home / "model-7"
+
+
+def test_a_folder_of_the_prefixs_name_does_not_hide_it(home: Path) -> None:
+    (home / "model-7").mkdir()
+    assert find_prefix(home / "model-7") == home / "model-7"
+
+
+def test_a_path_of_another_machine_is_looked_for_in_its_own_folder(home: Path) -> None:
+    (home / "checkpoint").write_text('model_checkpoint_path: "/home/somebody/run/model-7"\n')
+    assert find_prefix(home) == find_prefix(home / "checkpoint") == home / "model-7"
+    (home / "checkpoint").write_text('model_checkpoint_path: "/home/somebody/run/model-8"\n')
+    with pytest.raises(CheckpointError, match=r"which is not there; there: model-7"):
+        find_prefix(home)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "reason"),
+    [
+        ("model.h5", b"\x89HDF\r\n", "a Keras file, and not a checkpoint"),
+        ("model.keras", b"PK\x03\x04", "a Keras file, and not a checkpoint"),
+        ("frozen.pb", b"\n\x05", "a frozen graph, whose weights are constants"),
+        ("saved_model.pb", b"\n\x05", "a SavedModel, and not a checkpoint"),
+        (
+            "model.ckpt",
+            b"\0\0\0",
+            "may be a checkpoint of the old V1 format; save it again in TensorFlow 1: with tf.Session",
+        ),
+        ("model.data-00000-of-00002", b"", "a checkpoint's data, and model.index is not beside it"),
+        ("model.meta", b"", "a graph, and model.index with its weights is not beside it"),
+        ("other", None, "other.index: no such checkpoint; no checkpoint (.index) lies there"),
+    ],
+)
+def test_other_files_are_told_what_they_are(name: str, start: bytes | None, reason: str, tmp_path: Path) -> None:
+    if start is not None:
+        (tmp_path / name).write_bytes(start)
+    result = convert(tmp_path / name, tmp_path / "run")
+    assert result.exit_code == 1
+    assert reason in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_a_checkpoint_of_objects_is_told_from_one_of_names(tmp_path: Path) -> None:
+    write_bundle(
+        tmp_path / "x", {"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1), "model/x/.ATTRIBUTES/VARIABLE_VALUE": np.zeros(1)}
+    )
+    result = convert(tmp_path / "x", tmp_path / "run")
+    assert "an object-based checkpoint of TensorFlow 2" in result.output
+
+
+def test_damaged_graphs_are_refused_in_a_sentence_or_read_right(recorded: Path, tmp_path: Path) -> None:
+    """A few; the graph's own values judge what is taken from it."""
+    names = ["contrib_relu", "embedding_lstm_classifier"]
+    outcomes = set()
+    for seed in range(40):
+        draw = random.Random(seed)
+        name = draw.choice(names)
+        for end in (".index", ".data-00000-of-00001"):
+            shutil.copy(recorded / (name + end), tmp_path)
+        data = bytearray((recorded / f"{name}.meta").read_bytes())
+        if draw.random() < 0.3:
+            del data[draw.randrange(len(data)) :]
+        for _ in range(draw.choice((1, 2, 8))):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        (tmp_path / f"{name}.meta").write_bytes(bytes(data))
+        try:
+            convert_from_tf1(tmp_path / name, tmp_path / "run", overwrite=True)
+            outcomes.add("used")
+        except CheckpointError as error:
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+    assert outcomes == {"used", "refused"}
+
+
+@pytest.mark.parametrize("name", ["embedding_lstm_classifier", "bidirectional_tagger"])
+def test_a_checkpoint_as_code_builds_its_networks_and_checks_them(name: str, recorded: Path, tmp_path: Path) -> None:
+    """An nn.LSTM, where that computes it, and a module of this library, where nothing in PyTorch does."""
+    path = tmp_path / "made.py"
+    result = convert(recorded / name, "--as-module", path)
+    assert result.exit_code == 0, result.output
+    assert ("nn.LSTM(7, 5, batch_first=True)" in path.read_text()) == (name == "embedding_lstm_classifier")
+    made = runpy.run_path(str(path))
+    made["check"]()
+    assert len(made["load"]()) == 1
+    again = convert(recorded / name, "--as-module", path)
+    assert "exists; name another file" in again.output

@@ -1,0 +1,101 @@
+"""The recurrent parts of a graph, and which of them a tensor comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch_impl.tf1.bundle import BundleEntry
+from torch_impl.tf1.graphs.layers import Part
+from torch_impl.tf1.graphs.meta import Graph, Tensor
+from torch_impl.tf1.graphs.pieces import Cell
+from torch_impl.tf1.graphs.weights import Read, Weights
+
+__all__ = ["Parts"]
+
+
+class Parts(Weights):
+    """The recurrent parts. parts: all that were found, larger ones and those within them."""
+
+    def __init__(
+        self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
+    ) -> None:
+        super().__init__(graph, entries, read, scope, kind)
+        self.parts = self._parts()
+
+    def _parts(self) -> list[Part]:
+        """Every recurrent part, the larger first."""
+        found = []
+        for node in self.graph.of(
+            "TensorArrayGatherV3", "ConcatV2", "ReverseSequence", "ReverseV2", "Pack", "BlockLSTM", "Add", "AddV2"
+        ):
+            tensor = Tensor(node.name, 6 if node.op == "BlockLSTM" else 0)
+            part = self.sequences.part(tensor)
+            if part is not None:
+                found.append(part)
+        for cell in self.cells:
+            if not cell.steps[0].frame:
+                part = self.sequences.steps([step.output for step in cell.steps])
+                if part is not None:
+                    found.append(part)
+        return found
+
+    def _leaves(self, tensor: Tensor) -> tuple[list[Cell], bool]:
+        """The cells whose states or outputs a tensor is made of, and whether only from final states."""
+        by_state: dict[Tensor, list[Cell]] = {}
+        for cell in self.cells:
+            for step in cell.steps:
+                merge = self.walk.loop_of(step.h)
+                for before in (merge, *(self.walk.strip(each) for each in step.before.values())):
+                    if before is not None:
+                        by_state.setdefault(before, []).append(cell)
+        queue, seen, found, final = [tensor], {tensor}, [], True
+        for current in queue:
+            current = self.walk.strip(current)
+            node = self.walk.node(current)
+            if current in self.sequences.outputs:
+                found.append(self.sequences.outputs[current][0])
+                final = final and node.op != "BlockLSTM"
+                continue
+            if node.op == "Exit":
+                merge = Tensor(self.walk.node(node.inputs[0]).inputs[0].node)
+                if merge in by_state:
+                    found += by_state[merge]
+                    continue
+            if node.op == "TensorArrayGatherV3":
+                final = False
+                part = self.sequences.part(Tensor(node.name))
+                if part is not None:
+                    found += part.cells
+                    continue
+            for each in node.inputs:
+                if each not in seen and len(seen) < 3000:
+                    seen.add(each)
+                    queue.append(each)
+        return list({id(cell): cell for cell in found}.values()), final
+
+    def _part_of(self, tensor: Tensor) -> Part | None:
+        """The recurrent part that a tensor comes from: the smallest that has all of its cells."""
+        whole = self.sequences.part(tensor)
+        if whole is not None and not whole.reversed:
+            return whole
+        single = self.sequences.steps([tensor])
+        if single is not None and "backward" not in single.facts:
+            return single
+        cells, _ = self._leaves(tensor)
+        wanted = {id(cell) for cell in cells}
+        if not wanted:
+            return None
+        holding = [
+            part for part in self.parts
+            if wanted <= {id(cell) for cell in part.cells} and not part.reversed and "backward" not in part.facts
+        ]  # fmt: skip
+        if holding:
+            return min(holding, key=lambda part: len(part.cells))
+        forward = [p for p in self.parts if "backward" not in p.facts and not p.reversed]
+        backward = [p for p in self.parts if "backward" in p.facts or p.reversed]
+        for one in forward:
+            for other in backward:
+                both = {id(cell) for part in (one, other) for cell in part.cells}
+                if wanted <= both and self.sequences._same(one.inputs, other.inputs):
+                    return self.sequences._directions(one, other)
+        return None

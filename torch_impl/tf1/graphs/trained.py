@@ -1,0 +1,80 @@
+"""How a graph's model was trained: the optimizer, its settings and its state."""
+
+from __future__ import annotations
+
+from torch_impl.tf1.graphs.comparing import Compared
+from torch_impl.tf1.graphs.heads import DenseAt
+from torch_impl.tf1.graphs.optimizers import Optimizer
+from torch_impl.tf1.graphs.pieces import Stored
+from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.sources import Source
+from unrolled.programs import Adam
+
+POWERS = ("beta1_power", "beta2_power")
+
+__all__ = ["Trained"]
+
+
+class Trained(Compared):
+    """The optimizers of the graph, in `optimizers`, and what they say of a model."""
+
+    optimizers: list[Optimizer]
+
+    def _tops(self) -> list[DenseAt]:
+        raise NotImplementedError
+
+    def _optimized(self, found: Inferred) -> None:
+        """The optimizer's settings, and Adam's moments where it was Adam that trained."""
+        found.facts += [each.line for each in self.optimizers]
+        if found.model is None:
+            return
+        adams = [each for each in self.optimizers if each.name == "Adam"]
+        parts = {part for stored, _ in self.stored.values() for part in stored.parts}
+        adam = max(adams, key=lambda each: len(parts & set(each.slots)), default=None)
+        if adam is None or not parts & set(adam.slots):
+            if self.optimizers:
+                found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
+            return
+        known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
+        found.optimizer = Adam(**known)
+        if "learning_rate" in adam.fed:
+            found.assumed.append(
+                f"the learning rate is {found.optimizer.learning_rate:g}: the graph is fed it (--learning-rate)"
+            )
+        if len(adam.powers) == 2 and set(adam.powers) <= set(self.saved):
+            self._moments(found, adam)
+        if not found.slots:
+            found.facts.append("Adam's moments are not in the checkpoint: training here starts them afresh")
+
+    def _moments(self, found: Inferred, adam: Optimizer) -> None:
+        pattern = [(before, behind) for node, slots in adam.slots.items()
+                   for before, _, behind in (slot.partition(node) for slot in slots)][:2]  # fmt: skip
+        slots: dict[str, Source] = {}
+        still = []
+        for name, (stored, interleaved) in self.stored.items():
+            for k, slot in enumerate(("Adam", "Adam_1")):
+                nodes = tuple(
+                    adam.slots[part][k] if part in adam.slots else part.join(pattern[k]) for part in stored.parts
+                )
+                if nodes and all(node in self.saved for node in nodes):
+                    slots[f"{name}/{slot}"] = self.source(Stored(nodes, stored.transposed), interleaved)
+                else:
+                    still.append(name)
+                    slots[f"{name}/{slot}"] = Source((), zeros=found.weights[name].array(self.read).shape)
+        if still:
+            names = ", ".join(dict.fromkeys(still))
+            found.facts.append(f"not trained there: {names}; training here would move it")
+        slots.update({name: Source((self.saved[node].name,)) for name, node in zip(POWERS, adam.powers, strict=False)})
+        found.slots = slots
+
+    def _all_trained(self) -> set[str]:
+        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
+        for top in self._tops():
+            nodes.update(self.walk.ancestors(top.end, 1_000_000))
+        return {self.saved[node].name for node in nodes if node in self.saved}
+
+    def _transitions(self, units: int) -> bool:
+        """Whether scores from each class to each are trained beside the model: a conditional random field's."""
+        nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
+        known = {part for stored, _ in self.stored.values() for part in stored.parts}
+        return any(self.graph.nodes[node].attribute("shape") == [units, units] for node in nodes - known)
