@@ -359,7 +359,7 @@ def test_options_from_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.toml", "unit = 5", "'unit' is no option here; expected checkpoint-every, "),
+        ("a.toml", "unit = 5", "'unit' is no option here; expected bidirectional, cell, checkpoint-every, "),
         ("a.toml", "units = 5.5", "'5.5' is not a valid integer"),
         ("a.toml", "units = true", "units is True, expected a number or a text"),
         ("a.toml", "units = [5]", "units is [5], expected a number or a text"),

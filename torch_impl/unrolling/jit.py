@@ -100,7 +100,11 @@ class _Code(_CFunc):
     """Numba's function with an address, its code in a `CacheFile`; says so once where it is not there yet."""
 
     def enable_caching(self) -> None:
-        super().enable_caching()
+        try:
+            super().enable_caching()
+        except RuntimeError:  # of Numba, which finds no folder that it could write to: each process compiles anew then
+            announce(kept=False)
+            return
         cache: Any = self._cache
         cache._cache_file = CacheFile(cache._cache_path, cache._impl.filename_base, _STAMP)
 
@@ -110,13 +114,16 @@ class _Code(_CFunc):
 
 
 @lru_cache(maxsize=1)
-def announce() -> None:
-    """Say on stderr, once, that compiling takes a while."""
-    print(
-        "unrolled: compiling for this machine, about 5 seconds, once for a kind of cell; the code is kept",
-        file=sys.stderr,
-        flush=True,
-    )
+def _announced(kept: bool) -> None:
+    then = "the code is kept" if kept else "there is no folder to keep it in, so name one with NUMBA_CACHE_DIR"
+    text = f"unrolled: compiling for this machine, about 5 seconds, once for a kind of cell; {then}"
+    print(text, file=sys.stderr, flush=True)
+
+
+def announce(kept: bool = True) -> None:
+    """Say on stderr, once, that compiling takes a while; kept: whether for other processes too."""
+    if not _announced.cache_info().currsize:
+        _announced(kept)
 
 
 class Kernel(NamedTuple):

@@ -110,10 +110,6 @@ def missing_compiler() -> str | None:
         import torch_impl.unrolling.compiled  # noqa: F401
     except ImportError as error:
         return f"Numba is missing ({error}); install it (pip install numba)"
-    except (RuntimeError, OSError) as error:  # of Numba, which finds no folder that it could write to
-        return (
-            f"Numba finds no folder for its machine code ({error}); set NUMBA_CACHE_DIR to one that can be written to"
-        )
     return None
 
 
