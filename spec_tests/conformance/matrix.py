@@ -154,7 +154,7 @@ def _capabilities(backends: Sequence[Any], verdicts: list[Verdict]) -> list[dict
             found[name, verdict.backend].append(verdict)
 
     def cell(name: str, backend: Any) -> dict[str, Any]:
-        return _cell(found[name, backend.name] if name in backend.capabilities or getattr(backend, "lost", "") else [])
+        return _cell(found[name, backend.name] if name in backend.capabilities else [])
 
     return [
         {
