@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     spec_items = _spec_items(items)
     for item in spec_items:
         backend = backend_of(item)
-        item.user_properties.append((PROPERTY, new_record(backend.name, item.path.stem[len("test_") :])))
         needed = {name for mark in item.iter_markers("needs") for name in mark.args}
+        item.user_properties.append((PROPERTY, new_record(backend.name, item.path.stem[len("test_") :], needed)))
         lacking = sorted(needed - set(backend.capabilities))
         if lacking:
             item.add_marker(pytest.mark.skip(reason="%s does not offer %s" % (backend.name, ", ".join(lacking))))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from typing import Any, Generator
+from typing import Any, Collection, Generator
 
 import pytest
 
@@ -19,9 +19,10 @@ SENTENCE = 600  # characters kept of what a failure says
 OUTCOMES = ("passed", "failed", "not offered", "known failure", "skipped otherwise")
 
 
-def new_record(backend: str, behaviour: str) -> dict[str, Any]:
-    """One test's record: its backend, its behaviour (the test file's name), and the errors that `compare` adds."""
-    return {"backend": backend, "behaviour": behaviour, "differences": []}
+def new_record(backend: str, behaviour: str, needs: Collection[str]) -> dict[str, Any]:
+    """One test's record: its backend, its behaviour (the test file's name), the capabilities that it needs, and the
+    errors that `compare` adds."""
+    return {"backend": backend, "behaviour": behaviour, "needs": sorted(needs), "differences": []}
 
 
 def record_of(user_properties: list[tuple[str, Any]]) -> Any:

@@ -59,6 +59,7 @@ class Verdict(NamedTuple):
     outcome: str  # one of results.OUTCOMES
     reason: str  # of a failure, in its own words, or of a known failure; empty otherwise
     differences: list[dict[str, Any]]
+    needs: Sequence[str] = ()  # the capabilities without which it would not have been run
 
 
 class Shown:
@@ -150,7 +151,7 @@ def _verdict(shown: Shown, told: dict[str, Any], outcome: str, reason: str, diff
     test, _, case = told["test"].partition("[")
     case = case[:-1]
     case = case[len(shown.name) :].lstrip("-") if case.startswith(shown.name) else case
-    return Verdict(shown.name, told["behaviour"], test, case, outcome, reason, differences)
+    return Verdict(shown.name, told["behaviour"], test, case, outcome, reason, differences, told["needs"])
 
 
 def _check_status(message: dict[str, Any], expression: str, words: IO[bytes]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 
 from spec_tests import distribution
 from spec_tests.backends import loading
-from spec_tests.capabilities import CAPABILITIES, grouped
+from spec_tests.capabilities import CAPABILITIES, GROUPS, grouped
 from spec_tests.causes import Failure, causes
 from spec_tests.conformance.apart import Progress, Shown, SuiteError, Verdict, show
 from spec_tests.results import OUTCOMES
@@ -99,6 +99,7 @@ def matrix(selection: Any, verdicts: list[Verdict], titles: dict[str, str]) -> d
             }
             for behaviour, title in titles.items()
         ],
+        "capabilities": _capabilities(selection.backends, verdicts),
         "errors": _errors(verdicts, names),
         "tests": [
             {
@@ -143,6 +144,28 @@ def _cell(verdicts: list[Verdict]) -> dict[str, Any]:
             "limit": nearest["limit"],
         },
     }
+
+
+def _capabilities(backends: Sequence[Any], verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    """What the tests that need each capability showed of the backends that offer it, in the contract's groups."""
+    found: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        for name in verdict.needs:
+            found[name, verdict.backend].append(verdict)
+
+    def cell(name: str, backend: Any) -> dict[str, Any]:
+        return _cell(found[name, backend.name] if name in backend.capabilities else [])
+
+    return [
+        {
+            "group": group,
+            "name": name,
+            "title": title,
+            "cells": {backend.name: cell(name, backend) for backend in backends},
+        }
+        for group, names in GROUPS.items()
+        for name, title in names.items()
+    ]
 
 
 def _number(error: float) -> float | str:

@@ -28,6 +28,7 @@ class Teller:
 
     def __init__(self, stream: Any, selection: Any, left_out: list[str]) -> None:
         self._stream, self._selection, self._left_out = stream, selection, set(left_out)
+        self._needs: dict[str, list[str]] = {}
         self.complaints: list[str] = []
 
     def tell(self, **message: Any) -> None:
@@ -49,18 +50,19 @@ class Teller:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         titles: dict[str, str] = {}
         for item in session.items:
+            self._needs[item.nodeid] = (record_of(item.user_properties) or {}).get("needs", [])
             title = (item.module.__doc__ or "").split("\n\n")[0] if isinstance(item, pytest.Function) else ""
             titles.setdefault(item.path.stem[len("test_") :], " ".join(title.split()))
         self.tell(total=len(session.items), titles=titles)
 
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         behaviour = os.path.basename(location[0])[len("test_") : -len(".py")]  # noqa: PTH119
-        self.tell(begins=nodeid, behaviour=behaviour, test=location[2])
+        self.tell(begins=nodeid, behaviour=behaviour, test=location[2], needs=self._needs.get(nodeid, []))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         record, outcome = record_of(report.user_properties), outcome_of(report)
         if record is not None and outcome:
-            told = {"behaviour": record["behaviour"], "differences": record["differences"]}
+            told = {key: record[key] for key in ("behaviour", "needs", "differences")}
             self.tell(ends=report.location[2], outcome=outcome, reason=reason_of(report, outcome), **told)
 
 

@@ -97,11 +97,32 @@ def text(results: dict[str, Any]) -> str:
             rows.append(["", *map(largest, cells)])
     rows.append(["all", *(_marked(results["backends"][name]["counts"]) for name in names)])
     parts = [tabulate(rows, headers=["behaviour", *names], disable_numparse=True)]
+    rows = [[label, *cells] for label, cells in _capability_rows(results)]
+    parts.append(tabulate(rows, headers=["capability", *names], disable_numparse=True))
     if results["errors"]:
         headers = ["largest relative error", "", "limit", *names]
         parts.append(tabulate(list(_error_rows(results)), headers=headers, disable_numparse=True))
     parts += _failures(results)
     return "\n\n".join(parts)
+
+
+def _capability_rows(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Each group by its title, then its capabilities: what the tests that need them showed."""
+    names, group = list(results["backends"]), ""
+    for row in results["capabilities"]:
+        if row["group"] != group:
+            group = row["group"]
+            yield group + ":", [""] * len(names)
+        yield row["name"], [capability(results, row, name) for name in names]
+
+
+def capability(results: dict[str, Any], row: dict[str, Any], name: str) -> str:
+    """What the tests that need a capability showed of a backend."""
+    backend = results["backends"][name]
+    if row["name"] in backend["lacks"] and backend["offers"]:
+        return "not offered"
+    counts = row["cells"][name]["counts"]
+    return _marked(dict(counts, **{"not offered": 0}))  # for lack of another: the row is about this one
 
 
 def _marked(counts: dict[str, int]) -> str:
@@ -156,6 +177,9 @@ def markdown(results: dict[str, Any]) -> str:
         said = ["%s %s" % (SIGNS[verdict(cell["counts"])], words(cell["counts"])) for cell in cells]
         rows.append([behaviour["name"], *("<br>".join(filter(None, pair)) for pair in zip(said, map(largest, cells)))])
     lines += _table(["", *names], rows)
+    lines += ["## Capabilities", "", "What the tests that need each showed.", ""]
+    grouped = [["**%s**" % label if not any(cells) else label, *cells] for label, cells in _capability_rows(results)]
+    lines += _table(["", *names], grouped)
     lines += ["## Largest errors", "", "Relative to the largest expected magnitude.", ""]
     lines += _table(["quantity", "dtype", "limit", *names], _error_rows(results))
     lost = ["- " + " ".join(given_up(*each).split()) for each in results["backends"].items() if each[1]["lost"]]
@@ -193,6 +217,6 @@ def _table(headers: list[str], rows: Any) -> list[str]:
 
 def html(results: dict[str, Any]) -> str:
     """The page. Raises ImportError where Jinja2 is not installed."""
-    helpers = (verdict, words, number, largest, conclusion, about, versions, told, given_up)
+    helpers = (verdict, words, number, largest, conclusion, about, versions, told, given_up, capability)
     named = {function.__name__: function for function in helpers}
     return rendered(__package__, "conform.html", results=results, SIGNS=SIGNS, **named)

@@ -94,6 +94,15 @@ def test_the_matrix_counts_by_behaviour_and_backend(ran):
         assert len(totals) == 1, "%s: another number of tests for each backend" % row["name"]
 
 
+def test_capabilities_stand_in_groups_with_what_their_tests_showed(ran):
+    output, results = ran
+    assert re.search(r"\nmodels:\nin_top_k +\d+ passed +4 FAILED, \d+ passed +\d+ passed +\d known failure, ", output)
+    assert re.search(r"\nnetworks:\nbasic_rnn +2 passed +2 passed +not offered +not offered\nlstm +not run ", output)
+    groups = [row["group"] for row in results["capabilities"]]
+    assert list(dict.fromkeys(groups)) == ["networks", "activations", "unrolling", "models", "precisions"]
+    assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
+
+
 def test_the_largest_error_stands_beside_its_limit(ran):
     output, results = ran
     cell = row_of(results, "two_step")["oracle"]
@@ -120,7 +129,7 @@ def test_a_failure_is_told_in_a_sentence(ran):
 def test_the_markdown_is_tables_of_equal_width(ran, elsewhere):
     lines = (elsewhere / "m.md").read_text("utf-8").splitlines()
     headers = [i for i, line in enumerate(lines) if line.startswith("| ---")]
-    assert len(headers) == 3
+    assert len(headers) == 4
     for i in headers:
         width = lines[i].count("|")
         for line in lines[i - 1 : lines.index("", i)]:

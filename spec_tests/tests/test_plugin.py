@@ -217,13 +217,29 @@ def test_options_of_another_project_stay_its_own(run, tmp_path):
     assert result.status == pytest.ExitCode.OK and "backend partial" in result.output, result.output
 
 
-def test_the_suite_does_not_pass_over_an_option_that_is_another_projects_own(run, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["--backend", "mine:Partial"], ""),
+        (["--backend=mine:Partial"], ""),
+        (["--unrolled-backend", "mine:Partial", "--device", "cuda"], ""),
+        ([], "[pytest]\naddopts = --backend mine:Partial\n"),
+    ],
+    ids=["backend", "with =", "device", "in settings"],
+)
+def test_the_suite_does_not_pass_over_an_option_that_is_another_projects_own(run, tmp_path, arguments, settings):
     """It would test the default backends in place of the one that was asked for."""
-    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--backend')\n")
-    for arguments in (("--backend", "mine:Partial"), ("--backend=mine:Partial",)):
-        result = run("--pyargs", "spec_tests.suite.test_in_top_k", *arguments)
-        assert result.status == pytest.ExitCode.USAGE_ERROR, result.output
-        assert "--backend was given, but it is an option of this project" in result.output, result.output
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--backend')\n    parser.addoption('--device')\n"
+    )
+    (tmp_path / "pytest.ini").write_text(settings)
+    result = run("--pyargs", "spec_tests.suite.test_in_top_k", *arguments)
+    assert result.status == pytest.ExitCode.USAGE_ERROR, result.output
+    name = "device" if "--device" in arguments else "backend"
+    said = (
+        "--%s was given, but it is an option of this project (%s), so that the suite does not see it: say --unrolled-%s"
+    )
+    assert said % (name, tmp_path, name) in result.output, result.output
 
 
 def test_failures_of_one_cause_are_told_once(run, tmp_path):
