@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from torch_impl.checks import check_tensor, shown
+from torch_impl.checks import check_tensor, shown, tracing
 from unrolled.networks import Masks as Wanted
 from unrolled.networks import Network
 
@@ -46,6 +46,8 @@ def checked(network: Network, inputs: int, masks: Any, batch: Any, steps: Any, l
     for name, mask in names.items():
         shape = (batch, steps, mask.width) if mask.per_step else (mask.width,)
         check_tensor(f"masks[{name!r}]", masks[name], shape, like)
+        if not tracing() and not bool(((masks[name] == 0) | (masks[name] == 1)).all()):
+            raise ValueError(f"masks[{name!r}] must be ones and zeros, got others")
     return dict(masks)
 
 

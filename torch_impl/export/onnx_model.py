@@ -89,6 +89,9 @@ def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | N
     if model.embedding is not None:
         tokens = graph.input("inputs", np.int64, ["batch", "steps"])
         rows = weights["encoder/embedding" if isinstance(model, Speller) else "embedding"]
+        # Gather counts a negative index from the end; as one past the last it is refused.
+        negative = graph.add("Less", tokens, graph.constant(np.array(0)))
+        tokens = graph.add("Where", negative, graph.constant(np.array(len(rows))), tokens)
         return graph.add("Gather", graph.constant(rows), tokens)
     values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
     if scaling is None:

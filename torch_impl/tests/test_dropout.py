@@ -203,6 +203,11 @@ def test_it_is_written_down_as_other_cells_are(way: Any) -> None:
             r"masks\['inputs'\] must be float64 \[5, 6, 3",
         ),
         ({"outputs": torch.ones(5, 6, 4)}, TypeError, r"masks\['outputs'\] must be float64"),
+        (
+            {"inputs": torch.full((5, 6, 3), 0.5, dtype=torch.float64)},
+            ValueError,
+            r"masks\['inputs'\] must be ones and zeros",
+        ),
     ],
 )
 def test_masks_that_do_not_fit_are_named(change: dict, error: type[Exception], words: str) -> None:

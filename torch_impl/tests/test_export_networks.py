@@ -195,3 +195,9 @@ def test_what_is_exported_drops_nothing_and_leaves_the_model_in_training() -> No
     model = made(Model("classifier", Dropout(GRU(UNITS), output_keep=0.5), INPUTS, 4))
     build_program(model)
     assert isinstance(model, Classifier) and model.training and model.rnn.cell.training
+
+
+def test_a_token_below_zero_is_refused_and_not_counted_from_the_end() -> None:
+    model = made(Model("classifier", GRU(3), 5, 2, embedding=4))
+    with pytest.raises(Exception, match=r"out of (data )?bounds"):
+        onnx_outputs(onnx_model(model, False), torch.tensor([[1, -1]]), None)

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
-from torch_impl.using.inputs import class_names, labelled_rows, test_windows, words
+from torch_impl.using.inputs import check_usable, class_names, labelled_rows, test_windows, words
 from unrolled.datasets import series
 from unrolled.datasets.spelling import names_of
 from unrolled.errors import DataError
@@ -91,6 +91,7 @@ def evaluate(run: Run, path: Path | None = None) -> Evaluation:
 
     Raises DataError, one sentence, where there is none, or the data do not fit the run.
     """
+    check_usable(run)
     if isinstance(run.model, Regressor):
         return _forecasts(run, path) if run.data.get("kind") == "table" else _chapter_series(run, path)
     rows = labelled_rows(run, path)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from torch_impl.models import Tagger
 from torch_impl.runs import Run
 from unrolled.datasets import mnist, spelling, vowels
 from unrolled.datasets.reading import plainly
@@ -19,7 +20,7 @@ from unrolled.own_data.sequences import Names, Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, windows
 
-__all__ = ["Rows", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
+__all__ = ["Rows", "check_usable", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
 
 _MOST_WINDOWS = 50_000
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -35,6 +36,22 @@ class Rows(NamedTuple):
     images: bool
     labels: np.ndarray | None
     source: str
+
+
+def check_usable(run: Run) -> None:
+    """Raise DataError for a run that the command line has no form of inputs or answers for."""
+    what = (
+        "a tagger"
+        if isinstance(run.model, Tagger)
+        else "a model of tokens"
+        if getattr(run.model, "embedding", None) is not None
+        else ""
+    )
+    if what:
+        raise DataError(
+            "this run holds %s, which only Python has a form for: torch_impl.load_run(FOLDER).predict(inputs, lengths)"
+            % what
+        )
 
 
 def class_names(run: Run) -> list[str]:

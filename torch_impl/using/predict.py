@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
-from torch_impl.using.inputs import Rows, class_names, read_rows, read_series, words
+from torch_impl.using.inputs import Rows, check_usable, class_names, read_rows, read_series, words
 from unrolled.errors import DataError
 from unrolled.showing import shown
 
@@ -74,6 +74,7 @@ def predict_file(run: Run, path: str | os.PathLike[str], steps: int | None = Non
     white. Raises DataError, one sentence, for a file that cannot be used.
     """
     path = Path(path)
+    check_usable(run)
     if isinstance(run.model, Regressor):
         if invert:
             raise DataError("--invert is for images; this run holds a regressor")

@@ -29,6 +29,7 @@ from unrolled.networks.layers import MOST_LAYERS
 __all__ = [
     "CELLS",
     "activation_option",
+    "check_directions",
     "check_dropout",
     "network_of",
     "network_options",
@@ -64,7 +65,8 @@ def network_options(default: Any, neurons: str) -> Callable[..., Any]:
         click.option(
             "--bidirectional/--one-direction",
             default=False,
-            help="Read forward and backward in each layer, with a cell for each.  [default: one direction]",
+            help="Read forward and backward in each layer, with a cell for each; for classifiers.  [default: one "
+            "direction]",
         ),
         click.option(
             "--layers",
@@ -120,6 +122,15 @@ def check_dropout(kind: str, options: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--dropout drops outputs, and a classifier reads the final state of its only layer, which would stay "
             "whole; add --layers 2, or leave --dropout out."
+        )
+
+
+def check_directions(options: Mapping[str, Any]) -> None:
+    """End the command with a sentence where a network that predicts a series would read it backwards, too."""
+    if options["bidirectional"]:
+        raise click.UsageError(
+            "--bidirectional reads a window from its end, where the values stand that are to be predicted, so every "
+            "error but that of the last step would mean nothing; leave it out."
         )
 
 

@@ -42,7 +42,8 @@ def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def seed_option(text: str) -> Callable[..., Any]:
     """--seed, 0 to 2**32 - 1, default 1; text says what it decides."""
-    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help=text)
+    seeds = click.IntRange(0, 2**32 - 1)
+    return click.option("--seed", type=seeds, default=1, show_default=True, help=text)
 
 
 def count_option(flag: str, default: int, text: str) -> Callable[..., Any]:

@@ -47,7 +47,7 @@ def mnist_command(name: str, trained: Train) -> click.Command:
     @count_option("--batch-size", MNIST.batch, "Images per batch.")
     @network_options(MNIST.model.network, "Recurrent neurons.")
     @learning_rate_option(MNIST.optimizer.learning_rate)
-    @seed_option("Of the initial weights and the order of the batches.")
+    @seed_option("Of the initial weights, the batches' order and what is dropped.")
     @image_options
     @output_options("runs/%s-mnist" % name)
     def train(**options: Any) -> None:

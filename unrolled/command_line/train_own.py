@@ -12,6 +12,7 @@ from unrolled.command_line.epochs import by_rows
 from unrolled.command_line.loop import Train
 from unrolled.command_line.network_options import (
     activation_option,
+    check_directions,
     check_dropout,
     network_of,
     network_options,
@@ -60,7 +61,7 @@ def classifier_command(name: str, trained: Train) -> click.Command:
     )
     @click.option("--test-data", type=click.Path(), help="Another one to test on, instead of --test-share.")
     @_common_options
-    @seed_option("Of the split, the initial weights and the order of the batches.")
+    @seed_option("Of the split, the initial weights, the batches' order and what is dropped.")
     @output_options("runs/%s-classifier" % name)
     def train(**options: Any) -> None:
         """Classify sequences of your own, of equal or different lengths.
@@ -95,7 +96,7 @@ def regressor_command(name: str, trained: Train) -> click.Command:
         "--stride", 1, "Rows between the starts of two windows to train on; the other parts have every window."
     )
     @_common_options
-    @seed_option("Of the initial weights and the order of the batches.")
+    @seed_option("Of the initial weights, the batches' order and what is dropped.")
     @output_options("runs/%s-regressor" % name)
     def train(**options: Any) -> None:
         """Predict a series of your own, of one column or several.
@@ -221,6 +222,7 @@ def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:
 
 def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
     """The task for the options of the command line."""
+    check_directions(options)
     cut = {key: options[key] for key in ("window", "horizon", "stride")}
     columns = list(options["columns"]) or None
     return RegressorTask(name, options, regressor_data(Path(options["data"]), columns, **cut, **_common(options)))

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from unrolled.command_line.loop import Train
-from unrolled.command_line.network_options import network_options, shape_words, with_network
+from unrolled.command_line.network_options import check_directions, network_options, shape_words, with_network
 from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.plots import truth_against_prediction
 from unrolled.command_line.tasks import Task
@@ -36,7 +36,7 @@ def series_command(name: str, trained: Train) -> click.Command:
         show_default=True,
         help="The dense layer over all outputs at once, or inside the loop: the same numbers, another speed.",
     )
-    @seed_option("Of the initial weights.")
+    @seed_option("Of the initial weights, and of what is dropped.")
     @output_options("runs/%s-series" % name)
     def train(**options: Any) -> None:
         """Fit a time series, one output per step.
@@ -61,6 +61,7 @@ class SeriesTask(Task):
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.implementation = name
+        check_directions(options)
         self.model = with_network(SERIES.model, options, projection=options["projection"])
         self.optimizer = SERIES.optimizer._replace(learning_rate=options["learning_rate"])
         self.train = Part(*series.training_pair())

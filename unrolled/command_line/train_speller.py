@@ -28,7 +28,7 @@ def speller_command(name: str, trained: Train) -> click.Command:
     @count_option("--batch-size", SPELLER.batch, "Images per batch.")
     @network_options(SPELLER.model.network, "Recurrent neurons of the encoder, and of the decoder.")
     @learning_rate_option(SPELLER.optimizer.learning_rate)
-    @seed_option("Of the initial weights and the order of the batches.")
+    @seed_option("Of the initial weights, the batches' order and what is dropped.")
     @image_options
     @output_options("runs/%s-speller" % name)
     def train(**options: Any) -> None:

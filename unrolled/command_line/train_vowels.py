@@ -31,7 +31,9 @@ def vowels_command(name: str, trained: Train) -> click.Command:
     @count_option("--batch-size", VOWELS.batch, "Utterances per batch.")
     @network_options(VOWELS.model.network, "Recurrent neurons.")
     @learning_rate_option(VOWELS.optimizer.learning_rate)
-    @seed_option("Of the initial weights and the order of the batches; further trainings take the next seeds.")
+    @seed_option(
+        "Of the initial weights, the batches' order and what is dropped; each further training takes the next."
+    )
     @count_option("--seeds", _SEEDS, "How many trainings, whose mean accuracy is reported.")
     @click.option(
         "--bucketed/--not-bucketed",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from unrolled.command_line import command_line
 from unrolled.command_line.network_options import CELLS, check_dropout, network_of, network_options, shape_words
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Dropout, Layers
 from unrolled.own_data.prepare import NETWORK
@@ -78,3 +81,14 @@ def test_a_dropout_that_reaches_nothing_is_refused() -> None:
         check_dropout("classifier", options("--dropout", "0.5"))
     check_dropout("classifier", options("--dropout", "0.5", "--layers", "2"))
     check_dropout("regressor", options("--dropout", "0.5"))
+
+
+@pytest.mark.parametrize("program", ["series", "regressor"])
+def test_what_predicts_a_series_does_not_read_it_backwards(program: str, tmp_path: Path) -> None:
+    """Its targets are among the inputs then: on noise the error would be near nothing."""
+    data = tmp_path / "noise.csv"
+    data.write_text("a\n" + "\n".join(map(str, np.random.RandomState(1).normal(size=60))) + "\n")
+    own = ["--data", str(data), "--window", "5"] if program == "regressor" else []
+    group = command_line("fake", "", lambda device, threads: None)
+    result = CliRunner().invoke(group, ["train", program, *own, "--bidirectional", "--output", str(tmp_path / "run")])
+    assert result.exit_code == 2 and "the values stand that are to be predicted" in result.output, result.output
