@@ -29,18 +29,8 @@ Arrays = Dict[str, Array]
 CAPABILITIES = frozenset(
     [*KINDS, "tanh", "relu", "activations"]
     + ["two_step", "static_rnn", "dynamic_rnn", "lengths", "initial_state", "gradients", "in_top_k"]
-    + [
-        "initial_weights",
-        "classifier",
-        "regressor",
-        "tagger",
-        "speller",
-        "embedding",
-        "hidden",
-        "decoding",
-        "training",
-        "mnist",
-    ]
+    + ["initial_weights", "classifier", "regressor", "tagger", "speller", "embedding", "hidden", "decoding"]
+    + ["training", "mnist"]
     + ["lstm_options", "projection", "gru_reset_after", "directions"]
     + ["float32", "float64"]
 )
