@@ -56,7 +56,7 @@ class DecodingMethods:
         embedding = _size(weights, "embedding", 2)[1] if "embedding" in weights else None
         tokens = (_token("start", start, vocabulary), _token("end", end, vocabulary))
         rnn = Recurrent(build.cell(network, embedding or vocabulary, "meta"))
-        module = build.filled(Decoder(rnn, vocabulary, *tokens, embedding), weights, self.device)
+        module = build.filled(Decoder(rnn, vocabulary, *tokens, embedding), weights, self.device).eval()
         return module, state_of(network, initial_state, "batch", module.dense.weight)
 
 

@@ -84,7 +84,8 @@ def check_inputs(model: Trainable, inputs: Any) -> Tensor:
 def check_targets(model: Any, targets: Any, inputs: Tensor, lengths: Lengths = None) -> Tensor:
     """The targets, integers as int64, if they fit the inputs and the model; TypeError or ValueError otherwise."""
     rows, steps = inputs.shape[:2]
-    if lengths is not None and hasattr(model, "valid_targets"):
+    fits = isinstance(targets, Tensor) and targets.shape[:2] == (rows, steps)  # of others check_targets speaks
+    if fits and lengths is not None and hasattr(model, "valid_targets"):
         targets = model.valid_targets(targets, lengths)
     if hasattr(model, "check_targets"):
         model.check_targets(targets, model.prediction_shape(rows, steps))
