@@ -137,6 +137,7 @@ def test_lengths_of_zero_and_nothing_in_the_padding(way: str) -> None:
 
 @pytest.mark.parametrize("kind", [Own, WithState, WithLengths, Packs])
 def test_onnx_with_free_batch_and_steps(kind: type[Own], tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (the extra `onnx`)")
     path = tmp_path / "model.onnx"
     ours, plain = models(kind)
     example = arguments(kind, 2)
