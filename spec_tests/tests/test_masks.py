@@ -88,7 +88,7 @@ def test_masks_are_given_whole_or_not_at_all():
         (LSTM(2), {"lstm", "tanh"}),
         (LSTM(2, "elu"), {"lstm", "activations"}),
         (KerasLSTM(2), {"keras_lstm", "tanh", "activations"}),
-        (KerasLSTM(2, "relu", "tanh"), {"keras_lstm", "tanh", "relu"}),
+        (KerasLSTM(2, "relu", "tanh"), {"keras_lstm", "tanh", "relu", "activations"}),
         (LayerNormLSTM(2), {"layer_norm_lstm", "tanh"}),
         (LayerNormLSTM(2, candidate_keep=0.5), {"layer_norm_lstm", "tanh", "dropout"}),
         (Dropout(BasicRNN(2)), {"basic_rnn", "tanh", "dropout"}),
