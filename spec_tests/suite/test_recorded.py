@@ -13,6 +13,7 @@ from spec_tests.tolerances import exact
 from unrolled import models, networks
 from unrolled.datasets import recorded
 
+NAMES = recorded.names()
 QUANTITIES = {"outputs": "outputs", "state/h": "state", "y0": "outputs", "y1": "outputs"}
 
 
@@ -43,8 +44,14 @@ def _needs(name):
     return pytest.param(name, dtype, marks=needs(*needed), id=name.replace("tf-1.15.5-", ""))
 
 
+def _has_twin(parameter):
+    """Whether a case in float32 is recorded in float64, too."""
+    name, dtype = parameter.values
+    return dtype == "float32" and name.replace("float32", "float64") in NAMES
+
+
 def _parameters(kind, method=None):
-    named = [name for name in recorded.names() if "-%s-" % kind in name]
+    named = [name for name in NAMES if "-%s-" % kind in name]
     return [_needs(name) for name in named if method in (None, recorded.load(name).case["method"])]
 
 
@@ -72,7 +79,9 @@ def test_sixty_adam_steps_follow_tensorflow_1_15_5(backend, name, dtype, compare
         compare("weights after 60 steps", found[key], answer[key], dtype, key)
 
 
-@pytest.mark.parametrize(("name", "dtype"), _parameters("networks"))
+# In float32 those alone that 1.15.5 has in no other precision: the rest confirm the oracle in float64, which judges
+# float32 everywhere else, and a graph for each costs some backends a second.
+@pytest.mark.parametrize(("name", "dtype"), [each for each in _parameters("networks") if not _has_twin(each)])
 def test_a_network_answers_as_tensorflow_1_15_5s_classes_did(backend, name, dtype, compare):
     """Outputs, every part of the state and every gradient, with lengths, an initial state and masks."""
     case, _, answer = recorded.load(name)
