@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from torch_impl.checks import check_tensor, shown
+from torch_impl.checks import check_tensor
 from unrolled.networks import Network
 
 __all__ = [
@@ -85,7 +85,8 @@ def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = 
     """
     found, names = list(_leaves(state)), list(network.state)
     if len(found) != len(names):
-        raise TypeError(f"{name} must have the parts {', '.join(names)}, got {shown(state)}")
+        wanted = f"{name} must have the parts {', '.join(names)}, tensors in tuples nested like {_form_of(names)}"
+        raise TypeError(f"{wanted}, got {_form(state) if isinstance(state, tuple) else type(state).__name__}")
     if _form(state) != _form_of(names):
         raise TypeError(f"{name} must be nested as the network is, {_form_of(names)}, got {_form(state)}")
     for part, leaf in zip(names, found, strict=True):

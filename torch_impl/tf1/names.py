@@ -181,7 +181,7 @@ class _Names(NamedCells):
     ) -> Inferred:  # fmt: skip
         if self.told.kind is None:
             raise CheckpointError(
-                "no graph (.meta) lies beside it, and a checkpoint alone does not say what was trained: give --kind "
+                "no graph (.meta) was read, and a checkpoint alone does not say what was trained: give --kind "
                 "classifier, regressor or tagger, or --program"
             )
         every = dict(weights)
@@ -221,7 +221,7 @@ class _Names(NamedCells):
                     raise CheckpointError(
                         f"variable {every[name].names[0]} is {list(self.entries[path].shape)}, expected {list(shape)}"
                     )
-        found = Inferred(model, every, assumed=self.assumed, parts=[network], unjudged="no graph lies beside it")
+        found = Inferred(model, every, assumed=self.assumed, parts=[network], unjudged="no graph was read")
         return self._with_slots(found)
 
     def _with_slots(self, found: Inferred) -> Inferred:

@@ -97,5 +97,9 @@ NETWORKS: dict[str, Callable[[Any, np.random.RandomState], list[str]]] = {
     "gru": _program("A GRU", GRU(4), _GRU),
     "layers": _program("Two layers of GRUs", Layers((GRU(4), GRU(2))), _LAYERS),
     "bidirectional": _program("An LSTM in both directions", Bidirectional(LSTM(3), LSTM(3)), _BOTH),
-    "dropout": _program("Dropout around an LSTM", Dropout(LSTM(4), output_keep=0.5, state_keep=0.75), _DROPOUT),
+    "dropout": _program(
+        "Dropout around an LSTM, kept of outputs 0.5, of the state 0.75",
+        Dropout(LSTM(4), output_keep=0.5, state_keep=0.75),
+        _DROPOUT,
+    ),
 }
