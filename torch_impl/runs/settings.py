@@ -33,8 +33,6 @@ class RunSettings(NamedTuple):
                 f"--truncate is for a model with an output at every step; that of {task.program} is a "
                 f"{task.model.kind}, whose loss hangs on the last state."
             )
-        if options["truncate"] is not None and not task.model.network.stepwise:
-            raise click.UsageError("--truncate is for a network that reads in one direction, not --bidirectional.")
         return cls(
             parse_schedule(options["schedule"]),
             StepOptions(options["clip_norm"], options["weight_decay"], options["truncate"]),
