@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from tf_reference.tf1 import tf
+from unrolled import networks
 from unrolled.networks import Network
 
 __all__ = ["below", "from_parts", "parts", "read_out"]
@@ -21,10 +22,8 @@ def from_parts(cell: Any, parts: Mapping[str, Any] | None) -> Any:
 
 
 def below(prefix: str, parts: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The parts whose names begin with a prefix, without it; of None it is None."""
-    if parts is None:
-        return None
-    return {name[len(prefix) :]: part for name, part in parts.items() if name.startswith(prefix)}
+    """`unrolled.networks.below`; of None it is None."""
+    return None if parts is None else networks.below(prefix, parts)
 
 
 def read_out(network: Network, parts: Mapping[str, Any]) -> Any:

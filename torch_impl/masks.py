@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from torch_impl.checks import check_tensor, shown, tracing
+from unrolled import networks
 from unrolled.networks import Masks as Wanted
 from unrolled.networks import Network
 
@@ -52,8 +53,8 @@ def checked(network: Network, inputs: int, masks: Any, batch: Any, steps: Any, l
 
 
 def below(prefix: str, masks: Masks | None) -> dict[str, Tensor]:
-    """Those whose names begin with the prefix, without it."""
-    return {name[len(prefix) :]: mask for name, mask in (masks or {}).items() if name.startswith(prefix)}
+    """`unrolled.networks.below`; of None, none."""
+    return networks.below(prefix, masks or {})
 
 
 def by_step(masks: Masks, steps: int) -> Iterator[dict[str, Tensor]]:

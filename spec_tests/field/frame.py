@@ -16,7 +16,7 @@ from spec_tests import checks
 from spec_tests.capabilities import needs_of
 from spec_tests.contract import State, Weights
 from unrolled.models import Model
-from unrolled.networks import Network
+from unrolled.networks import Network, below
 
 Array = Any  # of the framework, or from NumPy on its way in
 
@@ -179,11 +179,6 @@ class Field:
 
         (value,), gradients = self.pull_back(run, self._arrays(weights), [self.array(np.ones((), dtype))])
         return float(own(value)), {name: own(gradient) for name, gradient in gradients.items()}
-
-
-def below(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """What stands under a prefix, without it."""
-    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
 
 
 def own(array: Array) -> np.ndarray:

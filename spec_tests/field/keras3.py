@@ -13,7 +13,8 @@ from typing import Any, Callable, ClassVar
 
 import numpy as np
 
-from spec_tests.field.frame import COMMON, Array, Field, below
+from spec_tests.field.frame import COMMON, Array, Field
+from unrolled.networks import below
 
 
 class KerasBackend(Field):

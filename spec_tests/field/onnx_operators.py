@@ -10,7 +10,8 @@ import onnx
 import onnxruntime
 from onnx import helper
 
-from spec_tests.field.frame import COMMON, Field, below
+from spec_tests.field.frame import COMMON, Field
+from unrolled.networks import below
 
 OPSET = 17
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from spec_tests.field.frame import COMMON, Field, below
+from spec_tests.field.frame import COMMON, Field
+from unrolled.networks import below
 
 # Of each kind, the gates as PyTorch has them: i, f, g, o for TensorFlow 1's i, j, f, o.
 LSTM_GATES = (0, 2, 1, 3)

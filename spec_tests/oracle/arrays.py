@@ -16,8 +16,3 @@ def at_step(factors: Arrays, t: int) -> Arrays:
 
 def float64(arrays: Arrays) -> Arrays:
     return {name: np.asarray(array, np.float64) for name, array in arrays.items()}
-
-
-def below(prefix: str, arrays: Arrays) -> Arrays:
-    """Those whose names begin with the prefix, without it; `unrolled.networks.prefixed` is the way back."""
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

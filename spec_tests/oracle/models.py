@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, below, float64
+from spec_tests.oracle.arrays import Arrays, float64
 from spec_tests.oracle.decoding import decode, decode_gradients
 from spec_tests.oracle.dense import dense, dense_back, embedded, embedded_back
 from spec_tests.oracle.losses import cross_entropy
 from spec_tests.oracle.unrolling import bptt, unroll, valid_steps
 from unrolled.models import END, START, Model
-from unrolled.networks import Network
+from unrolled.networks import Network, below
 
 
 def read_out(network: Network, state: Arrays) -> np.ndarray:

@@ -27,11 +27,11 @@ from torch_impl.checkpoints.files import write_atomically
 from torch_impl.decoding import Decoder
 from torch_impl.export.onnx_cells import activated
 from torch_impl.export.onnx_graph import Graph, new_graph
-from torch_impl.export.onnx_networks import sequence, step, under, valid_steps
+from torch_impl.export.onnx_networks import sequence, step, valid_steps
 from torch_impl.export.scaled import Scaling, check_model, check_scaling
 from torch_impl.model_parts import Headed
 from torch_impl.models import AnyModel, Classifier, Regressor, Speller, Tagger
-from unrolled.networks import Network
+from unrolled.networks import Network, below
 
 __all__ = ["build_onnx", "to_onnx"]
 
@@ -67,7 +67,7 @@ def build_onnx(
     values = _inputs(graph, model, weights, scaling)
     limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     if isinstance(model, Speller):
-        _, state = _run(graph, model.encoder.network, under("encoder/", weights), values, limits)
+        _, state = _run(graph, model.encoder.network, below("encoder/", weights), values, limits)
         _spell(graph, model, weights, state)
     else:
         network = model.rnn.network
@@ -108,8 +108,8 @@ def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: s
 def _head(graph: Graph, model: Headed, weights: Arrays, values: str) -> str:
     """The model's dense layers on values [..., width]."""
     for number, layer in enumerate(model.hidden):
-        values = activated(graph, layer.activation, _dense(graph, under(f"hidden_{number}/", weights), values))
-    values = _dense(graph, under("dense/", weights), values)
+        values = activated(graph, layer.activation, _dense(graph, below(f"hidden_{number}/", weights), values))
+    values = _dense(graph, below("dense/", weights), values)
     return activated(graph, model.dense.activation, values) if isinstance(model.dense, ActiveDense) else values
 
 
@@ -153,7 +153,7 @@ def _spell(graph: Graph, model: Speller, weights: Arrays, state: Mapping[str, st
 
 def _decoding_step(graph: Graph, decoder: Decoder, weights: Arrays) -> Any:
     """The Loop's body: parts of the state, token and going in; the same out, and the token and logits to collect."""
-    network, own = decoder.rnn.network, under("decoder/", weights)
+    network, own = decoder.rnn.network, below("decoder/", weights)
     body = graph.body("token")
     body.input("count", np.int64, [])
     condition = body.input("condition", np.bool_, [])
@@ -163,7 +163,7 @@ def _decoding_step(graph: Graph, decoder: Decoder, weights: Arrays) -> Any:
     values = body.add("Gather", body.constant(rows), token)
     output, after = step(body, network, own, values, state)
     valid = body.add("Unsqueeze", going, body.constant(np.array([1])))
-    logits = _dense(body, under("dense/", weights), output)
+    logits = _dense(body, below("dense/", weights), output)
     best = body.add("ArgMax", logits, axis=1, keepdims=0)  # the first on a tie, as torch's argmax
     written = body.add("Where", going, best, body.constant(np.array(decoder.end)))
     open_ = body.add("Not", body.add("Equal", written, body.constant(np.array(decoder.end))))

@@ -6,7 +6,7 @@ nothing in a model that is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,9 @@ import numpy as np
 from torch_impl.export.onnx_cells import CELLS, Arrays, Operator, State
 from torch_impl.export.onnx_graph import Graph
 from torch_impl.export.scaled import ExportError
-from unrolled.networks import Bidirectional, Dropout, Layers, Residual, prefixed
+from unrolled.networks import Bidirectional, Dropout, Layers, Residual, below, prefixed
 
-__all__ = ["sequence", "step", "under", "valid_steps"]
+__all__ = ["sequence", "step", "valid_steps"]
 
 
 def sequence(graph: Graph, network: Any, weights: Arrays, values: str, limits: str) -> tuple[str, State]:
@@ -31,11 +31,6 @@ def sequence(graph: Graph, network: Any, weights: Arrays, values: str, limits: s
 def step(graph: Graph, network: Any, weights: Arrays, values: str, state: State) -> tuple[str, State]:
     """One step: values [batch, inputs], parts of the state [batch, width] -> (output [batch, width], new state)."""
     return _of(network).step(graph, network, weights, values, state)
-
-
-def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those whose names begin with the prefix, without it."""
-    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
 
 
 def valid_steps(graph: Graph, values: str, limits: str) -> str:
@@ -111,7 +106,7 @@ def _layers(graph: Graph, network: Layers, weights: Arrays, values: str, limits:
     found: State = {}
     for number, layer in enumerate(network.layers):
         prefix = f"cell_{number}/"
-        values, state = sequence(graph, layer, under(prefix, weights), values, limits)
+        values, state = sequence(graph, layer, below(prefix, weights), values, limits)
         found.update(prefixed(prefix, state))
     return values, found
 
@@ -120,7 +115,7 @@ def _layers_step(graph: Graph, network: Layers, weights: Arrays, values: str, st
     found: State = {}
     for number, layer in enumerate(network.layers):
         prefix = f"cell_{number}/"
-        values, after = step(graph, layer, under(prefix, weights), values, under(prefix, state))
+        values, after = step(graph, layer, below(prefix, weights), values, below(prefix, state))
         found.update(prefixed(prefix, after))
     return values, found
 
@@ -128,10 +123,10 @@ def _layers_step(graph: Graph, network: Layers, weights: Arrays, values: str, st
 def _bidirectional(
     graph: Graph, network: Bidirectional, weights: Arrays, values: str, limits: str
 ) -> tuple[str, State]:
-    forth, state = sequence(graph, network.forward, under("fw/", weights), values, limits)
+    forth, state = sequence(graph, network.forward, below("fw/", weights), values, limits)
     turns = limits or _all_steps(graph, values)
     turned = graph.add("ReverseSequence", values, turns, batch_axis=1, time_axis=0)
-    back, other = sequence(graph, network.backward, under("bw/", weights), turned, limits)
+    back, other = sequence(graph, network.backward, below("bw/", weights), turned, limits)
     back = graph.add("ReverseSequence", back, turns, batch_axis=1, time_axis=0)
     return graph.add("Concat", forth, back, axis=2), {**prefixed("fw/", state), **prefixed("bw/", other)}
 

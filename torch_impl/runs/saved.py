@@ -22,6 +22,7 @@ from torch_impl.model_parts import Headed, Reading
 from torch_impl.models import Classifier, Regressor, Speller, Tagger
 from torch_impl.training.trainer import Trainer
 from unrolled.models import END, START, Dense, Model, to_plain
+from unrolled.networks import below
 from unrolled.reading import parse_json
 
 __all__ = ["CONFIG", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of", "planned_step",
@@ -120,18 +121,18 @@ def _embedding(model: Reading) -> int:
 
 def weights_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """The canonical weights."""
-    return _part(checkpoint.tensors, "weights/")
+    return below("weights/", checkpoint.tensors)
 
 
 def slots_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """The optimizer's state under TensorFlow 1's names; empty where it has none yet."""
-    return _part(checkpoint.tensors, "slots/")
+    return below("slots/", checkpoint.tensors)
 
 
 @torch.no_grad()
 def load_buffers(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Set the model's buffers; raises ValueError that names the one that does not fit."""
-    own, given = _buffers(model), _part(checkpoint.tensors, "buffers/")
+    own, given = _buffers(model), below("buffers/", checkpoint.tensors)
     if set(own) != set(given):
         wanted, found = (", ".join(sorted(names)) or "none" for names in (own, given))
         raise ValueError(f"buffers must be exactly {wanted}, got {found}")
@@ -156,10 +157,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: truncated or altered: it is not a JSON object; use a copy of it, or remove it")
     return config
-
-
-def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
 
 
 def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:

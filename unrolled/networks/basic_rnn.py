@@ -25,13 +25,5 @@ class BasicRNN(Cell):
         check_size("units", self.units)
         check_choice("activation", self.activation, ACTIVATIONS)
 
-    @property
-    def output_size(self) -> int:
-        return self.units
-
-    @property
-    def state(self) -> dict[str, int]:
-        return {"h": self.units}
-
     def weights(self, inputs: int) -> Weights:
         return {"kernel": glorot(inputs + self.units, self.units), "bias": Weight((self.units,))}

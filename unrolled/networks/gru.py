@@ -47,14 +47,6 @@ class GRU(Cell):
         check_choice("activation", self.activation, ACTIVATIONS)
         check_flag("reset_after", self.reset_after)
 
-    @property
-    def output_size(self) -> int:
-        return self.units
-
-    @property
-    def state(self) -> dict[str, int]:
-        return {"h": self.units}
-
     def weights(self, inputs: int) -> Weights:
         units = self.units
         found = {"gates/kernel": glorot(inputs + units, 2 * units), "gates/bias": Weight((2 * units,), value=1.0)}

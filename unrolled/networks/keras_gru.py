@@ -37,14 +37,6 @@ class KerasGRU(Cell):
         check_choice("recurrent_activation", self.recurrent_activation, ACTIVATIONS)
         check_flag("reset_after", self.reset_after)
 
-    @property
-    def output_size(self) -> int:
-        return self.units
-
-    @property
-    def state(self) -> dict[str, int]:
-        return {"h": self.units}
-
     def weights(self, inputs: int) -> Weights:
         units = self.units
         return {

@@ -33,10 +33,6 @@ class KerasLSTM(Cell):
         check_choice("recurrent_activation", self.recurrent_activation, ACTIVATIONS)
 
     @property
-    def output_size(self) -> int:
-        return self.units
-
-    @property
     def state(self) -> dict[str, int]:
         return {"c": self.units, "h": self.units}
 

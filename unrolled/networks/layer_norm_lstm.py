@@ -52,10 +52,6 @@ class LayerNormLSTM(Cell):
         check_keep("candidate_keep", self.candidate_keep)
 
     @property
-    def output_size(self) -> int:
-        return self.units
-
-    @property
     def state(self) -> dict[str, int]:
         return {"c": self.units, "h": self.units}
 

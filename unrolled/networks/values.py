@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Any, ClassVar, Dict, NamedTuple, Sequence
+from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Sequence
 
 try:
     from typing import Protocol
@@ -22,6 +22,7 @@ __all__ = [
     "Weight",
     "Weights",
     "Wrapper",
+    "below",
     "check_choice",
     "check_flag",
     "check_keep",
@@ -108,10 +109,21 @@ class Network(Protocol):
 
 
 class Cell:
-    """What the kinds with one step of their own have in common: their output is the part "h" of their state."""
+    """What the kinds with one step of their own have in common: their output is the part "h" of their state, which has
+    `units`, and where they do not say otherwise, that part is all of it."""
+
+    units: int
 
     read_out: ClassVar[tuple[str, ...]] = ("h",)
     stepwise: ClassVar[bool] = True
+
+    @property
+    def output_size(self) -> int:
+        return self.units
+
+    @property
+    def state(self) -> dict[str, int]:
+        return {"h": self.units}
 
     def masks(self, inputs: int) -> Masks:
         return {}
@@ -155,6 +167,11 @@ def glorot(*shape: int) -> Weight:
 def prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     """The same with `prefix` before each name."""
     return {prefix + name: value for name, value in values.items()}
+
+
+def below(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those whose names begin with `prefix`, without it; `prefixed` is the way back."""
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
 
 
 def check_size(name: str, value: Any) -> None:

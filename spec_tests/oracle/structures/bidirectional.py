@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, below
-from unrolled.networks import Bidirectional, prefixed
+from spec_tests.oracle.arrays import Arrays
+from unrolled.networks import Bidirectional, below, prefixed
 
 
 def turned(x: np.ndarray, valid: np.ndarray) -> np.ndarray:

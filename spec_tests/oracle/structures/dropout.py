@@ -11,8 +11,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, at_step, below
-from unrolled.networks import Dropout
+from spec_tests.oracle.arrays import Arrays, at_step
+from unrolled.networks import Dropout, below
 
 
 def unroll(

@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from spec_tests.oracle.arrays import Arrays, below
-from unrolled.networks import Layers, prefixed
+from spec_tests.oracle.arrays import Arrays
+from unrolled.networks import Layers, below, prefixed
 
 
 def unroll(
