@@ -19,7 +19,7 @@ from torch_impl.states import State, mapped
 from torch_impl.unrolling.packing import padding_mask, rows, run_packed
 from torch_impl.unrolling.static import by_steps
 
-__all__ = ["in_one_piece", "last_valid_state", "plain_rnn", "run_kernel", "run_masked"]
+__all__ = ["kernel_weights", "packable", "plain_rnn", "run_always", "run_kernel", "run_whole"]
 
 KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 _CUDNN_MODES = {"relu": 0, "tanh": 1}  # cudnnRNNMode_t
@@ -33,22 +33,48 @@ def plain_rnn(
     outputs: bool = True,
     batch_sizes: Tensor | None = None,
 ) -> tuple[Any, Any]:
-    """A BasicRNNCell: see `by_steps` for arguments and results.
-
-    Different lengths go through packed sequences, but not while the call is traced, since what is packed depends on
-    their values.
-    """
+    """A BasicRNNCell: see `by_steps` for arguments and results."""
     if cell.activation not in KERNELS:
         return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
     weights = cell.weight_ih, cell.weight_hh, cell.bias  # once: a parametrized weight is computed at every look
+    run = partial(run_kernel, KERNELS[cell.activation], _plain_weights(cell, weights))
+    return run_always(run, cell, inputs, lengths, state, batch_sizes)
+
+
+def run_whole(
+    run: Callable[..., tuple[Tensor, Any]],
+    cell: Any,
+    inputs: Tensor,
+    lengths: Tensor | None,
+    state: Any,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Any]:
+    """Whole sequences by run(inputs, state, batch_sizes), those of different lengths packed. lengths: `packable`. The
+    rest: see `by_steps`."""
     if state is None:
         state = cell.zero_state(rows(inputs, batch_sizes))
-    run = partial(run_kernel, KERNELS[cell.activation], _kernel_weights(cell, weights))
-    if lengths is None:
-        return run(inputs, state, batch_sizes)
-    if tracing() or not lengths.any():
-        return run_masked(run, inputs, lengths.to(inputs.device), state)
-    return run_packed(run, inputs, lengths, state)
+    return run(inputs, state, batch_sizes) if lengths is None else run_packed(run, inputs, lengths, state)
+
+
+def run_always(
+    run: Callable[..., tuple[Tensor, Any]],
+    cell: Any,
+    inputs: Tensor,
+    lengths: Tensor | None,
+    state: Any,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Any]:
+    """As `run_whole`, of a cell whose state is its output: so lengths that are not packable are masked."""
+    if lengths is None or packable(lengths):
+        return run_whole(run, cell, inputs, lengths, state, batch_sizes)
+    state = cell.zero_state(rows(inputs, batch_sizes)) if state is None else state
+    return run_masked(run, inputs, lengths.to(inputs.device), state)
+
+
+def packable(lengths: Tensor | None) -> bool:
+    """Whether rows of these lengths can be packed: not while the call is traced, since what is packed depends on their
+    values, nor where none is above 0. None, for whole rows, need not be packed at all."""
+    return lengths is None or bool(not tracing() and lengths.any())
 
 
 def last_valid_state(outputs: Tensor, initial_state: Tensor, lengths: Tensor) -> Tensor:
@@ -106,7 +132,13 @@ def in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
 
 
-def _kernel_weights(cell: Any, weights: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
+def kernel_weights(*weights: Tensor) -> list[Tensor]:
+    """The weights as a kernel takes them: on a GPU in one piece, or cuDNN would warn, and copy them at every call."""
+    kept = list(weights)
+    return in_one_piece(kept, kept[0].dtype) if kept[0].is_cuda and not tracing() else kept
+
+
+def _plain_weights(cell: Any, weights: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
     """weight_ih, weight_hh, and the kernel's two biases: the cell's own, and a zero that is not trained.
 
     cuDNN wants them in one piece of memory (it warns, and copies them at every call, otherwise). As nn.RNN does in

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from torch_impl.cells.gru import GRUCell
-from torch_impl.checks import tracing
-from torch_impl.unrolling.native import in_one_piece, run_kernel, run_masked
-from torch_impl.unrolling.packing import rows, run_packed
+from torch_impl.unrolling.native import kernel_weights, run_always, run_kernel
 from torch_impl.unrolling.static import by_steps
 
 
@@ -26,24 +24,16 @@ def gru(
     """See `by_steps` for arguments and results."""
     if not (cell.network.reset_after and cell.network.activation == "tanh"):
         return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
-    if state is None:
-        state = cell.zero_state(rows(inputs, batch_sizes))
     run = partial(run_kernel, torch.gru, _weights(cell))
-    if lengths is None:
-        return run(inputs, state, batch_sizes)
-    if tracing() or not lengths.any():
-        return run_masked(run, inputs, lengths.to(inputs.device), state)
-    return run_packed(run, inputs, lengths, state)
+    return run_always(run, cell, inputs, lengths, state, batch_sizes)
 
 
 def _weights(cell: GRUCell) -> list[Tensor]:
     """As the kernel takes them: gates and candidate in one; its second bias is the gates' zero, which is not trained,
     and the candidate's within the reset gate."""
-    weights = [
+    return kernel_weights(
         torch.cat([cell.gates_ih, cell.candidate_ih]),
         torch.cat([cell.gates_hh, cell.candidate_hh]),
         torch.cat([cell.gates_bias, cell.candidate_bias]),
         torch.cat([torch.zeros_like(cell.gates_bias), cell.candidate_bias_hh]),
-    ]
-    # cuDNN warns, and copies at every call too, where they are not in one piece.
-    return in_one_piece(weights, cell.gates_bias.dtype) if cell.gates_bias.is_cuda and not tracing() else weights
+    )

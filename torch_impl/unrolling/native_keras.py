@@ -10,10 +10,8 @@ from torch import Tensor
 
 from torch_impl.cells.keras_gru import KerasGRUCell
 from torch_impl.cells.keras_lstm import KerasLSTMCell
-from torch_impl.checks import tracing
-from torch_impl.states import LSTMState
-from torch_impl.unrolling.native import in_one_piece, run_kernel, run_masked
-from torch_impl.unrolling.packing import rows, run_packed
+from torch_impl.unrolling.native import kernel_weights, packable, run_always, run_kernel, run_whole
+from torch_impl.unrolling.native_lstm import run_lstm
 from torch_impl.unrolling.static import by_steps
 
 
@@ -26,19 +24,10 @@ def keras_lstm(
     batch_sizes: Tensor | None = None,
 ) -> tuple[Any, Any]:
     """See `by_steps` for arguments and results."""
-    packable = lengths is None or not (tracing() or not lengths.any())
-    if not (cell.native and packable):
+    if not (cell.native and packable(lengths)):
         return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
-    if state is None:
-        state = cell.zero_state(rows(inputs, batch_sizes))
-    weights = _piece(cell.weight_ih, cell.weight_hh, cell.bias, torch.zeros_like(cell.bias))
-
-    def run(inputs: Tensor, state: Any, batch_sizes: Tensor | None = None) -> tuple[Tensor, Any]:
-        c, h = state
-        found, (h, c) = run_kernel(torch.lstm, weights, inputs, (h, c), batch_sizes)
-        return found, LSTMState(c, h)
-
-    return run(inputs, state, batch_sizes) if lengths is None else run_packed(run, inputs, lengths, state)
+    weights = kernel_weights(cell.weight_ih, cell.weight_hh, cell.bias, torch.zeros_like(cell.bias))
+    return run_whole(partial(run_lstm, weights), cell, inputs, lengths, state, batch_sizes)
 
 
 def keras_gru(
@@ -52,17 +41,5 @@ def keras_gru(
     """See `by_steps` for arguments and results."""
     if not cell.native:
         return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
-    if state is None:
-        state = cell.zero_state(rows(inputs, batch_sizes))
-    run = partial(run_kernel, torch.gru, _piece(cell.weight_ih, cell.weight_hh, *cell.bias))
-    if lengths is None:
-        return run(inputs, state, batch_sizes)
-    if tracing() or not lengths.any():
-        return run_masked(run, inputs, lengths.to(inputs.device), state)
-    return run_packed(run, inputs, lengths, state)
-
-
-def _piece(*weights: Tensor) -> list[Tensor]:
-    """cuDNN warns, and copies at every call too, where they are not in one piece."""
-    kept = list(weights)
-    return in_one_piece(kept, kept[0].dtype) if kept[0].is_cuda and not tracing() else kept
+    run = partial(run_kernel, torch.gru, kernel_weights(cell.weight_ih, cell.weight_hh, *cell.bias))
+    return run_always(run, cell, inputs, lengths, state, batch_sizes)

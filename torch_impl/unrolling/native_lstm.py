@@ -11,8 +11,7 @@ from torch import Tensor
 from torch_impl.cells.lstm import LSTMCell
 from torch_impl.checks import tracing
 from torch_impl.states import LSTMState
-from torch_impl.unrolling.native import in_one_piece, run_kernel
-from torch_impl.unrolling.packing import rows, run_packed
+from torch_impl.unrolling.native import kernel_weights, packable, run_kernel, run_whole
 from torch_impl.unrolling.static import by_steps
 
 
@@ -26,19 +25,14 @@ def lstm(
 ) -> tuple[Any, Any]:
     """See `by_steps` for arguments and results."""
     network = cell.network
-    # The kernel takes a projection for one by its width alone, which must be less. And with lengths while the call is
-    # traced, or where none is above 0, nothing can be packed.
+    # The kernel takes a projection for one by its width alone, which must be less.
     narrower = network.projection is None or network.projection < network.units
-    packable = lengths is None or not (tracing() or not lengths.any())
-    if not (cell.native and narrower and packable):
+    if not (cell.native and narrower and packable(lengths)):
         return by_steps(cell, inputs, lengths, state, outputs, batch_sizes)
-    if state is None:
-        state = cell.zero_state(rows(inputs, batch_sizes))
-    run = partial(_run, _weights(cell))
-    return run(inputs, state, batch_sizes) if lengths is None else run_packed(run, inputs, lengths, state)
+    return run_whole(partial(run_lstm, _weights(cell)), cell, inputs, lengths, state, batch_sizes)
 
 
-def _run(weights: list[Tensor], inputs: Tensor, state: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
+def run_lstm(weights: list[Tensor], inputs: Tensor, state: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
     """The kernel has its state as (h, c)."""
     c, h = state
     shape = inputs.shape[1::-1]  # steps, batch
@@ -55,7 +49,5 @@ def _weights(cell: LSTMCell) -> list[Tensor]:
     bias = cell.bias
     zeros = bias.new_zeros(cell.network.units)
     added = torch.cat([zeros, zeros + cell.network.forget_bias, zeros, zeros])
-    weights = [cell.weight_ih, cell.weight_hh, bias, added]
-    weights += [] if cell.network.projection is None else [cell.weight_hr]
-    # cuDNN warns, and copies at every call too, where they are not in one piece.
-    return in_one_piece(weights, bias.dtype) if bias.is_cuda and not tracing() else weights
+    projection = [] if cell.network.projection is None else [cell.weight_hr]
+    return kernel_weights(cell.weight_ih, cell.weight_hh, bias, added, *projection)
