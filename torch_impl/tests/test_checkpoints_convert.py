@@ -19,7 +19,7 @@ from torch_impl.tf1.back import convert_to_tf1
 from torch_impl.tf1.bundle import Bundle, write_bundle
 from torch_impl.tf1.command import convert as command
 from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
-from torch_impl.tf1.names import POWERS
+from torch_impl.tf1.slots import POWERS
 from unrolled.models import Model, from_plain, to_plain
 from unrolled.networks import BasicRNN
 from unrolled.programs import Adam

@@ -10,8 +10,8 @@ import pytest
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.tf1.back import default_names
 from torch_impl.tf1.bundle import BundleEntry
-from torch_impl.tf1.inferred import Inferred
-from torch_impl.tf1.names import Told, infer_from_names
+from torch_impl.tf1.inferred import Inferred, TrainedAs
+from torch_impl.tf1.names import infer_from_names
 from unrolled import networks
 from unrolled.models import Dense, Model
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers
@@ -20,7 +20,7 @@ POWERS = ("beta1_power", "beta2_power")
 PLAIN = {"rnn/basic_rnn_cell/kernel": (8, 5), "rnn/basic_rnn_cell/bias": (5,)}
 DENSE = {"dense/kernel": (5, 2), "dense/bias": (2,)}
 CLASSIFIER = {**PLAIN, **DENSE}
-KIND = Told("classifier")
+KIND = TrainedAs("classifier")
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,7 +30,7 @@ def entries(shapes: Shapes) -> dict[str, BundleEntry]:
     return {name: BundleEntry(steps[name], shape, 0, 0, 0, 0, False) for name, shape in sorted(shapes.items())}
 
 
-def inferred(shapes: Shapes, told: Told = KIND, overrides: dict[str, str | None] | None = None) -> Inferred:
+def inferred(shapes: Shapes, told: TrainedAs = KIND, overrides: dict[str, str | None] | None = None) -> Inferred:
     return infer_from_names(entries(shapes), told, overrides)
 
 
@@ -87,7 +87,7 @@ def test_cells_are_known_by_their_names(name: str) -> None:
 def test_both_directions_and_their_stack() -> None:
     both = {f"bidirectional_rnn/{side}/gru_cell/{name}": s for side in ("fw", "bw") for name, s in GRU_SHAPES.items()}
     wide = {"dense/kernel": (10, 2), "dense/bias": (2,)}
-    found = inferred({**under("tagger/", both), **wide}, Told("tagger"))
+    found = inferred({**under("tagger/", both), **wide}, TrainedAs("tagger"))
     assert found.model == Model("tagger", Bidirectional(GRU(5), GRU(5)), 3, 2)
     upper = {"gates/kernel": (15, 10), "gates/bias": (10,), "candidate/kernel": (15, 5), "candidate/bias": (5,)}
     stack = {f"stack_bidirectional_rnn/cell_0/{name}": shape for name, shape in both.items()}
@@ -103,7 +103,7 @@ def test_what_no_name_tells_is_assumed_aloud() -> None:
         assert any(line in each for each in found.assumed), line
     layers = inferred({**CELLS["layers"][0], **DENSE})
     assert "no residual connections between layers" in layers.assumed
-    told = inferred({**under("rnn/lstm_cell/", LSTM_SHAPES), **DENSE}, Told("classifier", "relu", 0.0))
+    told = inferred({**under("rnn/lstm_cell/", LSTM_SHAPES), **DENSE}, TrainedAs("classifier", "relu", forget_bias=0.0))
     assert told.model is not None and told.model.network == LSTM(5, "relu", 0.0)
     assert not any("forget_bias" in each or "tanh" in each for each in told.assumed)
 
@@ -111,7 +111,7 @@ def test_what_no_name_tells_is_assumed_aloud() -> None:
 def test_an_embedding_and_a_hidden_layer_are_found_by_their_widths() -> None:
     shapes: Shapes = {**PLAIN, "embedding": (11, 3), "h/W": (5, 7), "h/b": (7,), "out/W": (7, 2), "out/b": (2,)}
     refused(shapes, "the activation of the dense layer h/W is in no checkpoint: give --hidden-activation")
-    found = inferred(shapes, Told("classifier", hidden_activation="relu"))
+    found = inferred(shapes, TrainedAs("classifier", hidden_activation="relu"))
     assert found.model == Model("classifier", BasicRNN(5), 11, 2, embedding=3, hidden=(Dense(7, "relu"),))
     assert found.weights["hidden_0/kernel"].names == ("h/W",)
 
@@ -120,9 +120,9 @@ def test_a_projection_wrapper_stays_one_in_every_scope() -> None:
     shapes = under("deep/model/rnn/output_projection_wrapper/",
                    {"basic_rnn_cell/kernel": (8, 5), "basic_rnn_cell/bias": (5,), "kernel": (5, 2),
                     "bias": (2,)})  # fmt: skip
-    found = inferred(shapes, Told("regressor"))
+    found = inferred(shapes, TrainedAs("regressor"))
     assert found.model is not None and found.model.projection == "wrapped"
-    stacked = inferred(shapes, Told("regressor", projection="stacked"))
+    stacked = inferred(shapes, TrainedAs("regressor", projection="stacked"))
     assert stacked.model is not None and stacked.model.projection == "stacked"
 
 
@@ -154,12 +154,14 @@ def test_other_optimizers_state_is_reported() -> None:
 )
 def test_names_that_are_written_are_known(model: Model) -> None:
     names, shapes = default_names(model), networks.shapes(model.weights())
-    found = inferred({names[canonical]: shapes[canonical] for canonical in names}, Told(model.kind))
+    found = inferred({names[canonical]: shapes[canonical] for canonical in names}, TrainedAs(model.kind))
     assert found.model == model
     assert {canonical: source.names[0] for canonical, source in found.weights.items()} == names
 
 
-def refused(shapes: Shapes, reason: str, overrides: dict[str, str | None] | None = None, told: Told = KIND) -> None:
+def refused(
+    shapes: Shapes, reason: str, overrides: dict[str, str | None] | None = None, told: TrainedAs = KIND
+) -> None:
     with pytest.raises(CheckpointError, match=re.escape(reason)):
         inferred(shapes, told, overrides)
 
@@ -174,7 +176,7 @@ def test_an_unknown_variable_is_named_and_a_way_out_is_given() -> None:
 
 def test_what_is_missing_is_named() -> None:
     refused(PLAIN, "no variable is the weight dense/kernel (usually dense/kernel or")
-    refused({**CLASSIFIER}, "does not say what was trained: give --kind", told=Told())
+    refused({**CLASSIFIER}, "does not say what was trained: give --kind", told=TrainedAs())
     whole = with_adam(CLASSIFIER)
     for name in list(whole)[4:]:
         refused(

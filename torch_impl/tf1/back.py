@@ -14,7 +14,7 @@ from torch_impl.checkpoints.files import exists
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.tf1.bundle import index_path
 from torch_impl.tf1.convert import CARRIED, GLOBAL_STEP
-from torch_impl.tf1.names import POWERS
+from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
 from torch_impl.tf1.state_file import STATE_FILE, write_state_file
 from torch_impl.tf1.writing import write_variables

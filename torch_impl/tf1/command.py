@@ -193,7 +193,7 @@ def _to_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
 
 def _trained_as(options: dict[str, Any]) -> tuple[Any, Any]:
     """(TrainedAs, the weights' shapes or None): what the options say."""
-    from torch_impl.tf1.understand import TrainedAs
+    from torch_impl.tf1.inferred import TrainedAs
     from unrolled.networks import shapes
     from unrolled.programs import PROGRAMS
 

@@ -18,11 +18,11 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.run_files import checkpoint_names, save_checkpoint
 from torch_impl.tf1.bundle import BundleEntry
-from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.inferred import Inferred, TrainedAs
 from torch_impl.tf1.locate import find_prefix
-from torch_impl.tf1.names import POWERS
+from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
-from torch_impl.tf1.understand import TrainedAs, Understood, understand
+from torch_impl.tf1.understand import Understood, understand
 from torch_impl.tf1.variables import Variables
 from unrolled.models import to_plain
 from unrolled.networks import shapes as shapes_of

@@ -1,4 +1,4 @@
-"""What is known of the model in a checkpoint, from its graph or from names alone."""
+"""What is known of the model in a checkpoint: what the user says, and what its graph or names alone tell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,29 @@ from unrolled.models import Model
 from unrolled.networks import Network
 from unrolled.programs import Adam
 
-__all__ = ["Inferred", "Probe"]
+__all__ = ["Inferred", "Probe", "TrainedAs"]
+
+
+class TrainedAs(NamedTuple):
+    """What the user says of a model: all that a checkpoint without its graph does not hold. None: nothing.
+
+    kind: "classifier", "regressor" or "tagger". activation, forget_bias: the cells'. projection: a regressor's,
+    "stacked" or "wrapped". optimizer: Adam's settings. program: the chapter's program that was trained.
+    hidden_activation: of dense layers below the last. recurrent_activation: of Keras's gates. scope: of several models
+    in one checkpoint, the one whose variables begin so. averages: take the moving averages for the weights.
+    """
+
+    kind: str | None = None
+    activation: str | None = None
+    projection: str | None = None
+    optimizer: Adam | None = None
+    program: str | None = None
+    forget_bias: float | None = None
+    hidden_activation: str | None = None
+    recurrent_activation: str | None = None
+    scope: str = ""
+    averages: bool = False
+    graph: bool = True
 
 
 class Probe(NamedTuple):

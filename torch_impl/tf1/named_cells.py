@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
+from torch_impl.tf1.inferred import TrainedAs
 from torch_impl.tf1.sources import Source
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers, Network
 from unrolled.networks import shapes as shapes_of
 
-__all__ = ["NamedCells", "Told"]
+__all__ = ["NamedCells"]
 
 _CELLS = {
     "basic_rnn_cell": "basic_rnn", "basicrnncell": "basic_rnn", "basic_lstm_cell": "lstm", "basiclstmcell": "lstm",
@@ -38,18 +39,6 @@ _LEAVES = {
 _LAYER = re.compile(r"cell_?(\d+)", re.IGNORECASE)
 
 
-class Told(NamedTuple):
-    """What the user says of a model that no name tells. None: nothing."""
-
-    kind: str | None = None
-    activation: str | None = None
-    forget_bias: float | None = None
-    projection: str | None = None
-    hidden_activation: str | None = None
-    recurrent_activation: str | None = None
-    scope: str = ""
-
-
 @dataclass
 class _Cell:
     """The variables of a cell: canonical name -> variable. place: where it is among layers and directions."""
@@ -68,7 +57,7 @@ class NamedCells:
 
     names: dict[str, str]
     entries: dict[str, BundleEntry]
-    told: Told
+    told: TrainedAs
     taken: set[str]
     assumed: list[str]
 

@@ -11,25 +11,24 @@ from collections.abc import Mapping
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
-from torch_impl.tf1.inferred import Inferred
-from torch_impl.tf1.named_cells import NamedCells, Told
-from torch_impl.tf1.slots import Slots, find_slots
+from torch_impl.tf1.inferred import Inferred, TrainedAs
+from torch_impl.tf1.named_cells import NamedCells
+from torch_impl.tf1.slots import POWERS, Slots, find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
 from unrolled.networks import Network
 from unrolled.networks import shapes as shapes_of
 
-__all__ = ["POWERS", "Told", "infer_from_names", "path_of"]
+__all__ = ["infer_from_names"]
 
-POWERS = ("beta1_power", "beta2_power")
 _PAIRS = (("kernel", "bias"), ("weights", "biases"), ("Matrix", "Bias"))
 
 
-def path_of(canonical: str, kind: str = "basic_rnn") -> str:
+def _path_of(canonical: str) -> str:
     """The name that TensorFlow gives a canonical weight, for a variable that the user mapped to it."""
     if canonical in (*POWERS, "global_step", "embedding") or canonical.startswith(("dense/", "hidden_")):
         return canonical
-    parts, path = canonical.split("/"), "rnn/"
+    parts, path, kind = canonical.split("/"), "rnn/", "basic_rnn"
     if parts[0].startswith("cell_"):
         path += f"multi_rnn_cell/{parts.pop(0)}/"
     if parts[0] in ("fw", "bw"):
@@ -40,13 +39,11 @@ def path_of(canonical: str, kind: str = "basic_rnn") -> str:
         kind = "gru"
     elif parts[0] in ("projection", "w_f_diag", "w_i_diag", "w_o_diag"):
         kind = "lstm"
-    return f"{path}{kind}_cell/{'/'.join(parts)}".replace("/lstm_cell/", "/lstm_cell/").replace(
-        "basic_rnn_cell", "basic_rnn_cell"
-    )
+    return f"{path}{kind}_cell/{'/'.join(parts)}"
 
 
 def infer_from_names(
-    entries: Mapping[str, BundleEntry], told: Told, overrides: Mapping[str, str | None] | None = None
+    entries: Mapping[str, BundleEntry], told: TrainedAs, overrides: Mapping[str, str | None] | None = None
 ) -> Inferred:
     """The model that variables of these names and shapes are of.
 
@@ -57,7 +54,9 @@ def infer_from_names(
 
 
 class _Names(NamedCells):
-    def __init__(self, entries: Mapping[str, BundleEntry], told: Told, overrides: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, entries: Mapping[str, BundleEntry], told: TrainedAs, overrides: Mapping[str, str | None]
+    ) -> None:
         for name in overrides:
             if name not in entries:
                 raise CheckpointError(f"has no variable {name} to map or ignore; `--list` shows what it has")
@@ -96,8 +95,6 @@ class _Names(NamedCells):
                 "with the graph (.meta) beside it, it would be known"
             )
         return self._made(network, weights, width, embedding, dense, wrapped)
-
-    # Cells
 
     # What is below and above
 
@@ -260,7 +257,7 @@ class _Names(NamedCells):
 
 def _renamed(entries: Mapping[str, BundleEntry], overrides: Mapping[str, str | None], slots: Slots) -> dict[str, str]:
     """Path -> variable: each under its own name, or where it is mapped, under the one that TensorFlow gives that."""
-    mapped = {name: path_of(canonical) for name, canonical in overrides.items() if canonical is not None}
+    mapped = {name: _path_of(canonical) for name, canonical in overrides.items() if canonical is not None}
     found: dict[str, str] = {}
     for name in sorted(entries):
         found.setdefault(mapped.get(name, name), name)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from torch_impl.tf1.bundle import BundleEntry
 
-__all__ = ["AVERAGE", "Slots", "find_slots"]
+__all__ = ["AVERAGE", "POWERS", "Slots", "find_slots"]
 
 AVERAGE = "ExponentialMovingAverage"
-_POWERS = ("beta1_power", "beta2_power")
+POWERS = ("beta1_power", "beta2_power")
 
 
 class Slots:
@@ -46,7 +46,7 @@ def find_slots(entries: Mapping[str, BundleEntry]) -> Slots:
     for name in sorted(entries):
         scope, _, last = name.rpartition("/")
         base = last.rstrip("0123456789").rstrip("_") if last[-1:].isdigit() else last
-        if base in _POWERS and entries[name].shape == ():
+        if base in POWERS and entries[name].shape == ():
             suffix = last[len(base) :]
             found.powers.setdefault(scope + suffix, {})[base] = name
         elif last == "global_step":

@@ -11,38 +11,15 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.graphs.meta import Graph, read_graph
-from torch_impl.tf1.inferred import Inferred
-from torch_impl.tf1.names import Told, infer_from_names
+from torch_impl.tf1.inferred import Inferred, TrainedAs
+from torch_impl.tf1.names import infer_from_names
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.variables import Variables
 from unrolled import networks
-from unrolled.programs import Adam
 
-__all__ = ["TrainedAs", "Understood", "understand"]
+__all__ = ["Understood", "understand"]
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-
-
-class TrainedAs(NamedTuple):
-    """What the user says of a model: all that a checkpoint without its graph does not hold. None: nothing.
-
-    kind: "classifier", "regressor" or "tagger". activation, forget_bias: the cells'. projection: a regressor's,
-    "stacked" or "wrapped". optimizer: Adam's settings. program: the chapter's program that was trained.
-    hidden_activation: of dense layers below the last. recurrent_activation: of Keras's gates. scope: of several models
-    in one checkpoint, the one whose variables begin so. averages: take the moving averages for the weights.
-    """
-
-    kind: str | None = None
-    activation: str | None = None
-    projection: str | None = None
-    optimizer: Adam | None = None
-    program: str | None = None
-    forget_bias: float | None = None
-    hidden_activation: str | None = None
-    recurrent_activation: str | None = None
-    scope: str = ""
-    averages: bool = False
-    graph: bool = True
 
 
 class Understood(NamedTuple):
@@ -91,13 +68,9 @@ def understand(
 
 
 def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: Mapping[str, str | None]) -> Inferred:
-    own = Told(
-        told.kind, told.activation, told.forget_bias, told.projection, told.hidden_activation,
-        told.recurrent_activation, told.scope,
-    )  # fmt: skip
     entries = whole.variables.entries
     if graph is None:
-        return _with_left(infer_from_names(entries, own, overrides), entries)
+        return _with_left(infer_from_names(entries, told, overrides), entries)
     mapped = [name for name, canonical in overrides.items() if canonical is not None]
     missing = [name for name in overrides if name not in entries]
     if missing:
@@ -108,8 +81,8 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
         )
     blind = next((op for op in ("While", "StatelessWhile", "CudnnRNN", "CudnnRNNV2") if graph.of(op)), None)
     if blind is not None:
-        found = _with_left(infer_from_names(entries, own, overrides), entries)
-        return replace(found, unjudged=f"its graph has {blind}, which is not computed here", assumed=found.assumed)
+        found = _with_left(infer_from_names(entries, told, overrides), entries)
+        return replace(found, unjudged=f"its graph has {blind}, which is not computed here")
     from torch_impl.tf1.graphs.infer import infer  # it needs PyTorch
 
     try:

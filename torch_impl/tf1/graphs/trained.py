@@ -7,10 +7,9 @@ from torch_impl.tf1.graphs.heads import DenseAt
 from torch_impl.tf1.graphs.optimizers import Optimizer
 from torch_impl.tf1.graphs.pieces import Stored
 from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
 from unrolled.programs import Adam
-
-POWERS = ("beta1_power", "beta2_power")
 
 __all__ = ["Trained"]
 
