@@ -246,9 +246,9 @@ def test_decoding_modifies_no_argument(backend):
 
 
 def _recorded():
-    for name in recorded.names():
+    for name, case in recorded.questions().items():
         if "-decoding-" in name:
-            network = networks.from_plain(recorded.load(name).case["arguments"]["network"])
+            network = networks.from_plain(case["arguments"]["network"])
             dtype = name.split("/")[0].rsplit("-", 1)[1]
             yield pytest.param(name, dtype, marks=needs(dtype, *needs_of(network)), id=name.replace("tf-1.15.5-", ""))
 

@@ -13,13 +13,13 @@ from spec_tests.tolerances import exact
 from unrolled import models, networks
 from unrolled.datasets import recorded
 
-NAMES = recorded.names()
+QUESTIONS = recorded.questions()
 QUANTITIES = {"outputs": "outputs", "state/h": "state", "y0": "outputs", "y1": "outputs"}
 
 
 def _needs(name):
     """The case as a parameter, marked with what a backend must declare to be asked it."""
-    case = recorded.load(name).case
+    case = QUESTIONS[name]
     method, dtype = case["method"], name.split("/")[0].rsplit("-", 1)[1]
     needed = {dtype}
     if method == "rnn":
@@ -28,8 +28,7 @@ def _needs(name):
     elif "model" in case:
         needed |= {"lengths", "training" if method == "train" else "gradients", *needs_of(kinds.MODELS[case["name"]])}
     elif method == "train":
-        model = makers.TRAINING[case["program"]].model
-        needed |= {"training", model.kind, *needs_of(model.network)}
+        needed |= {"training", *needs_of(makers.TRAINING[case["program"]].model)}
     else:
         needed.add("gradients" if method == "rnn_gradients" else method)
         arguments = case["arguments"]
@@ -47,12 +46,12 @@ def _needs(name):
 def _has_twin(parameter):
     """Whether a case in float32 is recorded in float64, too."""
     name, dtype = parameter.values
-    return dtype == "float32" and name.replace("float32", "float64") in NAMES
+    return dtype == "float32" and name.replace("float32", "float64") in QUESTIONS
 
 
 def _parameters(kind, method=None):
-    named = [name for name in NAMES if "-%s-" % kind in name]
-    return [_needs(name) for name in named if method in (None, recorded.load(name).case["method"])]
+    named = [name for name in QUESTIONS if "-%s-" % kind in name]
+    return [_needs(name) for name in named if method in (None, QUESTIONS[name]["method"])]
 
 
 @pytest.mark.parametrize(("name", "dtype"), _parameters("small"))

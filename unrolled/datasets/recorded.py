@@ -94,6 +94,15 @@ def names() -> list[str]:
     return listed
 
 
+def questions() -> dict[str, dict[str, Any]]:
+    """Every recorded case's question, by the case's name, without its arrays. Raises DataError as `names`."""
+    found = {}
+    for path in files():
+        with _opened(path) as (_, index):
+            found.update({"%s/%s" % (path.stem, case): entry["case"] for case, entry in index.items()})
+    return found
+
+
 def load(name: str) -> Recorded:
     """The case that `names` lists as "<file>/<case>".
 
@@ -112,18 +121,19 @@ def load(name: str) -> Recorded:
 
 def _arrays_of(case: str, archive: Archive, index: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """A case's arrays by name, given and answered."""
-    found: dict[str, dict[str, np.ndarray]] = {}
+    lying: dict[str, dict[str, tuple[str, slice, list[int]]]] = {}
     start: dict[str, int] = {}
     for name, entry in index.items():
+        lying = {part: {} for part in PARTS}
         for part in PARTS:
-            arrays = {}
             for key, (dtype, shape) in entry[part].items():
                 begin = start.get(dtype, 0)
                 start[dtype] = begin + int(np.prod(shape, dtype=int))
-                arrays[key] = (dtype, slice(begin, start[dtype]), shape)
-            if name == case:
-                values = {dtype: archive.read(dtype) for dtype, _, _ in arrays.values()}
-                found[part] = {key: values[dtype][rows].reshape(shape) for key, (dtype, rows, shape) in arrays.items()}
+                lying[part][key] = (dtype, slice(begin, start[dtype]), shape)
         if name == case:
-            return found
-    return found
+            break
+    values = {name: archive.read(name) for name in {name for part in PARTS for name, _, _ in lying[part].values()}}
+    return {
+        part: {key: values[dtype][rows].reshape(shape) for key, (dtype, rows, shape) in lying[part].items()}
+        for part in PARTS
+    }

@@ -20,6 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_what_was_saved_is_read(folder):
     assert recorded.names() == ["few/first"]
+    assert recorded.questions() == {"few/first": {"method": "forward"}}
     found = recorded.load("few/first")
     assert found.case == {"method": "forward"}
     np.testing.assert_array_equal(found.given["inputs"], np.ones((2, 3)))
