@@ -13,7 +13,7 @@ from tf_reference.given import Given
 from tf_reference.tf1 import tf
 from unrolled.networks import Network
 
-__all__ = ["StepMasks", "beside"]
+__all__ = ["CellAround", "StepMasks", "beside"]
 
 
 class StepMasks:
@@ -32,13 +32,12 @@ class StepMasks:
         return StepMasks(self._masks, self._prefix + prefix)
 
 
-class _Unpacked:
-    """A cell whose inputs are a tuple, the cell's own and the step's masks, which it puts down under their names."""
+class CellAround:
+    """A cell around a cell, whose sizes and zero state are the other's. Like TensorFlow's wrappers, it is no layer, and
+    adds nothing to the names."""
 
-    def __init__(self, cell: Any, names: list[str], masks: dict[str, Any]) -> None:
+    def __init__(self, cell: Any) -> None:
         self._cell = cell
-        self._names = names
-        self._masks = masks
 
     @property
     def state_size(self) -> Any:
@@ -50,6 +49,15 @@ class _Unpacked:
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
         return self._cell.zero_state(batch_size, dtype)
+
+
+class _Unpacked(CellAround):
+    """A cell whose inputs are a tuple, the cell's own and the step's masks, which it puts down under their names."""
+
+    def __init__(self, cell: Any, names: list[str], masks: dict[str, Any]) -> None:
+        super().__init__(cell)
+        self._names = names
+        self._masks = masks
 
     def __call__(self, inputs: Any, state: Any) -> Any:
         self._masks.update(zip(self._names, inputs[1:]))

@@ -19,13 +19,18 @@ from typing import Any, Sequence
 
 from spec_tests.backends import wire
 
-__all__ = ["Process", "WorkerError", "WorkerLostError"]
+__all__ = ["Process", "WorkerError", "WorkerLostError", "signal_name"]
 
 LAST_WORDS = 4096  # bytes kept of standard error
 END_S = 1.0  # for an idle process to end by itself once its pipes are closed, before it is killed
 FATE_S = 10.0  # for one that closed its pipe to end, before it is said that it did not
 PIPE_BYTES = 2**20  # Linux gives 64 KiB, which costs large arrays twice the time
 F_SETPIPE_SZ = 1031  # fcntl.h; Python names it from 3.10 on
+
+
+def signal_name(number: int) -> str:
+    """As in "SIGKILL"; "signal 34" where Python has no name for it."""
+    return {int(each): each.name for each in signal.Signals}.get(number, "signal %d" % number)
 
 
 class WorkerError(RuntimeError):
@@ -183,8 +188,7 @@ class Process:
         if status is None:
             return "closed its pipe without ending"
         if status < 0:
-            names = {int(each): each.name for each in signal.Signals}
-            return "was killed by %s" % names.get(-status, "signal %d" % -status)
+            return "was killed by %s" % signal_name(-status)
         return "ended with status %d" % status
 
     def _kill(self) -> None:

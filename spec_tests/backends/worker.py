@@ -131,9 +131,10 @@ class Server:
         if method == "task":
             return self._do(*positional, **named)
         function = getattr(self._backend.inner, method)
-        before = dict(_prints(_by_name(method, positional, named)))
+        given = _by_name(method, positional, named)
+        before = dict(_prints(given))
         answer = function(*positional, **named)  # which is checked where it arrives
-        after = dict(_prints(_by_name(method, positional, named)))
+        after = dict(_prints(given))
         for name in dict(before, **after):  # here alone can it be seen: where the call came from are other arrays
             if before.get(name) != after.get(name):
                 raise AssertionError("%s has modified %s, but no argument is ever modified" % (method, name))

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, Callable, Iterator, NamedTuple, Sequence
 
+from spec_tests.backends.process import signal_name
 from spec_tests.backends.remote import CALL_LIMIT, START_S, call_limit
 
 MOST_LOSSES = 3  # of a process, after which another is started: a backend that always hangs must come to an end, too
@@ -229,8 +230,7 @@ def _fate(child: Any) -> str:
     if status is None:
         return "closed its pipe without ending, and was killed,"
     if status < 0:
-        names = {int(each): each.name for each in signal.Signals}
-        return "was killed by %s" % names.get(-status, "signal %d" % -status)
+        return "was killed by %s" % signal_name(-status)
     return "ended its process with status %d" % status
 
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from tf_reference.masks import CellAround
 from tf_reference.tf1 import tf
 from unrolled.networks import Dropout
 
 __all__ = ["MaskedDropout", "cell", "variables"]
 
 
-class MaskedDropout:
+class MaskedDropout(CellAround):
     """As TF1's DropoutWrapper (python/ops/rnn_cell_wrapper_impl.py and nn_ops.dropout_v2), with masks in place of its
-    random draws. Like it, it is a cell around a cell, and no layer."""
+    random draws."""
 
     def __init__(self, cell: Any, network: Dropout, masks: Any) -> None:
-        self._cell = cell
+        super().__init__(cell)
         self._network = network
         self._masks = masks
-
-    @property
-    def state_size(self) -> Any:
-        return self._cell.state_size
-
-    @property
-    def output_size(self) -> Any:
-        return self._cell.output_size
-
-    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
-        return self._cell.zero_state(batch_size, dtype)
 
     def __call__(self, inputs: Any, state: Any, scope: Any | None = None) -> Any:
         output, new_state = self._cell(self._dropped("inputs", inputs), state, scope=scope)
