@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 from torch_impl import adapter
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs import load_run
+from torch_impl.tests.converting import convert
 from torch_impl.tf1.back import convert_to_tf1
 from torch_impl.tf1.bundle import Bundle, write_bundle
-from torch_impl.tf1.command import convert as command
 from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
 from torch_impl.tf1.slots import POWERS
 from unrolled.models import Model, from_plain, to_plain
@@ -270,10 +269,6 @@ def test_what_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"x\.index: exists"):
         convert_to_tf1(tmp_path / "run", tmp_path / "x")
     convert_to_tf1(tmp_path / "run", tmp_path / "x", overwrite=True)
-
-
-def convert(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
 def test_the_command_converts_both_ways(tmp_path: Path) -> None:

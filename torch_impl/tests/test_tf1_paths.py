@@ -5,32 +5,18 @@ from __future__ import annotations
 import random
 import runpy
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 from torch_impl.checkpoints import CheckpointError
+from torch_impl.tests.converting import convert
 from torch_impl.tf1.bundle import write_bundle
-from torch_impl.tf1.command import convert as command
 from torch_impl.tf1.convert import convert_from_tf1
 from torch_impl.tf1.locate import find_prefix
 
 FILES = Path(__file__).parent / "files"
-
-
-def convert(*words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    with zipfile.ZipFile(FILES / "tf1_zoo.zip") as file:
-        file.extractall(folder)
-    return folder
 
 
 @pytest.fixture

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs import load_run
+from torch_impl.tests.converting import convert
 from torch_impl.tests.test_checkpoints_live import PYTHONS, tensorflow
-from torch_impl.tf1.command import convert as command
 from torch_impl.training.trainer import Trainer
 
 FILES = Path(__file__).parent / "files"
@@ -32,18 +31,6 @@ ZOO = re.findall(
     r"^    (\w+),", re.sub(r", ", ",\n    ", SOURCE.partition("ZOO = [")[2].partition("]")[0]), re.MULTILINE
 )
 RECORDED = sorted({name.split(".")[0] for name in zipfile.ZipFile(FILES / "tf1_zoo.zip").namelist()})
-
-
-def convert(*words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    with zipfile.ZipFile(FILES / "tf1_zoo.zip") as file:
-        file.extractall(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,17 @@
+"""Files that several modules of tests read."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the checkpoints that files/make_tf1_zoo.py made in TensorFlow 1.15.5, and what each answered."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with zipfile.ZipFile(Path(__file__).parent / "files" / "tf1_zoo.zip") as file:
+        file.extractall(folder)
+    return folder
