@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 
 def _backend(device: str, threads: int | None) -> Any:
     """The adapter; TensorFlow is imported only here, when a command runs."""
@@ -13,10 +15,14 @@ def _backend(device: str, threads: int | None) -> Any:
 
 
 def main() -> None:
+    make_group()(prog_name="python -m tf_reference")
+
+
+def make_group() -> click.Group:
+    """All commands."""
     from unrolled.command_line import command_line
 
-    group = command_line("tf_reference", "TensorFlow 1's graph code: the chapter's programs.", _backend)
-    group(prog_name="python -m tf_reference")
+    return command_line("tf_reference", "TensorFlow 1's graph code: the chapter's programs.", _backend)
 
 
 if __name__ == "__main__":

@@ -202,6 +202,8 @@ def with_default(group: click.Group, default: click.Command) -> click.Group:
     """`group` with the command `default` for whatever does not start with the name of one of the group's own."""
 
     class _WithDefault(click.Group):
+        otherwise = default
+
         def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
             if args and args[0] in self.commands:
                 return super().make_context(info_name, args, *rest, **extra)
