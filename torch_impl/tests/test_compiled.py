@@ -299,3 +299,19 @@ def test_without_a_graph_the_numbers_are_the_same(
             changed, _ = rnn(x, limits, first)
         anew, _ = rnn(x, limits, first)
     assert torch.equal(changed, anew) and not torch.equal(changed, expected)
+
+
+def test_threads_that_share_steps_wait_for_each_other(two_threads: None) -> None:
+    """Many short steps: one that began before the other thread had ended the last would change a number."""
+    x, labels = torch.rand(40, 5, 3, generator=torch.Generator().manual_seed(1)), torch.arange(40) % 5
+    batches = np.random.RandomState(0).randint(0, 40, (300, 8))
+
+    def losses(count: int) -> np.ndarray:
+        torch.set_num_threads(count)
+        made: Any = Classifier(MAKERS["gru"](3, 21), 5)
+        made.reset_parameters(torch.Generator().manual_seed(2))
+        trainer = Trainer(made, Adam(), x, labels, torch.arange(40) % 6)
+        with forced_path("compiled"):
+            return trainer.run(batches)
+
+    np.testing.assert_array_equal(losses(2), losses(1))

@@ -1,9 +1,9 @@
 """Whole training steps in compiled code: batch, forward, dense layer, loss, backward, and TF1's Adam.
 
-A step has two parts, so that threads may share it: ROWS_PART is everything that belongs to a row of the batch, and
-UNITS_PART everything that belongs to a unit, its weights' gradients, their update and their layout for the next step,
-with the dense layer as part of the first. `train` has them in turn for many steps on one thread. For the tables see
-`torch_impl.unrolling.tables`; of those which only these kernels know
+A step has two parts, so that threads may share it: everything that belongs to a row of the batch, and everything that
+belongs to a unit, its weights' gradients, their update and their layout for the next step, with the dense layer as part
+of the first. `train` has them in turn for many steps; where threads share the steps, each calls it once, and they wait
+for each other after each part. For the tables see `torch_impl.unrolling.tables`; of those which only these kernels know
 
     DENSE_PACKED [units + 1, padded(outputs)], DENSE_BACK [outputs, width]: the dense layer, in panels
     DENSE       [dense steps, batch, padded(outputs)]: predictions, then the cost's gradient by them
@@ -12,6 +12,9 @@ with the dense layer as part of the first. `train` has them in turn for many ste
     PARAMETERS  weight and two moments of each parameter, then of the dense weight [outputs, units] and bias
     SETTINGS    beta1, beta2, epsilon, 1;  RATES, LOSSES: lr_t and the loss of each step
     ROW_LOSSES  [batch] in float64;  PIECES: addresses of the kernels of each part
+    SHARES      [steps of the call, 2]: which rows of the batch are this thread's; FIRST_UNIT, LAST_UNIT: which units
+    MET         how often threads have come to where they wait, the only number that several threads write; THREADS: how
+                many they are; GIVE_WAY: the address of the function by which a thread lets others run, or 0
 
 A classifier's dense layer has one step, the last of each row; a regressor's has all of them, and rows of one length.
 """
@@ -22,7 +25,7 @@ import math
 
 import numpy as np
 
-from torch_impl.unrolling.jit import PADDING, at, call, compiled, distinct, doubles, missing
+from torch_impl.unrolling.jit import PADDING, add_one, at, call, compiled, distinct, doubles, missing, shared_value
 from torch_impl.unrolling.tables import (
     BATCH,
     BY_STATE,
@@ -30,29 +33,34 @@ from torch_impl.unrolling.tables import (
     DENSE_BACK,
     DENSE_PACKED,
     DENSE_SUMS,
+    FIRST_UNIT,
+    GIVE_WAY,
     HISTORY,
     LABELS,
     LAST,
+    LAST_UNIT,
     LENGTHS,
     LOSSES,
+    MET,
     MULTIPLY,
     ONE,
     OUTPUTS,
     PARAMETERS,
     PART,
     PARTS,
-    PHASE,
     PIECES,
     RATES,
     ROW,
     ROW_LOSSES,
     ROWS,
     SETTINGS,
+    SHARES,
     SIZES,
     STEPS,
     STRIDE,
     SUMS,
     TARGETS,
+    THREADS,
     TURN,
     UNITS,
     ZERO,
@@ -63,7 +71,8 @@ from torch_impl.unrolling.tables import (
 )  # fmt: skip
 from torch_impl.unrolling.tiles import flush_denormals, restore_denormals
 
-ROWS_PART, UNITS_PART, ALL = 0, 1, 2
+# Looks at whether the others have come before a thread gives way: some 20 microseconds, less than it takes to wake one.
+LOOKS = 1000
 
 
 @compiled
@@ -223,16 +232,28 @@ def pack_dense(ints, floats, begin, end):
             copy(at(floats[DENSE_BACK], to), at(weight, o * units + j), units - j if units - j < PADDING else PADDING)
 
 
+@compiled
+def _meet(ints):
+    """Wait until all threads have come here."""
+    threads, give_way, met = ints[SIZES][THREADS], ints[SIZES][GIVE_WAY], ints[MET]
+    if threads == 1:
+        return
+    due, looks = (add_one(met) // threads + 1) * threads, 0
+    while shared_value(met) < due:
+        looks += 1
+        if looks > LOOKS and give_way != 0:
+            call(give_way, ())
+
+
 def train(ints, floats, begin, end):
-    """One part of the step TURN, for the rows or units from begin to end; or ALL of the steps from begin to end."""
+    """The steps from begin to end: this thread's share of each."""
     sizes, pieces = ints[SIZES], ints[PIECES]
-    every = sizes[PHASE] == ALL
-    for turn in range(begin if every else 0, end if every else 1):
-        if every:
-            sizes[TURN] = turn
-        for phase in range(2):
-            if not every and sizes[PHASE] != phase:
-                continue
-            first, last = (0, sizes[UNITS if phase else BATCH]) if every else (begin, end)
-            for i in range(4 if phase else 3):
-                call(pieces[3 * phase + i], (ints, floats, first, last))
+    for turn in range(begin, end):
+        sizes[TURN] = turn
+        rows = at(ints[SHARES], 2 * (turn - begin))
+        for i in range(3):
+            call(pieces[i], (ints, floats, rows[0], rows[1]))
+        _meet(ints)
+        for i in range(3, 7):
+            call(pieces[i], (ints, floats, sizes[FIRST_UNIT], sizes[LAST_UNIT]))
+        _meet(ints)

@@ -20,12 +20,12 @@ from torch_impl.unrolling.arrangement import Arrangement
 from torch_impl.unrolling.jit import PADDING
 from torch_impl.unrolling.kinds import kind_of
 from torch_impl.unrolling.memory import DTYPES, Tables, layout_of, padded
-from torch_impl.unrolling.threads import parts_of, shared
+from torch_impl.unrolling.threads import at_once, give_way, parts_of, shares
 
 __all__ = ["ROWS", "UNITS", "HostSteps"]
 
-# Steps between two looks at the keyboard, where one call runs many.
-STEPS_PER_CALL = 64
+# What one call runs, between two looks at the keyboard: so many steps, or of long ones about so many multiply-adds.
+STEPS_PER_CALL, WORK_PER_CALL = 64, 5e9
 
 # The kernels of a step: what belongs to the rows of the batch, and what to the units.
 ROWS = (compiled_loops.forward, compiled_steps.head, compiled_loops.backward)
@@ -66,6 +66,7 @@ class HostSteps:
         self.pieces = array("q", [layout.piece(function).address for function in (*ROWS, *UNITS)])
         given.ints[tables.PIECES] = self.pieces.buffer_info()[0]
         self.train = layout.piece(compiled_steps.train)
+        self._work = batch * self.steps * float(layout.gates_row) * (layout.width + padded(1 + layout.inputs))
 
     def _buffers(self, outputs: int) -> dict[int, Tensor | None]:
         """See `torch_impl.unrolling.tables` and `torch_impl.training.compiled_steps`."""
@@ -120,28 +121,25 @@ class HostSteps:
         return losses
 
     def _some(self, batches: Tensor, done: int) -> int:
-        """Run some steps; how many are done then. On several threads a step is shared, part by part."""
-        sizes, lengths = self.tables.sizes, None
-        last = min(len(batches), done + STEPS_PER_CALL)
+        """Run some steps, on several threads where that is worth it; how many are done then."""
+        work = self._work
+        last = min(len(batches), done + max(1, min(STEPS_PER_CALL, int(WORK_PER_CALL / work))))
         lengths = self._place(batches[done:last], done)
-        work = (
-            self.batch
-            * self.steps
-            * float(self.layout.gates_row)
-            * (self.layout.width + padded(1 + self.layout.inputs))
-        )
-        if parts_of(self.batch, work) == 1:
-            sizes[tables.PHASE] = compiled_steps.ALL
-            self.tables.call(self.train, done, last)
-            return last
-        for turn in range(done, last):
-            sizes[tables.TURN] = turn
-            weights = None if lengths is None else lengths[turn - done].tolist()
-            for phase, count, weigh in ((0, self.batch, weights), (1, self.units, None)):
-                sizes[tables.PHASE] = phase
-                shared(count, work, lambda begin, end: self.tables.call(self.train, begin, end), weigh)
-            done = turn + 1
-        return done
+        parts = min(parts_of(self.batch, work), self.units)
+        weights = [None] * (last - done) if lengths is None else lengths.tolist()
+        rows = np.array([shares(self.batch, parts, weigh) for weigh in weights])
+        units, met, given = shares(self.units, parts), array("q", [0]), self.tables
+        own = []  # of each thread: its tables, of which it writes the turn, and its rows
+        for i in range(parts):
+            sizes, ints, mine = array("q", given.sizes), array("q", given.ints), rows[:, i : i + 2].copy()
+            sizes[tables.THREADS], sizes[tables.GIVE_WAY] = parts, give_way()
+            sizes[tables.FIRST_UNIT], sizes[tables.LAST_UNIT] = units[i : i + 2]
+            ints[tables.SIZES], ints[tables.MET] = sizes.buffer_info()[0], met.buffer_info()[0]
+            ints[tables.SHARES] = mine.ctypes.data
+            own.append((ints, sizes, mine))
+        floats = given.floats.buffer_info()[0]
+        at_once(parts, lambda i: self.train.call(own[i][0].buffer_info()[0], floats, done, last))
+        return last
 
     def _place(self, batches: Tensor, done: int) -> Tensor | None:
         """Hand the rows of the batches from `done` on to the tables, longest first; their lengths."""

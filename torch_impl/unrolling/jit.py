@@ -214,6 +214,26 @@ def call(typingctx, address, arguments):
 
 
 @intrinsic
+def add_one(typingctx, pointer):
+    """Add 1 to an int64 that threads share; what it was before."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", args[0], ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(types.CPointer(types.int64)), codegen
+
+
+@intrinsic
+def shared_value(typingctx, pointer):
+    """An int64 that threads share."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(args[0], "seq_cst", 8)
+
+    return types.int64(types.CPointer(types.int64)), codegen
+
+
+@intrinsic
 def distinct(typingctx):
     """Promise that the pointers which the function is given are to memory apart, so that LLVM may use vectors."""
 

@@ -135,8 +135,8 @@ class Tables:
 
     def __init__(self, layout: Layout, batch: int, steps: int, stride: int, offsets: Tensor) -> None:
         self.layout = layout
-        self.sizes = array("q", bytes(8 * (tables.PHASE + 1)))
-        self.ints = array("q", bytes(8 * (tables.PIECES + 1)))
+        self.sizes = array("q", bytes(8 * (tables.GIVE_WAY + 1)))
+        self.ints = array("q", bytes(8 * (tables.MET + 1)))
         self.floats = array("q", bytes(8 * (tables.PARAMETERS + 3 * (len(layout.kind.parts) + 2))))
         self.kept: dict[tuple[int, int], Tensor | None] = {}  # so that the memory stays
         sizes = self.sizes

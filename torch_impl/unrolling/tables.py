@@ -26,7 +26,9 @@ from torch_impl.unrolling.tiles import lanes_of
 
 # Tables of int64. ROWS: which of the inputs each row of the batch is. ORDER: where in a state that was given or is
 # wanted it is; null for the same place. LENGTHS: of the rows; null: all steps. PARTS and others: see `memory.Layout`.
-SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES = range(12)
+(
+    SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES, SHARES, MET,
+) = range(14)  # fmt: skip
 
 # In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step or
 # for one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's gradient is. MULTIPLY, STEP,
@@ -34,8 +36,8 @@ SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABEL
 # batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense layer is on every output.
 (
     BATCH, STEPS, STRIDE, UNITS, SIZE, ROW, GATES_ROW, KEEP, CARRIES, WANTED, MULTIPLY, STEP, STEP_BACK,
-    STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, PHASE,
-) = range(19)  # fmt: skip
+    STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, THREADS, FIRST_UNIT, LAST_UNIT, GIVE_WAY,
+) = range(22)  # fmt: skip
 
 # Tables of scalars. FIRST, FIRST_CELL: the initial state [batch, units]; null: zeros. BY_OUTPUTS, BY_STATE, BY_CELL:
 # the cost's gradients, laid out as inputs and states are; null: zeros. BELOW, CARRY, MIDDLE: [batch, width], see

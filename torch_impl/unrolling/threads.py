@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import torch
 
-__all__ = ["parts_of", "shared"]
+__all__ = ["at_once", "give_way", "parts_of", "shared", "shares"]
 
 # Multiply-adds that are worth a second thread: handing work over costs about 20 microseconds, which is what one thread
 # does of them in float32.
 WORTH_A_THREAD = 2_000_000
 
+# Threads beside the one that calls.
+HELPERS = max(1, (os.cpu_count() or 2) - 1)
+
 _pool: ThreadPoolExecutor | None = None
+_meeting = threading.Lock()
 
 
 def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: Sequence[int] | None = None) -> None:
@@ -27,7 +34,7 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: S
     if parts == 1:
         piece(0, count)
         return
-    bounds = [count * i // parts for i in range(parts + 1)] if weights is None else _bounds(weights, parts)
+    bounds = shares(count, parts, weights)
     futures = [_executor().submit(piece, *bounds[i : i + 2]) for i in range(1, parts)]
     try:
         piece(bounds[0], bounds[1])
@@ -36,8 +43,38 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: S
             future.result()
 
 
-def _bounds(weights: Sequence[int], parts: int) -> list[int]:
-    """Where to cut, so that all parts weigh about the same."""
+def at_once(parts: int, piece: Callable[[int], Any]) -> None:
+    """Call piece(0) to piece(parts - 1), each on a thread of its own, so that they may wait for each other.
+
+    parts: of `parts_of`. One such call at a time: two, each with some of its threads, would wait for ever.
+    """
+    if parts == 1:
+        piece(0)
+        return
+    with _meeting:
+        futures = [_executor().submit(piece, i) for i in range(1, parts)]
+        try:
+            piece(0)
+        finally:
+            for future in futures:
+                future.result()
+
+
+@cache
+def give_way() -> int:
+    """The address of the system's function, without arguments, by which a thread lets others run; 0: unknown."""
+    try:
+        library: Any = ctypes.CDLL("kernel32" if os.name == "nt" else None)
+        found = library.SwitchToThread if os.name == "nt" else library.sched_yield
+    except (AttributeError, OSError):
+        return 0
+    return ctypes.cast(found, ctypes.c_void_p).value or 0
+
+
+def shares(count: int, parts: int, weights: Sequence[int] | None = None) -> list[int]:
+    """Where to cut, so that all parts weigh about the same: from 0 to count."""
+    if weights is None:
+        return [count * i // parts for i in range(parts + 1)]
     bounds, total, done = [0], sum(weights), 0
     for place, weight in enumerate(weights):
         done += weight
@@ -48,19 +85,19 @@ def _bounds(weights: Sequence[int], parts: int) -> list[int]:
 
 def parts_of(count: int, work: float) -> int:
     """How many threads `shared` would use."""
-    return max(1, min(torch.get_num_threads(), count, int(work / WORTH_A_THREAD)))
+    return max(1, min(torch.get_num_threads(), HELPERS + 1, count, int(work / WORTH_A_THREAD)))
 
 
 def _executor() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="unrolled")
+        _pool = ThreadPoolExecutor(HELPERS, thread_name_prefix="unrolled")
     return _pool
 
 
 def _forget_executor() -> None:
-    global _pool
-    _pool = None
+    global _pool, _meeting
+    _pool, _meeting = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
