@@ -62,6 +62,20 @@ def run_options() -> list[click.Parameter]:
             "[default: train to the end]",
         ),
         RunOption(
+            ["--monitor"],
+            type=click.Choice(["loss", "accuracy", "macro-f1"]),
+            help="What on the validation set makes a round the best: the least loss or, of a classifier, the highest "
+            "accuracy or macro-F1.  [default: loss; for the speller accuracy]",
+        ),
+        RunOption(
+            ["--min-delta"],
+            type=float,
+            default=0.0,
+            show_default=True,
+            callback=_not_negative,
+            help="A round counts as better only where it is so by more than this.",
+        ),
+        RunOption(
             ["--schedule"],
             default="constant",
             show_default=True,

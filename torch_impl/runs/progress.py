@@ -53,11 +53,12 @@ class Progress(Place):
         self.rounds.append([])
         self.seen.append(np.empty(0))
 
-    def validated(self, score: float) -> bool:
-        """Take note of the score of the round that is not yet among `rounds`; whether none before was as good."""
-        if self.best is None or score > self.best[0]:
+    def validated(self, score: float, least: float = 0.0) -> bool:
+        """Take note of the score, higher is better, of the round that is not yet among `rounds`; whether it is better
+        than all before by more than `least`."""
+        if self.best is None or score > self.best[0] + least:
             self.best = (score, len(self.rounds[-1]) + 1)
-        if self.overall is not None and score <= self.overall:
+        if self.overall is not None and score <= self.overall + least:
             return False
         self.overall = score
         return True

@@ -14,12 +14,15 @@ __all__ = ["RunSettings"]
 
 
 class RunSettings(NamedTuple):
-    """steps: see `torch_impl.runs.eager`. validates: whether the validation set is measured after each round."""
+    """steps: see `torch_impl.runs.eager`. validates: whether the validation set is measured after each round. monitor:
+    by which of the task's `monitors` the best round is found; least: by how much more a round must be better."""
 
     schedule: Schedule
     steps: StepOptions
     precision: str
     validates: bool
+    monitor: str
+    least: float
 
     @classmethod
     def of(cls, options: Mapping[str, Any], task: Any) -> RunSettings:
@@ -28,6 +31,11 @@ class RunSettings(NamedTuple):
         if validates and task.validation is None:
             flag = "--early-stopping" if options["early_stopping"] is not None else "--keep-best"
             raise click.UsageError(f"{flag} needs a validation set, which {task.program} does not have here.")
+        monitor = options["monitor"] or next(iter(task.monitors))
+        if monitor not in task.monitors:
+            raise click.UsageError(
+                f"--monitor {monitor} is not for {task.program}, which has {', '.join(task.monitors)}."
+            )
         if options["truncate"] is not None and task.model.kind != "regressor":
             raise click.UsageError(
                 f"--truncate is for a model with an output at every step; that of {task.program} is a "
@@ -38,7 +46,14 @@ class RunSettings(NamedTuple):
             StepOptions(options["clip_norm"], options["weight_decay"], options["truncate"]),
             options["precision"],
             validates,
+            monitor,
+            options["min_delta"],
         )
+
+    def score(self, task: Any, figures: Mapping[str, Any]) -> float:
+        """What the best round has most of, from a round's figures."""
+        name, more = task.monitors[self.monitor]
+        return figures[name] if more else -figures[name]
 
     def rate(self, task: Any, first: int) -> float:
         """The learning rate of the round that begins after step `first`."""

@@ -72,7 +72,15 @@ def _of_a_run(options: dict[str, Any], ctx: click.Context, path: Path) -> dict[s
             f"{path}: is of a training of {options.get('program')!r:.60}, not of {ctx.command.name}"
         )
     flags = {str(param.name): flag_of(param) for param in ctx.command.params}
-    return {flags.get(name, name): value for name, value in options["options"].items() if value is not None}
+    made = _as_made(options["options"], options.get("model"))
+    return {flags.get(name, name): value for name, value in made.items() if value is not None}
+
+
+def _as_made(options: dict[str, Any], model: Any) -> dict[str, Any]:
+    """A run's options, with what one had that is older than an option: a classifier's best round had the highest
+    accuracy."""
+    classifier = isinstance(model, dict) and model.get("kind") == "classifier"
+    return {"monitor": "accuracy", **options} if classifier else options
 
 
 def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> Resumed | None:
@@ -96,6 +104,7 @@ def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
             f"{where}: holds a training of {program}, not of {ctx.command.name}: use train {program} --resume"
         )
     known = {str(other.name): other for other in ctx.command.params if other.name not in _OF_ONE_COMMAND}
+    options = _as_made(options, checkpoint.state.get("model"))
     given = {name: value for name, value in options.items() if name in known and value is not None}
     defaults = {name: _value(known[name], value, f"{where}: option {name}") for name, value in given.items()}
     ctx.default_map = {**defaults, "output": str(folder)}

@@ -116,9 +116,8 @@ class TrainingRun(Extras):
         """The figures of the validation set, where they are asked for, and the learning rate, where it changes."""
         self.better = False  # whether no round before was as good
         if self.settings.validates:
-            score, found = self.task.validated(loop.backend, loop.trainer)
-            figures.update(found)
-            self.better = self.progress.validated(score)
+            figures.update(self.task.validated(loop.backend, loop.trainer))
+            self.better = self.progress.validated(self.settings.score(self.task, figures), self.settings.least)
         if self.settings.schedule.kind != "constant":
             figures["learning_rate"] = self.rate
 

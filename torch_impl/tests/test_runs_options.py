@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import torch_impl
-from torch_impl.checkpoints.run_files import load_checkpoint
+from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs.eager import EagerTrainer, StepOptions
 from torch_impl.runs.schedule import parse_schedule
 from torch_impl.tests.training_runs import SERIES, assert_same_bits, call, images, mnist, results, stop_at, trained
@@ -179,7 +179,7 @@ def test_early_stopping_keeps_the_best_round(small: Path, tmp_path: Path, monkey
     arguments = (*mnist(small), "--epochs", 40, "--early-stopping", 3, "--learning-rate", 0.05)
     output = trained(*arguments, "--output", tmp_path / "whole")
     epochs = results(tmp_path / "whole")["epochs"]
-    scores = [epoch["validation_accuracy"] for epoch in epochs]
+    scores = [-epoch["validation_loss"] for epoch in epochs]
     best = scores.index(max(scores)) + 1
     assert len(epochs) == best + 3 < 40
     assert f"nothing better since round {best}, which is checkpoint 'best'" in output
@@ -193,9 +193,50 @@ def test_early_stopping_keeps_the_best_round(small: Path, tmp_path: Path, monkey
     assert_same_bits(tmp_path / "whole", tmp_path / "parts", "best")
 
 
+@pytest.mark.parametrize(("monitor", "sign"), [("loss", -1), ("accuracy", 1), ("macro-f1", 1)])
+def test_the_best_round_is_that_of_the_monitor(monitor: str, sign: int, small: Path, tmp_path: Path) -> None:
+    """Ten rows to validate on, so that accuracies tie; the first of them is not the round of the least loss."""
+    random = np.random.default_rng(1)
+    labels = np.arange(100) % 2
+    waves = np.sin(np.arange(12) * (0.3 + 0.3 * labels[:, None])) + random.normal(size=(100, 12)) * 0.5
+    np.savez(tmp_path / "waves.npz", inputs=waves, labels=labels)
+    cut = ("classifier", "--data", tmp_path / "waves.npz", "--epochs", 12, "--units", 6, "--learning-rate", 0.02)
+    trained(*cut, "--keep-best", "--monitor", monitor, "--output", tmp_path / "run")
+    epochs = results(tmp_path / "run")["epochs"]
+    figures = [sign * epoch["validation_" + monitor.replace("-", "_")] for epoch in epochs]
+    by_accuracy = [epoch["validation_accuracy"] for epoch in epochs]
+    assert load_checkpoint(tmp_path / "run", "best").state["run"]["best"] == [
+        max(figures),
+        1 + figures.index(max(figures)),
+    ]
+    least = min(range(12), key=lambda epoch: epochs[epoch]["validation_loss"])
+    assert by_accuracy.index(max(by_accuracy)) < least  # else the monitors could not be told apart
+
+
+def test_a_round_is_better_only_by_more_than_min_delta(small: Path, tmp_path: Path) -> None:
+    output = trained(*mnist(small), "--epochs", 9, "--early-stopping", 2, "--min-delta", 1e9, "--output", tmp_path)
+    assert len(results(tmp_path)["epochs"]) == 3 and "nothing better since round 1" in output
+
+
+def test_a_run_from_before_there_was_a_choice_goes_on_by_accuracy(small: Path, tmp_path: Path) -> None:
+    trained(*mnist(small), "--epochs", 2, "--keep-best", "--monitor", "accuracy", "--output", tmp_path)
+    found = load_checkpoint(tmp_path, "last")
+    options = {name: value for name, value in found.state["options"].items() if name not in ("monitor", "min_delta")}
+    save_checkpoint(tmp_path, found.tensors, {**found.state, "options": options})
+    trained("mnist", "--resume", tmp_path, "--epochs", 3)
+    state = load_checkpoint(tmp_path, "last").state
+    scores = [epoch["validation_accuracy"] for epoch in results(tmp_path)["epochs"]]
+    assert state["options"]["monitor"] == "accuracy" and state["run"]["best"] == [
+        max(scores),
+        1 + scores.index(max(scores)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--monitor", "accuracy"), "--monitor accuracy is not for series, which has loss"),
+        (("--min-delta", "-1"), "-1.0 is not a finite number of at least 0"),
         (("--clip-norm", "0"), "0.0 is not a finite number above 0"),
         (("--clip-norm", "nan"), "nan is not a finite number above 0"),
         (("--weight-decay", "-1"), "-1.0 is not a finite number of at least 0"),

@@ -142,10 +142,10 @@ def predict(**options: Any) -> None:
 def evaluate(**options: Any) -> None:
     """Measure the run in the folder RUN on data that it was not trained on.
 
-    A classifier or speller gives its accuracy with a 95% confidence interval (Wilson's), recall and precision by class,
-    and the confusion matrix as a picture. A regressor gives mean square and mean absolute errors by column and steps
-    ahead, in the data's own units, beside those of the last known value taken for a forecast, and a picture of the
-    forecasts.
+    A classifier or speller gives its accuracy with a 95% confidence interval (Wilson's), its balanced accuracy and
+    macro-F1, recall and precision by class, and the confusion matrix as a picture. A regressor gives mean square and
+    mean absolute errors by column and steps ahead, in the data's own units, beside those of the last known value taken
+    for a forecast, and a picture of the forecasts.
     """
     with _failures():
         from torch_impl.using.evaluate import evaluate as evaluated

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
 from torch_impl.using.inputs import check_usable, class_names, labelled_rows, test_windows, words
+from unrolled.command_line.scores import balanced_accuracy, confusion_matrix, macro_f1
 from unrolled.datasets import series
 from unrolled.datasets.spelling import names_of
 from unrolled.errors import DataError
@@ -65,7 +66,8 @@ class Evaluation(NamedTuple):
             low, high = figures["interval_95"]
             return (
                 f"{shown(self.source)}: {figures['right']} of {figures['rows']} right, "
-                f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.4f} to {high:.4f}"
+                f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.4f} to {high:.4f}; "
+                f"balanced {figures['balanced_accuracy']:.4f}, macro-F1 {figures['macro_f1']:.4f}"
             )
         units = "" if figures["in_own_units"] else " of the scaled values"
         return (
@@ -105,14 +107,15 @@ def evaluate(run: Run, path: Path | None = None) -> Evaluation:
         raise DataError("%s: has labels up to %d, the run %d classes" % (rows.source, rows.labels.max(), len(classes)))
     if len(classes) > _MOST_CLASSES:
         raise DataError("%s: %d classes are too many for a confusion matrix" % (rows.source, len(classes)))
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (rows.labels, found), 1)
+    confusion = confusion_matrix(rows.labels, found, len(classes))
     right = int(np.trace(confusion))
     figures = {
         "rows": len(rows.labels),
         "right": right,
         "accuracy": right / len(rows.labels),
         "interval_95": list(wilson_interval(right, len(rows.labels))),
+        "balanced_accuracy": balanced_accuracy(confusion),
+        "macro_f1": macro_f1(confusion),
         "by_class": _by_class(confusion, classes),
     }
     return Evaluation(rows.source, figures, confusion, classes)

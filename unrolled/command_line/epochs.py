@@ -23,7 +23,10 @@ def epoch_line(figures: dict[str, Any], epochs: int) -> str:
     for part in ("train", "validation", "test"):
         if part + "_accuracy" in figures:
             parts.append("%s accuracy %.4f" % (part, figures[part + "_accuracy"]))
-    return "   ".join(parts + ["loss %.4f" % figures["loss"], "%.1f s" % figures["seconds"]])
+    parts.append("loss %.4f" % figures["loss"])
+    if "validation_loss" in figures:
+        parts.append("validation loss %.4f" % figures["validation_loss"])
+    return "   ".join(parts + ["%.1f s" % figures["seconds"]])
 
 
 def by_rows(function: Callable[..., np.ndarray], inputs: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:

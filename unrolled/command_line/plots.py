@@ -36,7 +36,10 @@ def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
     upper.set_ylabel("accuracy (%)")
     upper.set_title(_plain(title), loc="left")
     upper.legend(loc="lower right", frameon=False)
-    lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_GREY, linewidth=2, **style)
+    lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_ORANGE, linewidth=1, label="training", **style)
+    if "validation_loss" in epochs[0]:
+        values = [epoch["validation_loss"] for epoch in epochs]
+        lower.plot(numbers, values, color=_GREY, linewidth=2, label="validation set", **style)
     lower.set_ylabel("mean loss")
     lower.set_ylim(bottom=0)
     lower.set_xlabel("epoch")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Mapping
 
 import numpy as np
 
 from unrolled import networks
 from unrolled.command_line.epochs import by_rows, curve_plot, epoch_line, save_weights
+from unrolled.command_line.scores import balanced_accuracy, confusion_matrix, cross_entropy, macro_f1
 from unrolled.datasets.batches import BatchStream
 from unrolled.datasets.parts import Part
 from unrolled.models import Model
@@ -42,6 +44,8 @@ class Task:
     per_round: int
     facts: dict[str, Any]
     header: list[str]
+    # What the best round can be found by, the default first -> the figure of `validated`, whether more of it is better.
+    monitors: Mapping[str, tuple[str, bool]] = MappingProxyType({"loss": ("validation_mse", False)})
 
     def hyperparameters(self, **own: Any) -> dict[str, Any]:
         """A program's own and what every one has, as plain values."""
@@ -63,12 +67,11 @@ class Task:
     def seen(self, results: dict[str, Any], losses: np.ndarray) -> None:
         """Take note of some iterations' losses [iterations], each before its step."""
 
-    def validated(self, backend: Any, trainer: Any) -> tuple[float, dict[str, float]]:
-        """How good the model is on the validation set: a score, higher is better, and the figures to report."""
+    def validated(self, backend: Any, trainer: Any) -> dict[str, float]:
+        """How good the model is on the validation set: the figures to report, all that `monitors` names among them."""
         assert self.validation is not None
         predictions = by_rows(trainer.forward, self.validation.inputs, self.validation.lengths).astype(np.float64)
-        error = float(np.mean(np.square(predictions - self.validation.targets)))
-        return -error, {"validation_mse": error}
+        return {"validation_mse": float(np.mean(np.square(predictions - self.validation.targets)))}
 
     def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
@@ -98,7 +101,7 @@ class Task:
 
 
 class EpochTask(Task):
-    """A task trained by epochs, whose score is an accuracy from 0 to 1.
+    """A task trained by epochs: a classifier's, whose figures are losses and shares from 0 to 1.
 
     source: what the data are called in the picture, rows_name: what their rows are, in the plural.
     """
@@ -107,6 +110,13 @@ class EpochTask(Task):
     rows_name = "rows"
     implementation = ""
     weights_kept = False  # whether weights.npz is written after each epoch
+    monitors = MappingProxyType(
+        {
+            "loss": ("validation_loss", False),
+            "accuracy": ("validation_accuracy", True),
+            "macro-f1": ("validation_macro_f1", True),
+        }
+    )
 
     def start(self) -> dict[str, Any]:
         return {"epochs": []}
@@ -116,10 +126,17 @@ class EpochTask(Task):
         logits = by_rows(trainer.forward, part.inputs, part.lengths)
         return float(backend.in_top_k(logits, part.targets, 1).mean())
 
-    def validated(self, backend: Any, trainer: Any) -> tuple[float, dict[str, float]]:
+    def validated(self, backend: Any, trainer: Any) -> dict[str, float]:
         assert self.validation is not None
-        score = self.accuracy(backend, trainer, self.validation)
-        return score, {"validation_accuracy": score}
+        part = self.validation
+        logits = by_rows(trainer.forward, part.inputs, part.lengths)
+        confusion = confusion_matrix(part.targets, logits.argmax(axis=1), logits.shape[1])
+        return {
+            "validation_accuracy": float(backend.in_top_k(logits, part.targets, 1).mean()),
+            "validation_loss": cross_entropy(logits, part.targets),
+            "validation_macro_f1": macro_f1(confusion),
+            "validation_balanced_accuracy": balanced_accuracy(confusion),
+        }
 
     def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         figures = {

@@ -132,7 +132,7 @@ class ClassifierTask(EpochTask):
     def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         figures = super().figures(backend, trainer, done, losses, rows)
         if self.validation is not None:
-            figures.update(self.validated(backend, trainer)[1])
+            figures.update(self.validated(backend, trainer))
         return figures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -62,6 +63,11 @@ class SpellerTask(ImageTask):
     """The targets are the digits' names; a name counts only when it is right as a whole."""
 
     weights_kept = True
+    monitors = MappingProxyType({"accuracy": ("validation_accuracy", True)})
+
+    def validated(self, backend: Any, trainer: Any) -> dict[str, float]:
+        assert self.validation is not None
+        return {"validation_accuracy": self.accuracy(backend, trainer, self.validation)}
 
     def part(self, images: mnist.LabelledImages) -> Part:
         return Part(images.images, names_of(images))
