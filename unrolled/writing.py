@@ -13,9 +13,9 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Callable, Iterator
 
-__all__ = ["TEMPORARY", "open_own", "replace_file", "temporary_of", "write_atomically"]
+__all__ = ["TEMPORARY", "open_own", "replace_file", "replacing", "temporary_of", "write_atomically"]
 
 # The suffix of a file that is being written; one left by a crash is nothing but waste.
 TEMPORARY = ".partial"
@@ -24,10 +24,18 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write content to a temporary file beside path, to the disk, and only then rename it to path.
+    """Write content to path: see `replacing`."""
+    with replacing(path) as stream:
+        stream.write(content)
 
-    The file keeps the permissions of the one that it replaces. Raises OSError (a full disk, a read-only folder); what
-    path held before then stays.
+
+@contextlib.contextmanager
+def replacing(path: Path, named: Callable[[], Path] | None = None) -> Iterator[IO[bytes]]:
+    """A temporary file beside path to write to; when all is written it goes to the disk, and only then is renamed to
+    path, or to what `named` then gives.
+
+    The file keeps the permissions of the one at path. Raises OSError (a full disk, a read-only folder); what path held
+    before then stays.
     """
     kept = _mode_of(path)
     temporary = path.with_name(".%s.%s%s" % (path.name, os.urandom(4).hex(), TEMPORARY))
@@ -37,10 +45,10 @@ def replace_file(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             if kept is not None and hasattr(os, "fchmod"):  # what the umask has taken away
                 os.fchmod(descriptor, kept)
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(descriptor)
-        temporary.replace(path)
+        temporary.replace(path if named is None else named())
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

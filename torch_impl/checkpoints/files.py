@@ -4,16 +4,23 @@ folders kept to one writer."""
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from unrolled import reading
 from unrolled.reading import open_regular
-from unrolled.writing import replace_file
+from unrolled.writing import replace_file, replacing
 
-__all__ = ["exists", "held", "read_start", "read_whole", "write_atomically"]
+__all__ = ["exists", "held", "parts_of", "read_start", "read_whole", "replacing", "write_atomically"]
+
+
+_PART = 1 << 22
 
 
 def exists(path: Path, folder: bool = False) -> bool:
@@ -32,6 +39,20 @@ def read_start(path: Path, count: int) -> bytes:
     """Up to `count` bytes from the start of the file at `path`; raises CheckpointError."""
     with naming(path), open_regular(path) as stream:
         return stream.read(count)
+
+
+def parts_of(array: np.ndarray) -> Iterator[memoryview]:
+    """The bytes of an array in its order, a few megabytes at a time, to be used before the next are asked for:
+    where they are a mapped file's, no more of it than that stays in memory."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    source: Any = content
+    while isinstance(source, np.ndarray):
+        source = source.base
+    source = source.obj if isinstance(source, memoryview) else source
+    for start in range(0, content.size, _PART):
+        yield memoryview(content[start : start + _PART])  # type: ignore[arg-type]  # NumPy's stub does not know buffers
+        if isinstance(source, mmap.mmap) and hasattr(source, "madvise"):
+            source.madvise(mmap.MADV_DONTNEED)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -22,7 +22,8 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import exists, read_start, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, read_start, read_whole, replacing, write_atomically
+from torch_impl.checkpoints.tensor_file import Later, TensorFile
 from unrolled.reading import parse_json
 from unrolled.writing import temporary_of
 
@@ -32,8 +33,6 @@ _FORMAT, _VERSION = "unrolled checkpoint", 1
 _MOST_JSON_BYTES = 3 << 24  # room for the scaling of a million inputs
 _ATTEMPTS = 5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-# NumPy's kinds of boolean, integer and floating-point numbers, of the sizes that safetensors knows.
-_KINDS, _MOST_ITEM_BYTES = "biuf", 8
 
 
 class Checkpoint(NamedTuple):
@@ -44,7 +43,10 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(
-    folder: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], name: str = "last"
+    folder: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray | Later],
+    state: Mapping[str, Any],
+    name: str = "last",
 ) -> Path:
     """Save under `name` in `folder`, which is made if need be, and return the path of the JSON file.
 
@@ -53,14 +55,20 @@ def save_checkpoint(
     tensors and values that it cannot hold (a NaN or an infinity among the state's numbers, for one).
     """
     folder = Path(folder)
-    document = _document(name, _packed(tensors), state)
+    parts, state = TensorFile(tensors), _plain(dict(state))
+    _checked_name(name)
     with naming(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
-    tensor_file = document.body["tensors"]["file"]
-    write_atomically(folder / tensor_file, document.tensors)
+
+    def written() -> Path:
+        return folder / f"{name}-{parts.digest.hexdigest()[:16]}.safetensors"
+
+    anonymous = folder / f"{name}-{'0' * 16}.safetensors"
+    with naming(anonymous, "written"), replacing(anonymous, written) as stream:
+        parts.write(stream)
     path = folder / f"{name}.json"
-    write_atomically(path, document.text)
-    _sweep(folder, name, tensor_file)
+    write_atomically(path, _text(written().name, parts, state))
+    _sweep(folder, name, written().name)
     return path
 
 
@@ -98,38 +106,20 @@ def checkpoint_names(folder: str | os.PathLike[str]) -> list[str]:
     return sorted(names)
 
 
-class _Document(NamedTuple):
-    body: dict[str, Any]
-    text: bytes
-    tensors: bytes
+def _text(file: str, parts: TensorFile, state: Mapping[str, Any]) -> bytes:
+    """The JSON file."""
+    entry = {"file": file, "bytes": parts.size, "sha256": parts.digest.hexdigest()}
+    body = {"format": _FORMAT, "version": _VERSION, "tensors": entry, "state": state}
+    return json.dumps({**body, "sha256": _digest(body)}, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def _document(name: str, packed: bytes, state: Mapping[str, Any]) -> _Document:
-    digest = hashlib.sha256(packed).hexdigest()
-    body: dict[str, Any] = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "tensors": {"file": f"{_checked_name(name)}-{digest[:16]}.safetensors", "bytes": len(packed), "sha256": digest},
-        "state": dict(state),
-    }
-    # Through JSON once, so that what is summed is what will be read: text as keys, lists for tuples.
-    body = json.loads(json.dumps(body, allow_nan=False))
-    text = json.dumps({**body, "sha256": _digest(body)}, indent=1, allow_nan=False)
-    return _Document(body, text.encode() + b"\n", packed)
+def _plain(state: Any) -> Any:
+    """Through JSON once, so that what is summed is what will be read: text as keys, lists for tuples."""
+    return json.loads(json.dumps(state, allow_nan=False))
 
 
 def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _packed(tensors: Mapping[str, np.ndarray]) -> bytes:
-    arrays = {}
-    for name, array in tensors.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in _KINDS or array.itemsize > _MOST_ITEM_BYTES:
-            found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise TypeError(f"tensor {name!r} must be a NumPy array of numbers or booleans, got {found}")
-        arrays[name] = array.astype(array.dtype.newbyteorder("="), order="C")
-    return safetensors.numpy.save(arrays)
 
 
 def _checked_name(name: str) -> str:

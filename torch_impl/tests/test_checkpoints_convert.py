@@ -16,9 +16,10 @@ from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs import load_run
 from torch_impl.tests.converting import convert
 from torch_impl.tf1.back import convert_to_tf1
-from torch_impl.tf1.bundle import Bundle, write_bundle
+from torch_impl.tf1.bundle import Bundle
 from torch_impl.tf1.convert import TrainedAs, convert_from_tf1
 from torch_impl.tf1.slots import POWERS
+from torch_impl.tf1.writing import write_variables
 from unrolled.models import Model, from_plain, to_plain
 from unrolled.networks import BasicRNN
 from unrolled.programs import Adam
@@ -232,7 +233,7 @@ def variables(**changes: np.ndarray | None) -> dict[str, np.ndarray]:
     ],
 )
 def test_a_variable_that_does_not_fit_is_named(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    write_bundle(tmp_path / "x", variables(**changes))
+    write_variables(tmp_path / "x", variables(**changes))
     with pytest.raises(CheckpointError, match=reason) as caught:
         convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
     assert str(caught.value).startswith(f"{tmp_path / 'x'}: ")
@@ -241,7 +242,7 @@ def test_a_variable_that_does_not_fit_is_named(changes: dict[str, Any], reason: 
 
 def test_without_slots_the_run_starts_adam_afresh(tmp_path: Path) -> None:
     found = {name: array for name, array in variables().items() if "Adam" not in name and "power" not in name}
-    write_bundle(tmp_path / "x", {**found, "global_step": np.array(40, np.int32)})
+    write_variables(tmp_path / "x", {**found, "global_step": np.array(40, np.int32)})
     state = convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
     assert state["step"] == 40
     assert not parts(load_checkpoint(tmp_path / "run").tensors, "slots/")
@@ -253,9 +254,9 @@ def test_powers_that_have_faded_tell_no_step(tmp_path: Path) -> None:
     """After 830 steps 0.9**t is below float32's normal range; after 87,000 so is 0.999**t."""
     no_step = {"global_step": None, "beta1_power": np.float32(0)}
     powers = np.multiply.accumulate(np.full(5001, 0.999, np.float32))
-    write_bundle(tmp_path / "x", variables(**no_step, beta2_power=powers[5000]))
+    write_variables(tmp_path / "x", variables(**no_step, beta2_power=powers[5000]))
     assert convert_from_tf1(tmp_path / "x", tmp_path / "a", settings=CLASSIFIER)["step"] == 5000
-    write_bundle(tmp_path / "x", variables(**no_step, beta2_power=np.float32(0)))
+    write_variables(tmp_path / "x", variables(**no_step, beta2_power=np.float32(0)))
     assert convert_from_tf1(tmp_path / "x", tmp_path / "b", settings=CLASSIFIER)["step"] is None
     assert len(convert_to_tf1(tmp_path / "b", tmp_path / "y")) == len(WEIGHTS) + len(SLOTS) + len(POWERS)
 
@@ -286,7 +287,7 @@ def test_the_command_takes_the_chapters_program(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     shapes = {"rnn/basic_rnn_cell/kernel": (101, 100), "rnn/basic_rnn_cell/bias": (100,), "dense/kernel": (100, 1)}
     found = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    write_bundle(tmp_path / "x", {**found, "dense/bias": np.zeros(1, np.float32)})
+    write_variables(tmp_path / "x", {**found, "dense/bias": np.zeros(1, np.float32)})
     result = convert(tmp_path / "x", tmp_path / "run", "--program", "series")
     assert result.exit_code == 0, result.output
     assert loaded(tmp_path / "run")[:2] == (
@@ -367,7 +368,7 @@ def test_the_state_is_plain_json(tmp_path: Path) -> None:
 
 
 def test_a_bias_in_another_precision_comes_over_and_goes_back(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "x", variables(dense__bias=np.array([0.1, 0.2], np.float32)))
+    write_variables(tmp_path / "x", variables(dense__bias=np.array([0.1, 0.2], np.float32)))
     convert_from_tf1(tmp_path / "x", tmp_path / "run", settings=CLASSIFIER)
     assert load_checkpoint(tmp_path / "run").tensors["weights/dense/bias"].dtype == np.float64
     convert_to_tf1(tmp_path / "run", tmp_path / "back" / "x")

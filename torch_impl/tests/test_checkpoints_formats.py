@@ -27,7 +27,7 @@ def test_crc32c_gives_the_published_values(data: bytes, expected: int) -> None:
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 200_003, 4_194_304 + 70_001])
-def test_crc32c_in_lanes_equals_the_byte_by_byte_loop(size: int) -> None:
+def test_crc32c_of_many_bytes_equals_the_byte_by_byte_loop(size: int) -> None:
     data = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
     pieces = 0
     for start in range(0, size, 60_000):  # short pieces take the plain loop

@@ -13,10 +13,11 @@ import pytest
 
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.tf1 import bundle, protobuf
-from torch_impl.tf1.bundle import Bundle, write_bundle
+from torch_impl.tf1.bundle import Bundle
 from torch_impl.tf1.crc32c import crc32c, mask
 from torch_impl.tf1.state_file import latest_checkpoint
 from torch_impl.tf1.table import build_table, read_table
+from torch_impl.tf1.writing import write_variables
 
 FILES = Path(__file__).parent / "files" / "tf1"
 MODELS = ("classifier", "layers", "wrapped", "stacked", "older", "sharded")
@@ -65,7 +66,7 @@ def test_all_four_dtypes_scalars_and_empty_arrays_are_among_them() -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "sharded"])
 def test_the_files_written_are_those_that_tensorflow_writes(name: str, tmp_path: Path) -> None:
-    write_bundle(tmp_path / "made" / name, recorded(name))
+    write_variables(tmp_path / "made" / name, recorded(name))
     for path in sorted((tmp_path / "made").iterdir()):
         assert path.read_bytes() == (FILES / path.name).read_bytes(), path.name
     assert len(list((tmp_path / "made").iterdir())) == 2
@@ -81,17 +82,17 @@ def test_what_is_written_is_read_back_whatever_its_layout(tmp_path: Path) -> Non
         "nan": np.array([np.nan, -np.inf, -0.0]),
         "naïve": np.array(-7, np.int32),
     }
-    write_bundle(tmp_path / "x", tensors)
+    write_variables(tmp_path / "x", tensors)
     native = {name: np.array(array, array.dtype.newbyteorder("="), order="C") for name, array in tensors.items()}
     assert same(read_all(tmp_path / "x"), dict(sorted(native.items())))
 
 
-@pytest.mark.parametrize("array", [np.array(["a"]), np.array([None]), np.zeros(2, np.float16), np.array([True])])
+@pytest.mark.parametrize("array", [np.array(["a"]), np.array([None]), np.zeros(2, np.complex64)])
 def test_a_dtype_that_cannot_be_written_is_named(array: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"variable v of dtype .*, expected one of float32, float64, int32, int64"
+        CheckpointError, match=r"variable v of dtype .*, expected one of bool, float16, float32, float64, int32, int64"
     ):
-        write_bundle(tmp_path / "x", {"v": array})
+        write_variables(tmp_path / "x", {"v": array})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +221,7 @@ def entry(**changes: int | bytes) -> bytes:
 def test_a_forged_entry_is_named_and_allocates_nothing(
     changes: dict[str, int | bytes], reason: str, tmp_path: Path
 ) -> None:
-    write_bundle(tmp_path / "x", {"v": np.ones((2, 3), np.float32)})
+    write_variables(tmp_path / "x", {"v": np.ones((2, 3), np.float32)})
     write_index(tmp_path, {b"": HEADER, b"v": entry(**changes)})
     tracemalloc.start()
     with pytest.raises(CheckpointError, match=reason):
@@ -232,7 +233,7 @@ def test_a_forged_entry_is_named_and_allocates_nothing(
 
 
 def test_a_size_beyond_all_arrays_is_refused_also_beside_a_size_of_zero(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "x", {"v": np.ones((2, 3), np.float32)})
+    write_variables(tmp_path / "x", {"v": np.ones((2, 3), np.float32)})
     shape = b"\x12\x00\x12\x0a\x08" + b"\xff" * 8 + b"\x7f"
     right = protobuf.fixed32_field(6, mask(crc32c(b"")))
     write_index(tmp_path, {b"": HEADER, b"v": entry(shape=shape, size=0) + right})

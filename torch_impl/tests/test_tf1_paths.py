@@ -12,9 +12,9 @@ import pytest
 
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.tests.converting import convert
-from torch_impl.tf1.bundle import write_bundle
 from torch_impl.tf1.convert import convert_from_tf1
 from torch_impl.tf1.locate import find_prefix
+from torch_impl.tf1.writing import write_variables
 
 FILES = Path(__file__).parent / "files"
 
@@ -72,7 +72,7 @@ def test_other_files_are_told_what_they_are(name: str, start: bytes | None, reas
 
 
 def test_a_checkpoint_of_objects_is_told_from_one_of_names(tmp_path: Path) -> None:
-    write_bundle(
+    write_variables(
         tmp_path / "x", {"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1), "model/x/.ATTRIBUTES/VARIABLE_VALUE": np.zeros(1)}
     )
     result = convert(tmp_path / "x", tmp_path / "run")

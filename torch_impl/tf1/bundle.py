@@ -1,4 +1,4 @@
-"""TensorFlow's V2 checkpoint ("tensor bundle"), read and written without TensorFlow.
+"""TensorFlow's V2 checkpoint ("tensor bundle"), read without TensorFlow; `writing` is the other direction.
 
 PREFIX.index is a table (see tf1_table) from a variable's name to a BundleEntryProto, with a BundleHeaderProto under the
 empty name; PREFIX.data-00000-of-0000N, one per shard, hold the tensors' bytes, row by row, little-endian. Field numbers
@@ -8,21 +8,21 @@ and types are those of tensorflow/core/protobuf/tensor_bundle.proto, framework/t
 from __future__ import annotations
 
 import math
+import mmap
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import exists, read_whole, write_atomically
+from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.tf1 import protobuf
-from torch_impl.tf1.crc32c import crc32c, mask, unmask
-from torch_impl.tf1.table import build_table, read_table
+from torch_impl.tf1.crc32c import crc32c, unmask
+from torch_impl.tf1.table import read_table
 from unrolled.reading import open_regular
 
-__all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "write_bundle"]
+__all__ = ["HEADER", "NUMBERS", "Bundle", "BundleEntry", "data_path", "index_path", "read_entry"]
 
 # framework/types.proto. Those without a NumPy dtype here are named in error messages only.
 _DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64"}
@@ -30,12 +30,16 @@ _OTHER_DTYPES = {
     4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 10: "bool", 14: "bfloat16", 17: "uint16",
     18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
 }  # fmt: skip
-_NUMBERS = {name: number for number, name in _DTYPES.items()}
+NUMBERS = {name: number for number, name in {**_DTYPES, **_OTHER_DTYPES}.items()}
 
 _MOST_INDEX_BYTES = 1 << 24  # about 40 bytes per variable: room for hundreds of thousands
 _MOST_RANK = 32
 _LISTED = 20
 _VERSION = 1  # the only version of the format there has been
+# One shard, little-endian.
+HEADER = protobuf.varint_field(1, 1) + protobuf.bytes_field(3, protobuf.varint_field(1, _VERSION))
+# Variables of more bytes are not read as a whole, but in pieces.
+_MAPPED, _PIECE = 1 << 24, 1 << 22
 
 
 class BundleEntry(NamedTuple):
@@ -80,7 +84,8 @@ class Bundle:
             )
         data = read_whole(path, _MOST_INDEX_BYTES)
         self.entries: dict[str, BundleEntry] = {}
-        self.slices: dict[bytes, bytes] = {}  # key -> BundleEntryProto of each slice of a partitioned variable
+        self._right: set[tuple[int, ...]] = set()  # large contents whose checksum was verified
+        self.slices: dict[bytes, BundleEntry] = {}  # key -> each slice of a partitioned variable
         with naming(path):
             table = read_table(data)
             if b"" not in table:
@@ -88,16 +93,28 @@ class Bundle:
             self.shards = _shards(table.pop(b""))
             for key, value in table.items():
                 if key.startswith(b"\0"):
-                    self.slices[key] = value
+                    self.slices[key] = read_entry(value)
                     continue
                 name = _name(key)
                 with naming(f"variable {name}"):
-                    self.entries[name] = _entry(value)
+                    self.entries[name] = read_entry(value)
                     self._check(self.entries[name])
+            self._check_places()
+
+    def _check_places(self) -> None:
+        """No byte is two variables': a small file would else hold any number of large ones."""
+        own = [entry for entry in (*self.entries.values(), *self.slices.values()) if not entry.partitioned]
+        end = (0, 0)
+        for entry in sorted((each for each in own if each.size), key=lambda each: (each.shard, each.offset)):
+            if (entry.shard, entry.offset) < end:
+                raise CheckpointError(
+                    f"altered: two variables share the bytes at {entry.offset} of shard {entry.shard}"
+                )
+            end = (entry.shard, entry.offset + entry.size)
 
     def _check(self, entry: BundleEntry) -> None:
         """What can be checked without opening the data; raises CheckpointError."""
-        if entry.partitioned or entry.dtype not in _NUMBERS:
+        if entry.partitioned or entry.dtype not in _DTYPES.values():
             return
         if len(entry.shape) > _MOST_RANK:
             raise CheckpointError(f"rank {len(entry.shape)}, expected at most {_MOST_RANK}")
@@ -110,7 +127,7 @@ class Bundle:
             raise CheckpointError(f"altered: lies in shard {entry.shard} of {self.shards}")
 
     def read(self, name: str) -> np.ndarray:
-        """A copy of the variable `name`, its checksum verified.
+        """The values of the variable `name`, not to be changed, their checksum verified.
 
         Raises CheckpointError when there is no such variable, its dtype is not float32, float64, int32 or int64, its
         shard is missing or too short, or its bytes are not those that were saved.
@@ -119,52 +136,70 @@ class Bundle:
             there = ", ".join(list(self.entries)[:_LISTED]) + (", …" if len(self.entries) > _LISTED else "")
             raise CheckpointError(f"{self.prefix}: has no variable {name}; it has {there or 'none'}")
         entry = self.entries[name]
-        if entry.dtype not in _NUMBERS:
-            raise CheckpointError(
-                f"{self.prefix}: variable {name} is {entry.dtype}, expected one of {', '.join(sorted(_NUMBERS))}"
-            )
+        if entry.dtype not in _DTYPES.values():
+            known = ", ".join(sorted(_DTYPES.values()))
+            raise CheckpointError(f"{self.prefix}: variable {name} is {entry.dtype}, expected one of {known}")
         if entry.partitioned:
             raise CheckpointError(
                 f"{self.prefix}: variable {name} is partitioned; save the checkpoint again without a partitioner"
             )
+        array = self.contents(name, entry).view(np.dtype(entry.dtype).newbyteorder("<"))
+        try:
+            return array.astype(entry.dtype, copy=False).reshape(entry.shape)
+        except ValueError as error:  # a forged shape with a size of zero and one beyond NumPy's range
+            raise CheckpointError(
+                f"{self.prefix}: variable {name} has an impossible shape {list(entry.shape)}: {error}"
+            ) from None
+
+    def contents(self, name: str, entry: BundleEntry) -> np.ndarray:
+        """The bytes that an entry points to, uint8, not to be changed, their checksum verified (but for text, whose
+        checksum is of another kind).
+
+        Many of them are checked in pieces and then mapped: they take memory where they are used. Raises
+        CheckpointError.
+        """
         path = data_path(self.prefix, entry.shard, self.shards)
         with naming(path):
-            try:
-                data = _slice(path, name, entry)
-            except MemoryError:
+            if not exists(path):
+                raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
+            with open_regular(path) as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if entry.offset + entry.size > size:
+                    raise CheckpointError(
+                        f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
+                    )
+                stream.seek(entry.offset)
+                try:
+                    return self._checked(stream, name, entry)
+                except MemoryError:
+                    raise CheckpointError(
+                        f"variable {name} takes {entry.size / 2**30:.1f} GiB, more memory than there is; convert it on "
+                        "a larger machine"
+                    ) from None
+
+    def _checked(self, stream: IO[bytes], name: str, entry: BundleEntry) -> np.ndarray:
+        """The bytes from where the stream stands; their number was held against the file's."""
+        large, place = entry.size > _MAPPED, (entry.shard, entry.offset, entry.size, entry.crc)
+        data = np.empty(min(entry.size, _PIECE) if large else entry.size, np.uint8)
+        crc, left = 0, entry.size
+        if place not in self._right:
+            while left:
+                piece = data[:left]
+                if stream.readinto(piece) < len(piece):  # type: ignore[attr-defined]  # of a buffered file, all there is
+                    raise CheckpointError(f"truncated while it was read, within variable {name}")
+                crc = crc32c(memoryview(piece), crc)  # type: ignore[arg-type]  # NumPy's stub does not know buffers
+                left -= len(piece)
+            if crc != entry.crc and entry.dtype != "string":
                 raise CheckpointError(
-                    f"variable {name} takes {entry.size / 2**30:.1f} GiB, more memory than there is; convert it on a "
-                    "larger machine"
-                ) from None
-            found = crc32c(memoryview(data))  # type: ignore[arg-type]  # NumPy's stub does not know buffers
-            if found != entry.crc:
-                raise CheckpointError(
-                    f"altered: the checksum of variable {name} is {found:08x}, expected {entry.crc:08x}; "
+                    f"altered: the checksum of variable {name} is {crc:08x}, expected {entry.crc:08x}; "
                     "get the file again"
                 )
-            array = data.view(np.dtype(entry.dtype).newbyteorder("<"))
-            try:
-                return array.astype(entry.dtype, copy=False).reshape(entry.shape)
-            except ValueError as error:  # a forged shape with a size of zero and one beyond NumPy's range
-                raise CheckpointError(f"variable {name} has an impossible shape {list(entry.shape)}: {error}") from None
-
-
-def _slice(path: Path, name: str, entry: BundleEntry) -> np.ndarray:
-    """The variable's bytes, uint8. Their number is held against the file's before any memory is asked for."""
-    if not exists(path):
-        raise CheckpointError(f"missing; variable {name} is in it, so copy it beside the index")
-    with open_regular(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if entry.offset + entry.size > size:
-            raise CheckpointError(
-                f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
-            )
-        stream.seek(entry.offset)
-        data = np.empty(entry.size, np.uint8)
-        found = stream.readinto(data)  # type: ignore[attr-defined]  # of a buffered file, all there is
-    if found < entry.size:
-        raise CheckpointError(f"truncated while it was read, within variable {name}")
-    return data
+        if not large:
+            return data
+        self._right.add(place)
+        start = entry.offset % mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(stream.fileno(), start + entry.size, access=mmap.ACCESS_READ, offset=entry.offset - start)
+        return np.frombuffer(mapped, np.uint8, entry.size, start)
 
 
 def _name(key: bytes) -> str:
@@ -195,7 +230,7 @@ def _shards(message: bytes) -> int:
     return shards
 
 
-def _entry(message: bytes) -> BundleEntry:
+def read_entry(message: bytes) -> BundleEntry:
     """A BundleEntryProto."""
     found = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard_id, offset, size, crc32c
     shape: tuple[int, ...] = ()
@@ -244,43 +279,3 @@ def _bytes(value: int | bytes, kind: int) -> bytes:
     if not isinstance(value, bytes) or kind != protobuf.BYTES:
         raise CheckpointError("altered: a message is stored as a number")
     return value
-
-
-def write_bundle(prefix: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:
-    """Write `tensors` (float32, float64, int32 or int64, by variable name) as a checkpoint of one shard.
-
-    The files equal, byte for byte, what TensorFlow 1.15.5's Saver writes for the same variables. Each is written
-    atomically, the index last. Raises CheckpointError for another dtype, or when a file cannot be written.
-    """
-    prefix = Path(prefix)
-    table, data = {b"": _HEADER}, bytearray()
-    for name in sorted(tensors, key=str.encode):
-        array = np.asarray(tensors[name])
-        if array.dtype.name not in _NUMBERS or not name:
-            raise CheckpointError(
-                f"{prefix}: cannot hold variable {name or '(empty name)'} of dtype {array.dtype}, "
-                f"expected one of {', '.join(sorted(_NUMBERS))}"
-            )
-        content = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        table[name.encode()] = _entry_message(array, len(data), content)
-        data += content
-    with naming(prefix.parent, "written"):
-        prefix.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(data_path(prefix, 0, 1), bytes(data))
-    write_atomically(index_path(prefix), build_table(table))
-
-
-_HEADER = protobuf.varint_field(1, 1) + protobuf.bytes_field(
-    3, protobuf.varint_field(1, _VERSION)
-)  # one shard, little-endian
-
-
-def _entry_message(array: np.ndarray, offset: int, content: bytes) -> bytes:
-    sizes = b"".join(protobuf.bytes_field(2, protobuf.varint_field(1, size)) for size in array.shape)
-    return (
-        protobuf.varint_field(1, _NUMBERS[array.dtype.name])
-        + protobuf.bytes_field(2, sizes)
-        + protobuf.varint_field(4, offset)
-        + protobuf.varint_field(5, len(content))
-        + protobuf.fixed32_field(6, mask(crc32c(content)))
-    )

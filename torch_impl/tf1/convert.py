@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.run_files import checkpoint_names, save_checkpoint
+from torch_impl.checkpoints.tensor_file import Later
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.inferred import Inferred, TrainedAs
 from torch_impl.tf1.locate import find_prefix
@@ -121,8 +123,11 @@ def more_than_known(found: Inferred) -> str:
 
 def run_of(
     whole: Understood, settings: TrainedAs, shapes: Shapes | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any], list[str]]:
-    """(tensors, state, variables that cannot be carried) of the run that a checkpoint becomes."""
+) -> tuple[dict[str, np.ndarray | Later], dict[str, Any], list[str]]:
+    """(tensors, state, variables that cannot be carried) of the run that a checkpoint becomes.
+
+    All of them are read and checked here, and the large ones again when they are written.
+    """
     variables, found = whole.variables, whole.found
     assert found.model is not None
     expected = shapes or shapes_of(found.model.weights())
@@ -149,7 +154,7 @@ def run_of(
     }
     if settings.program is not None:
         state["program"] = settings.program
-    tensors = {f"weights/{name}": array for name, array in weights.items()}
+    tensors: dict[str, np.ndarray | Later] = {f"weights/{name}": array for name, array in weights.items()}
     tensors.update({f"slots/{name}": array for name, array in slots.items()})
     tensors.update(carried)
     return tensors, state, uncarried
@@ -167,30 +172,33 @@ def _dtype(variables: Variables, found: Inferred) -> np.dtype[Any]:
     return np.dtype(np.float64 if "float64" in kinds else np.float32)
 
 
-def _taken(whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shapes: Shapes) -> np.ndarray:
-    array = source.array(whole.read)
-    if shapes.get(canonical) != array.shape:
+def _taken(whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shapes: Shapes) -> Later:
+    def array() -> np.ndarray:
+        return source.array(whole.read).astype(dtype, copy=False)
+
+    found = array()
+    if shapes.get(canonical) != found.shape:
         name = source.names[0] if source.names else canonical
         wanted = list(shapes[canonical]) if canonical in shapes else "nothing"
-        raise CheckpointError(f"variable {name} is {array.dtype} {list(array.shape)}, expected {dtype} {wanted}")
-    return array.astype(dtype, copy=False)
+        raise CheckpointError(f"variable {name} is {found.dtype} {list(found.shape)}, expected {dtype} {wanted}")
+    return Later(dtype, found.shape, array)
 
 
 def _slot(
-    whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], weights: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    array = source.array(whole.variables.read)
+    whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], weights: Mapping[str, Later]
+) -> np.ndarray | Later:
+    found = source.array(whole.variables.read)
     name = source.names[0] if source.names else canonical
     if canonical in POWERS:
         shape: tuple[int, ...] = ()
-        if array.shape != shape or array.dtype != np.float32:
-            raise CheckpointError(f"variable {name} is {array.dtype} {list(array.shape)}, expected float32 []")
-        return array
+        if found.shape != shape or found.dtype != np.float32:
+            raise CheckpointError(f"variable {name} is {found.dtype} {list(found.shape)}, expected float32 []")
+        return found
     shape = weights[canonical.rsplit("/", 1)[0]].shape
     kind = whole.variables.entries[source.names[0]].dtype if source.names else str(dtype)
-    if array.shape != shape or kind not in (str(dtype), "float16", "bfloat16", "float32"):
-        raise CheckpointError(f"variable {name} is {kind} {list(array.shape)}, expected {dtype} {list(shape)}")
-    return array.astype(dtype, copy=False)
+    if found.shape != shape or kind not in (str(dtype), "float16", "bfloat16", "float32"):
+        raise CheckpointError(f"variable {name} is {kind} {list(found.shape)}, expected {dtype} {list(shape)}")
+    return Later(dtype, shape, lambda: source.array(whole.variables.read).astype(dtype, copy=False))
 
 
 def _names(found: Inferred) -> dict[str, str]:
@@ -213,7 +221,7 @@ def _origin(variables: Variables, found: Inferred, dtype: np.dtype[Any]) -> Orig
     return origin
 
 
-def _carried(variables: Variables, found: Inferred, origin: Origin) -> tuple[dict[str, np.ndarray], list[str]]:
+def _carried(variables: Variables, found: Inferred, origin: Origin) -> tuple[dict[str, Later], list[str]]:
     """What is no part of the model, for the way back: other optimizers' state, averages, counters."""
     used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
     carried, uncarried = {}, []
@@ -221,20 +229,21 @@ def _carried(variables: Variables, found: Inferred, origin: Origin) -> tuple[dic
         if name in used or name == found.step:
             continue
         if entry.dtype in ("float32", "float64", "int32", "int64", "bool", "float16", "bfloat16"):
-            carried[CARRIED + name] = variables.read(name)
-            origin.add(name, entry, carried[CARRIED + name].dtype)
+            found_there = variables.read(name)
+            carried[CARRIED + name] = Later(found_there.dtype, found_there.shape, partial(variables.read, name))
+            origin.add(name, entry, found_there.dtype)
         else:
             uncarried.append(name)
     return carried, uncarried
 
 
-def _steps(variables: Variables, found: Inferred, slots: Mapping[str, np.ndarray], optimizer: Adam) -> int | None:
+def _steps(variables: Variables, found: Inferred, slots: Mapping[str, Any], optimizer: Adam) -> int | None:
     """The optimizer steps taken, None where nothing tells; CheckpointError when the powers are not the betas'."""
     counts: list[int | None] = []
     for power, option in zip(POWERS, ("beta1", "beta2"), strict=True):
         if power in slots:
             name = found.slots[power].names[0]
-            counts.append(_count(name, float(slots[power]), getattr(optimizer, option), option))
+            counts.append(_count(name, float(variables.read(name)), getattr(optimizer, option), option))
     known = sorted({count for count in counts if count is not None})
     if len(known) > 1:
         raise CheckpointError(

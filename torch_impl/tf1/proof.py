@@ -13,7 +13,7 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.tf1.graphs.judge import computed, nearness
-from torch_impl.tf1.graphs.operations import activated
+from torch_impl.tf1.graphs.operations import activated, product
 from torch_impl.tf1.inferred import Inferred
 from torch_impl.tf1.understand import Understood
 from unrolled.models import Model
@@ -70,9 +70,7 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
         ("dense/", model.activation),
     ]
     for name, activation in layers:
-        values = activated(
-            activation, values @ np.asarray(weights[name + "kernel"], np.float64) + weights[name + "bias"]
-        )
+        values = activated(activation, product(values, weights[name + "kernel"]) + weights[name + "bias"])
     if model.projection == "wrapped" and lengths is not None:
         valid = np.arange(values.shape[1]) < np.asarray(lengths)[:, None]
         values = np.where(valid[..., None], values, 0.0)

@@ -62,6 +62,7 @@ def understand(
         found.left = [name for name in found.left if overrides.get(name, "") is not None]
     except CheckpointError as error:
         raise CheckpointError(f"{prefix}: {error}") from None
+    variables.release()
     if told.averages:
         found.slots, found.facts = {}, [*found.facts, "weights are their moving averages: training starts Adam afresh"]
     return whole._replace(found=found)

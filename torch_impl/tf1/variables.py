@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.tf1.bundle import Bundle, BundleEntry, _entry, _slice, data_path
-from torch_impl.tf1.crc32c import crc32c
+from torch_impl.tf1.bundle import Bundle, BundleEntry
 
-__all__ = ["Variables", "slice_key"]
+__all__ = ["Span", "Variables", "slice_key", "spans_of"]
 
 _READ = {"bfloat16": 2, "float16": 2, "bool": 1}  # bytes of each
 _MOST_ENTRIES = 1 << 33
+_MOST_SLICES = 4096
 HALF = ("float16", "bfloat16")
+
+Span = tuple[tuple[int, int], ...]  # (start, length) by axis
 
 
 class Variables:
@@ -32,16 +34,24 @@ class Variables:
         self.prefix: Path = self.bundle.prefix
         self.entries: Mapping[str, BundleEntry] = self.bundle.entries
         self._read: dict[str, np.ndarray] = {}
+        self._keeps = True
 
     def read(self, name: str) -> np.ndarray:
         """The variable's values, not to be changed, its checksums verified; half precision as float32, which holds it
-        exactly. What was read is kept, so that it is read once.
+        exactly. What was read is kept until `release`.
 
         Raises CheckpointError: see `Bundle.read`; and where slices are missing.
         """
-        if name not in self._read:
-            self._read[name] = self._values(name)
-        return self._read[name]
+        if name in self._read:
+            return self._read[name]
+        values = self._values(name)
+        if self._keeps:
+            self._read[name] = values
+        return values
+
+    def release(self) -> None:
+        """From here on each is read when it is asked for, and kept by whoever asked."""
+        self._read, self._keeps = {}, False
 
     def _values(self, name: str) -> np.ndarray:
         entry = self.entries.get(name)
@@ -50,75 +60,79 @@ class Variables:
                 return self._joined(name, entry)
         if entry is not None and entry.dtype in _READ:
             with naming(f"{self.prefix}: variable {name}"):
-                return _array(self.raw(name, entry), entry.dtype, entry.shape)
+                return _array(self.bundle.contents(name, entry), entry.dtype, entry.shape)
         return self.bundle.read(name)
-
-    def raw(self, name: str, entry: BundleEntry) -> bytes:
-        """The bytes that an entry points to, whatever its type, its checksum verified."""
-        path = data_path(self.prefix, entry.shard, self.bundle.shards)
-        with naming(path):
-            data = bytes(_slice(path, name, entry))
-            if entry.dtype != "string" and crc32c(data) != entry.crc:
-                raise CheckpointError(f"altered: the checksum of variable {name} does not match; get the file again")
-        return data
 
     def _joined(self, name: str, entry: BundleEntry) -> np.ndarray:
         """A partitioned variable, its slices put together."""
-        half = entry.dtype in HALF
         if entry.dtype not in ("float32", "float64", "int32", "int64", *_READ):
             raise CheckpointError(f"is {entry.dtype}, expected numbers")
         if math.prod(entry.shape) > _MOST_ENTRIES or len(entry.shape) > 32:
             raise CheckpointError(f"has the impossible shape {list(entry.shape)}")
-        found: list[tuple[tuple[slice, ...], np.ndarray]] = []
-        covered = 0
-        for extents in entry.slices:
-            extents = tuple(
-                (0, size) if length < 0 else (start, length)
-                for (start, length), size in zip(extents, entry.shape, strict=False)
-            )
-            shape = tuple(length for _, length in extents)
-            if len(extents) != len(entry.shape) or any(
-                start + length > size for (start, length), size in zip(extents, entry.shape, strict=False)
-            ):
-                raise CheckpointError(f"altered: a slice {list(extents)} of {list(entry.shape)}")
-            piece = self._piece(name, extents, entry, shape)
-            covered += piece.size
-            found.append((tuple(slice(start, start + length) for start, length in extents), piece))
-        if covered != math.prod(entry.shape):
-            raise CheckpointError(f"its {len(found)} slices are {covered} entries of {math.prod(entry.shape)}")
-        whole = np.empty(entry.shape, np.float32 if half else entry.dtype)
-        for where, piece in found:
-            whole[where] = piece
+        spans = [spans_of(extents, entry.shape) for extents in entry.slices]
+        _check_spans(spans, entry.shape)
+        pieces = [self._piece(name, each, entry) for each in spans]
+        whole = np.empty(entry.shape, np.float32 if entry.dtype in HALF else entry.dtype)
+        for each, piece in zip(spans, pieces, strict=True):
+            shape = tuple(length for _, length in each)
+            data = self.bundle.contents(name, piece)
+            if entry.dtype in _READ:
+                values = _array(data, entry.dtype, shape)
+            else:
+                values = data.view(np.dtype(entry.dtype).newbyteorder("<")).reshape(shape)
+            whole[tuple(slice(start, start + length) for start, length in each)] = values
         return whole
 
-    def _piece(
-        self, name: str, extents: tuple[tuple[int, int], ...], whole: BundleEntry, shape: tuple[int, ...]
-    ) -> np.ndarray:
-        message = self.bundle.slices.get(slice_key(name, extents))
-        if message is None:
-            raise CheckpointError(f"its slice {list(extents)} is missing; save the checkpoint again")
-        entry = _entry(message)
+    def _piece(self, name: str, span: Span, whole: BundleEntry) -> BundleEntry:
+        """What the index says of a slice."""
+        entry = self.bundle.slices.get(slice_key(name, span))
+        if entry is None:
+            raise CheckpointError(f"its slice {list(span)} is missing; save the checkpoint again")
         width = _READ.get(whole.dtype) or np.dtype(whole.dtype).itemsize
-        if entry.dtype != whole.dtype or entry.size != math.prod(shape) * width:
-            raise CheckpointError(f"altered: its slice {list(extents)} is {entry.dtype} of {entry.size} bytes")
-        data = self.raw(name, entry)
-        if whole.dtype in _READ:
-            return _array(data, whole.dtype, shape)
-        return np.frombuffer(data, np.dtype(whole.dtype).newbyteorder("<")).reshape(shape)
+        if entry.dtype != whole.dtype or entry.size != math.prod(length for _, length in span) * width:
+            raise CheckpointError(f"altered: its slice {list(span)} is {entry.dtype} of {entry.size} bytes")
+        return entry
 
 
-def _array(data: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+def spans_of(extents: Span, shape: tuple[int, ...]) -> Span:
+    """A slice as (start, length) by axis, where it says -1 for the length of a whole axis; CheckpointError where it is
+    none of an array of this shape."""
+    spans = tuple(
+        (0, size) if length < 0 else (start, length) for (start, length), size in zip(extents, shape, strict=False)
+    )
+    fits = all(0 <= start <= start + length <= size for (start, length), size in zip(spans, shape, strict=False))
+    if not len(extents) == len(shape) or not fits:
+        raise CheckpointError(f"altered: a slice {list(extents)} of {list(shape)}")
+    return spans
+
+
+def _check_spans(spans: list[Span], shape: tuple[int, ...]) -> None:
+    """Raise CheckpointError where slices leave a part of the whole out, or hold one twice."""
+    covered = sum(math.prod(length for _, length in each) for each in spans)
+    if covered != math.prod(shape):
+        raise CheckpointError(f"its {len(spans)} slices are {covered} entries of {math.prod(shape)}")
+    if len(spans) > _MOST_SLICES:
+        raise CheckpointError(f"is in {len(spans)} slices, expected at most {_MOST_SLICES}")
+    starts = np.array(spans, np.int64).reshape(len(spans), len(shape), 2)
+    filled = starts[(starts[..., 1] > 0).all(1)]
+    first, last = filled[..., 0], filled.sum(2)
+    for number in range(len(filled) - 1):
+        if ((first[number] < last[number + 1 :]) & (first[number + 1 :] < last[number])).all(1).any():
+            raise CheckpointError("altered: two of its slices overlap")
+
+
+def _array(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """Values of a type that `Bundle` does not read. bfloat16 is the upper half of a float32."""
     if len(data) != math.prod(shape) * _READ[dtype]:
         raise CheckpointError(f"altered: {len(data)} bytes for {dtype} {list(shape)}")
     if dtype == "bfloat16":
-        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
     if dtype == "bool":
-        return np.frombuffer(data, np.uint8).astype(bool).reshape(shape)
-    return np.frombuffer(data, "<f2").astype(np.float32).reshape(shape)
+        return data.astype(bool).reshape(shape)
+    return data.view("<f2").astype(np.float32).reshape(shape)
 
 
-def slice_key(name: str, extents: tuple[tuple[int, int], ...]) -> bytes:
+def slice_key(name: str, extents: Span) -> bytes:
     """The key of a slice's entry."""
     text = name.encode().replace(b"\0", b"\0\xff").replace(b"\xff", b"\xff\0")
     numbers = b"".join(_signed(start) + _signed(length) for start, length in extents)

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import write_atomically
+from torch_impl.checkpoints.files import parts_of, replacing, write_atomically
 from torch_impl.tf1 import protobuf
-from torch_impl.tf1.bundle import _HEADER, data_path, index_path
+from torch_impl.tf1.bundle import HEADER, NUMBERS, data_path, index_path
 from torch_impl.tf1.crc32c import crc32c, mask
 from torch_impl.tf1.table import build_table
-from torch_impl.tf1.variables import slice_key
+from torch_impl.tf1.variables import Span, slice_key, spans_of
 
 __all__ = ["write_variables"]
 
-# framework/types.proto
-_NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
-_BFLOAT16 = 14
+_WRITTEN = ("bool", "float16", "float32", "float64", "int32", "int64")
 
 
 def write_variables(
@@ -36,65 +34,63 @@ def write_variables(
     axis. Each file is written atomically, the index last. Raises CheckpointError where one cannot be written.
     """
     prefix = Path(prefix)
-    table, data = {b"": _HEADER}, bytearray()
-    for name in sorted(variables, key=str.encode):
-        array = np.asarray(variables[name])
-        number, array = _as_saved(prefix, name, array, (dtypes or {}).get(name))
-        pieces = list(_pieces(prefix, name, array, (slices or {}).get(name)))
-        for key, _extents, piece in pieces:
-            content = piece.astype(piece.dtype.newbyteorder("<")).tobytes()
-            table[key] = _entry(number, piece.shape, len(data), content)
-            data += content
-        if pieces and pieces[0][1] is not None:
-            table[name.encode()] = _whole(number, array.shape, [extents for _, extents, _ in pieces])
+    table = {b"": HEADER}
     with naming(prefix.parent, "written"):
         prefix.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(data_path(prefix, 0, 1), bytes(data))
+    path = data_path(prefix, 0, 1)
+    with naming(path, "written"), replacing(path) as stream:
+        offset = 0
+        for name in sorted(variables, key=str.encode):
+            number, array = _as_saved(name, np.asarray(variables[name]), (dtypes or {}).get(name))
+            pieces = list(_pieces(name, array, (slices or {}).get(name)))
+            for key, _extents, piece in pieces:
+                crc, size = 0, piece.nbytes
+                for part in parts_of(piece.astype(piece.dtype.newbyteorder("<"), "C", copy=False)):
+                    stream.write(part)
+                    crc = crc32c(part, crc)
+                table[key] = _entry(number, piece.shape, offset, size, crc)
+                offset += size
+            if pieces and pieces[0][1] is not None:
+                table[name.encode()] = _whole(number, array.shape, [extents for _, extents, _ in pieces])
     write_atomically(index_path(prefix), build_table(table))
 
 
-def _as_saved(prefix: Path, name: str, array: np.ndarray, dtype: str | None) -> tuple[int, np.ndarray]:
+def _as_saved(name: str, array: np.ndarray, dtype: str | None) -> tuple[int, np.ndarray]:
     """TensorFlow's number of a type, and the array in it; bfloat16 as its bits."""
     if dtype == "bfloat16":
         bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
         rounded = bits + 0x7FFF + ((bits >> 16) & 1)  # to the nearest, to even in the middle
-        return _BFLOAT16, (rounded >> 16).astype(np.uint16)
-    array = array if dtype is None or dtype not in _NUMBERS else array.astype(dtype)
-    if array.dtype.name not in _NUMBERS or not name:
+        return NUMBERS["bfloat16"], (rounded >> 16).astype(np.uint16)
+    array = array if dtype is None or dtype not in _WRITTEN else array.astype(dtype)
+    if array.dtype.name not in _WRITTEN or not name:
         raise CheckpointError(
-            f"{prefix}: cannot hold variable {name or '(empty name)'} of dtype {array.dtype}, "
-            f"expected one of {', '.join(sorted(_NUMBERS))}"
+            f"cannot hold variable {name or '(empty name)'} of dtype {array.dtype}, "
+            f"expected one of {', '.join(_WRITTEN)}"
         )
-    return _NUMBERS[array.dtype.name], array
+    return NUMBERS[array.dtype.name], array
 
 
-def _pieces(
-    prefix: Path, name: str, array: np.ndarray, slices: Any
-) -> Iterator[tuple[bytes, list[tuple[int, int]] | None, np.ndarray]]:
+def _pieces(name: str, array: np.ndarray, slices: Any) -> Iterator[tuple[bytes, Span | None, np.ndarray]]:
     """(key, where it is in the whole, values) of each part of a variable that is saved on its own."""
     if not slices:
         yield name.encode(), None, array
         return
     for extents in slices:
         try:
-            pairs = [(int(start), int(length)) for start, length in extents]
-        except (TypeError, ValueError):
-            raise CheckpointError(f"{prefix}: the slices of {name} cannot be read") from None
-        piece = array[tuple(slice(start, None if length < 0 else start + length) for start, length in pairs)]
-        key = [
-            (0, size) if length < 0 else (start, length)
-            for (start, length), size in zip(pairs, array.shape, strict=False)
-        ]
-        yield slice_key(name, tuple(key)), pairs, piece
+            pairs = tuple((int(start), int(length)) for start, length in extents)
+            span = spans_of(pairs, array.shape)
+        except (TypeError, ValueError, CheckpointError):
+            raise CheckpointError(f"the slices of {name} cannot be read") from None
+        yield slice_key(name, span), pairs, array[tuple(slice(start, start + length) for start, length in span)]
 
 
-def _entry(number: int, shape: Sequence[int], offset: int, content: bytes) -> bytes:
+def _entry(number: int, shape: Sequence[int], offset: int, size: int, crc: int) -> bytes:
     return (
         protobuf.varint_field(1, number)
         + protobuf.bytes_field(2, _shape(shape))
         + protobuf.varint_field(4, offset)
-        + protobuf.varint_field(5, len(content))
-        + protobuf.fixed32_field(6, mask(crc32c(content)))
+        + protobuf.varint_field(5, size)
+        + protobuf.fixed32_field(6, mask(crc))
     )
 
 

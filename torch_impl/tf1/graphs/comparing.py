@@ -10,7 +10,7 @@ from torch_impl.tf1.graphs.heads import DenseAt, Embedded
 from torch_impl.tf1.graphs.judge import LIMIT, ROWS, Judge, Unknown, computed, nearness
 from torch_impl.tf1.graphs.layers import Part
 from torch_impl.tf1.graphs.meta import Tensor
-from torch_impl.tf1.graphs.operations import activated
+from torch_impl.tf1.graphs.operations import activated, product
 from torch_impl.tf1.graphs.parts import Parts
 from torch_impl.tf1.graphs.pieces import Found, Unlike
 from torch_impl.tf1.inferred import Probe
@@ -146,7 +146,7 @@ class Compared(Parts):
                 name = "dense/" if each is chain[-1] else f"hidden_{number}/"
                 if arrays[name + "kernel"].shape[0] != result.shape[-1]:
                     break
-                result = result @ np.asarray(arrays[name + "kernel"], np.float64) + arrays[name + "bias"]
+                result = product(result, arrays[name + "kernel"]) + arrays[name + "bias"]
                 result = activated(each.activation, result)
             else:
                 if wrapped and lengths is not None and form == "all":

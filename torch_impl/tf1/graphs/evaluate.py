@@ -20,7 +20,7 @@ __all__ = ["Evaluator", "Unknown"]
 DEAD: Any = object()
 _MOST_ROUNDS = 100_000
 _DEPTH = 16  # loops within loops
-_LARGE = 1 << 22  # entries of a variable that is left in its own precision: a table, of which some rows are looked up
+_LARGE = 1 << 22  # entries of a float32 array that stays one: a table, of which some rows are looked up
 
 Values = dict[str, list[Any]]
 
@@ -131,7 +131,7 @@ class _Scope:
             return [DEAD, given[0]] if given[1] else [given[0], DEAD]
         if node.op in ("Variable", "VariableV2", "VarHandleOp"):
             values = self.owner.variables(node.name)
-            return [values if values.size > _LARGE else _double(values)]
+            return [_double(values)]
         if node.op not in OPERATIONS:
             raise Unknown(f"operation {node.op} ({node.name})")
         found = OPERATIONS[node.op](node, *given)
@@ -165,7 +165,7 @@ class _Scope:
 
 
 def _double(value: Any) -> Any:
-    """Floats as float64; what else is there as it is."""
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f":
+    """Floats as float64, unless it is a large table; what else is there as it is."""
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f" and value.size <= _LARGE:
         return np.asarray(value, np.float64)
     return value

@@ -15,9 +15,10 @@ import numpy as np
 
 from torch_impl.tf1.graphs.meta import DTYPES, Node
 
-__all__ = ["OPERATIONS", "Unknown", "activated"]
+__all__ = ["OPERATIONS", "Unknown", "activated", "product"]
 
 _MOST_ENTRIES = 1 << 26  # of one tensor
+_PART = 1 << 22
 
 
 class Unknown(Exception):  # noqa: N818 (what it says is of the graph)
@@ -35,11 +36,20 @@ def _reduced(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
+def product(a: Any, b: np.ndarray) -> Any:
+    """a @ b in the precision of a, where b may be a large matrix of another: then a part of its columns at a time."""
+    if b.dtype == a.dtype or b.ndim != 2 or b.size <= _PART:
+        return a @ b
+    columns = max(1, _PART // max(1, b.shape[0]))
+    parts = [a @ b[:, start : start + columns].astype(a.dtype) for start in range(0, b.shape[1], columns)]
+    return np.concatenate(parts, axis=-1)
+
+
 def _matmul(node: Node, a: Any, b: Any) -> Any:
     batch = node.op.startswith("Batch")
     a = a.swapaxes(-1, -2) if node.attribute("adj_x" if batch else "transpose_a") else a
     b = b.swapaxes(-1, -2) if node.attribute("adj_y" if batch else "transpose_b") else b
-    return a @ b
+    return product(a, b)
 
 
 def _strided_slice(node: Node, x: Any, begin: Any, end: Any, strides: Any) -> Any:
