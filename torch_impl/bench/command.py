@@ -26,7 +26,7 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
 @click.option(
     "--part",
     multiple=True,
-    type=click.Choice(["programs", "grid", "memory", "profile"]),
+    type=click.Choice(["programs", "inference", "grid", "memory", "profile"]),
     help="What to measure (repeatable); profile: where the time of a step goes.  [default: all but profile]",
 )
 @click.option(
@@ -68,7 +68,8 @@ def _sizes(flag: str, text: str) -> Callable[[Any], Any]:
 @click.pass_context
 def bench(context: click.Context, json_file: Path | None, **options: Any) -> None:
     """Time training steps on the CPU, float32: programs and a grid of shapes, against nn.RNN, nn.LSTM and nn.GRU with
-    torch.optim.Adam(fused=True), TensorFlow, JAX and Keras 3 where they are installed.
+    torch.optim.Adam(fused=True), TensorFlow, JAX and Keras 3 where they are installed; and inference, against the same
+    layers in eval mode and onnxruntime.
 
     All take turns in one run. A ratio says how many times longer the other takes: the median over the turns, and their
     quartiles. "of products" is the share of the machine's rate of matrix products that a contestant reaches.
@@ -86,7 +87,7 @@ def bench(context: click.Context, json_file: Path | None, **options: Any) -> Non
         name: options[name] or (QUICK_GRID.get(name) if quick else None) for name in ("batch", "units", "steps", "cell")
     }
     settings = Settings(
-        parts=options["part"] or ("programs", "grid", "memory"),
+        parts=options["part"] or ("programs", "inference", "grid", "memory"),
         rivals=names,
         programs=_programs(options["programs"]),
         paths=options["paths"],

@@ -57,7 +57,7 @@ def _lengths(workload: Workload) -> Tensor | None:
     return None if lengths is None else torch.from_numpy(lengths)
 
 
-def _layer(workload: Workload) -> nn.Module:
+def layer_of(workload: Workload) -> nn.Module:
     """PyTorch's own."""
     shape = (workload.inputs, workload.units)
     rest: dict[str, Any] = {
@@ -78,12 +78,13 @@ class _Loop(nn.Module):
         inputs, self.units = workload.inputs + workload.units, workload.units
         self.gates, self.candidate = nn.Linear(inputs, 2 * self.units), nn.Linear(inputs, self.units)
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         h, outputs = inputs.new_zeros(len(inputs), self.units), []
-        for x in inputs.unbind(1):
+        for t, x in enumerate(inputs.unbind(1)):
             r, u = torch.sigmoid(self.gates(torch.cat([x, h], 1))).chunk(2, 1)
             n = torch.tanh(self.candidate(torch.cat([x, r * h], 1)))
-            h = u * h + (1 - u) * n
+            new = u * h + (1 - u) * n
+            h = new if lengths is None else torch.where((t < lengths)[:, None], new, h)
             outputs.append(h)
         return torch.stack(outputs, 1), h[None]
 
@@ -93,15 +94,18 @@ class _Model(nn.Module):
 
     def __init__(self, name: str, workload: Workload) -> None:
         super().__init__()
-        self.rnn = _Loop(workload) if name == LOOP else _layer(workload)
+        self.rnn = _Loop(workload) if name == LOOP else layer_of(workload)
         self.directions = workload.directions
         self.dense = nn.Linear(workload.units * self.directions, workload.outputs)
         self.on_state = workload.kind == "classifier"
 
     def forward(self, inputs: Any, lengths: Tensor | None) -> Tensor:
-        if lengths is not None:
-            inputs = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-        outputs, state = self.rnn(inputs)
+        if isinstance(self.rnn, _Loop):
+            outputs, state = self.rnn(inputs, lengths)
+        else:
+            if lengths is not None:
+                inputs = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+            outputs, state = self.rnn(inputs)
         if not self.on_state:
             return self.dense(outputs)
         h = state[0] if isinstance(state, tuple) else state
@@ -130,10 +134,11 @@ def _sequence(name: str, workload: Workload) -> Contestant:
     cost = torch.full((workload.batch, workload.steps, workload.units), 1e-3)
     path = None
     if name == PYTORCH:
-        rnn: Any = _layer(workload)
+        rnn: Any = layer_of(workload)
     else:
-        model = model_of(workload._replace(kind="classifier", outputs=1)._asdict())
-        rnn = build.model(model).rnn
+        model: Any = build.model(model_of(workload._replace(kind="classifier", outputs=1)._asdict()))
+        model.reset_parameters()  # numbers of a network's size: denormal ones, or none, take other times
+        rnn = model.rnn
         path = None if name == OURS else name
     parameters = list(rnn.parameters())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ import torch
 from tabulate import tabulate
 
 from torch_impl.bench.contestants import BF16, LOOP, OURS, PYTORCH, contestant
+from torch_impl.bench.inference import CELL, ONNX, inference
 from torch_impl.bench.measuring import Timed, geometric_mean, in_turns, product_rate, ratio, timed
 from torch_impl.bench.memory import peak_of
 from torch_impl.bench.rivals import LeftOutError, Rival
-from torch_impl.bench.workloads import BATCHES, CELLS, PROGRAMS, STEPS, UNITS, Workload, grid
+from torch_impl.bench.workloads import BATCHES, CELLS, INFERENCE, PROGRAMS, STEPS, UNITS, Workload, grid
 from torch_impl.unrolling.paths import PATHS, missing_compiler, wanted_path
 
 PROFILED_STEPS = 200
@@ -24,8 +26,9 @@ LARGEST = tuple(grid((150,), (256,), (400,)))
 
 
 class Settings(NamedTuple):
-    """What to measure: parts of "programs", "grid", "profile" and "memory"; names of rivals; of programs, none for all;
-    whether every path and bf16; the grid's sizes by "batch", "units", "steps" and "cell" where not all; and how."""
+    """What to measure: parts of "programs", "inference", "grid", "profile" and "memory"; names of rivals; of programs,
+    none for all; whether every path and bf16; the grid's sizes by "batch", "units", "steps" and "cell" where not all;
+    and how."""
 
     parts: tuple[str, ...]
     rivals: tuple[str, ...]
@@ -56,6 +59,10 @@ def measure(settings: Settings, tell: Callable[[str], Any]) -> dict[str, Any]:
             for workload in PROGRAMS
             if not settings.programs or workload.name in settings.programs
             for row in _program(workload, settings, paths, threads, rate, tell, figures)
+        ]
+    if "inference" in settings.parts:
+        figures["inference"] = [
+            row for workload in INFERENCE for row in _inference(workload, settings, threads, rate, tell, figures)
         ]
     if "grid" in settings.parts:
         sizes: Any = [
@@ -116,7 +123,7 @@ def _program(
     versions = dict.fromkeys((OURS, PYTORCH, *extra), f"PyTorch {torch.__version__}")
     work: dict[str, Timed] = {name: timed(contestant(name, workload)) for name in versions}
     with contextlib.ExitStack() as stack:
-        for name in settings.rivals if workload.simple else ():
+        for name in settings.rivals:
             tell(f"{workload.name}: starting {name}")
             try:
                 rival = stack.enter_context(Rival(name, workload, threads))
@@ -126,6 +133,32 @@ def _program(
                 continue
             versions[name], work[name] = rival.version, rival
         seconds = _in_turns(workload.name, work, settings, tell, figures)
+    return _rows(workload, seconds, versions, rate)
+
+
+def _inference(
+    workload: Workload,
+    settings: Settings,
+    threads: int,
+    rate: float,
+    tell: Callable[[str], Any],
+    figures: dict[str, Any],
+) -> list[dict[str, Any]]:
+    names = (OURS, PYTORCH, *((CELL,) if workload.kind == "stream" else ()))
+    work = {name: timed(inference(name, workload, threads)) for name in names}
+    versions = dict.fromkeys(names, f"PyTorch {torch.__version__}")
+    try:
+        work[ONNX] = timed(inference(ONNX, workload, threads))
+        versions[ONNX] = version(ONNX)
+    except LeftOutError as error:
+        figures["left_out"][ONNX] = str(error)
+    tell(f"inference: {workload.name}")
+    return _rows(workload, in_turns(work, settings.rounds, settings.sample_s), versions, rate)
+
+
+def _rows(
+    workload: Workload, seconds: Mapping[str, list[float]], versions: Mapping[str, str], rate: float
+) -> list[dict[str, Any]]:
     return [
         {"program": workload.name, "contestant": name, "version": versions[name], **_row(workload, name, seconds, rate)}
         for name in seconds
@@ -181,7 +214,9 @@ def tables(figures: dict[str, Any]) -> str:
     ]
     parts += [f"left out {name}: {reason}" for name, reason in figures["left_out"].items()]
     if "programs" in figures:
-        parts.append(_programs_table(figures["programs"]))
+        parts.append(_programs_table("training step", figures["programs"]))
+    if "inference" in figures:
+        parts.append(_programs_table("without a graph", figures["inference"]))
     if "grid" in figures:
         parts.append(_grid_table(figures["grid"]))
     if "profile" in figures:
@@ -195,8 +230,8 @@ def _spread(found: Mapping[str, float]) -> str:
     return f"{found['median']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
 
-def _programs_table(rows: list[dict[str, Any]]) -> str:
-    header = ["training step", "", "ms", "times unrolled (quartiles)", "of products"]
+def _programs_table(what: str, rows: list[dict[str, Any]]) -> str:
+    header = [what, "", "ms", "times unrolled (quartiles)", "of products"]
     body = [
         [
             row["program"],
@@ -220,7 +255,7 @@ def _grid_table(cells: list[dict[str, Any]]) -> str:
             [str(cell[name]) for name in ("cell", "batch", "steps", "units")]
             + [f"{1e3 * found[name]['seconds']:.3f}" for name in (OURS, PYTORCH)]
             + [_spread(found[PYTORCH]["over_ours"]), f"{found[OURS]['share_of_products']:.0%}"]
-            + [f"{found[name]['nn_rnn_over_this']['median']:.2f}" for name in names]
+            + [f"{found[name]['pytorch_over_this']['median']:.2f}" for name in names]
         )
     ratios = [cell["contestants"][PYTORCH]["over_ours"]["median"] for cell in cells]
     text = tabulate(body, header + [f"torch.nn / {name}" for name in names], disable_numparse=True, tablefmt="github")

@@ -113,7 +113,8 @@ def by_adapter(name, workload, inputs, targets, threads):
 
     backend = importlib.import_module(name + ".adapter").backend(threads=threads)
     model = model_of(workload)
-    trainer = backend.trainer(model, backend.initial_weights(model, 1), Adam(), inputs, targets)
+    weights, lengths = backend.initial_weights(model, 1), lengths_of(workload)
+    trainer = backend.trainer(model, weights, Adam(), inputs, targets, lengths)
     facts = backend.describe()
     return "%s %s" % (facts["framework"], facts["version"]), lambda steps: trainer.run(batches(workload, steps))
 

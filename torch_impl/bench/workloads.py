@@ -16,7 +16,8 @@ CELLS = {"basic_rnn": 1, "lstm": 4, "gru": 3, "gru_after": 3}
 
 class Workload(NamedTuple):
     """One training step's shapes. kind: "classifier" (a dense layer on the final state), "regressor" (on every output),
-    both with their loss and Adam; or "sequence": forward and backward pass of the RNN alone, for a cost on all outputs.
+    both with their loss and Adam; "sequence": forward and backward pass of the RNN alone, for a cost on all outputs;
+    "forward": the RNN alone without a graph; or "stream": one such step at a time.
 
     rows: how many sequences there are to draw batches from. cell: one of CELLS, "gru_after" being the GRU with its
     reset gate after the product. lengths: whether the sequences have different lengths, from a quarter of the steps up.
@@ -38,7 +39,7 @@ class Workload(NamedTuple):
 
     @property
     def simple(self) -> bool:
-        """Whether it is one layer in one direction on sequences of one length: what other frameworks are asked for."""
+        """Whether it is one layer in one direction on sequences of one length: what a profile takes apart."""
         return not self.lengths and self.layers == self.directions == 1
 
     def multiply_adds(self) -> int:
@@ -53,9 +54,11 @@ class Workload(NamedTuple):
         total = 0.0
         for layer in range(self.layers):
             inputs = width if layer else self.inputs
-            one = 2 * (inputs + self.units) + self.units + (inputs if layer else 0)
+            one = inputs + self.units
+            if self.kind not in ("forward", "stream"):
+                one += inputs + 2 * self.units + (inputs if layer else 0)
             total += places * blocks * self.units * one * self.directions
-        if self.kind != "sequence":
+        if self.kind in ("classifier", "regressor"):
             total += 3 * width * self.outputs * (self.batch if self.kind == "classifier" else places)
         return round(total)
 
@@ -74,9 +77,21 @@ PROGRAMS = (
     _MNIST,
     _SERIES,
     *(_of(workload, cell) for cell in ("lstm", "gru", "gru_after") for workload in (_MNIST, _SERIES)),
-    *(_of(workload, cell) for cell in ("lstm", "gru_after") for workload in (_VOWELS, _LANGUAGE)),
+    *(_of(workload, cell) for cell in ("lstm", "gru", "gru_after") for workload in (_VOWELS, _LANGUAGE)),
     _of(_VOWELS, "lstm", layers=2)._replace(name="vowels lstm, two layers"),
     _of(_VOWELS, "lstm", directions=2)._replace(name="vowels lstm, two directions"),
+)
+
+# Whole sequences of one row, some and many, and a stream, of the MNIST program's sizes.
+INFERENCE = tuple(
+    _MNIST._replace(name=f"{cell}, {text}", kind=kind, cell=cell, batch=batch, steps=steps, rows=batch)
+    for cell in CELLS
+    for text, kind, batch, steps in (
+        ("a step of a stream", "stream", 1, 1),
+        ("1 row", "forward", 1, 28),
+        ("32 rows", "forward", 32, 28),
+        ("2000 rows", "forward", 2000, 28),
+    )
 )
 
 

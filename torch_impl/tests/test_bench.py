@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from click.testing import CliRunner, Result
 
 from torch_impl.bench.command import bench
 from torch_impl.bench.contestants import LOOP, OURS, PYTORCH, contestant
+from torch_impl.bench.inference import CELL, ONNX, inference
 from torch_impl.bench.profiling import profiled
 from torch_impl.bench.report import Settings, _in_turns
-from torch_impl.bench.rivals import LeftOutError
-from torch_impl.bench.workloads import PROGRAMS, Workload
+from torch_impl.bench.rivals import LeftOutError, Rival
+from torch_impl.bench.workloads import INFERENCE, PROGRAMS, Workload
 
 SHORT = ("--rounds", "2", "--sample-ms", "1", "--threads", "1", "--against", "none")
 
@@ -25,7 +27,7 @@ def run(*arguments: str) -> Result:
 
 def test_a_cell_of_the_grid_is_timed_against_pytorch(tmp_path: Path) -> None:
     shape = ("--batch", "2", "--units", "4", "--steps", "3", "--cell", "gru")
-    done = run("--part", "grid", *shape, *SHORT, "--json", str(tmp_path / "found.json"))
+    done = run("--part", "grid", "--paths", *shape, *SHORT, "--json", str(tmp_path / "found.json"))
     assert done.exit_code == 0, done.output
     assert "torch.nn" in done.output
     figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
@@ -67,6 +69,33 @@ def test_every_program_trains_in_every_way(workload: Workload) -> None:
     for name in (OURS, PYTORCH, LOOP) if workload.cell == "gru" else (OURS, PYTORCH):
         contestant(name, small)(2)
     assert small.multiply_adds() > 0
+
+
+@pytest.mark.parametrize("workload", INFERENCE, ids=lambda workload: workload.name)
+def test_every_way_without_training_runs(workload: Workload) -> None:
+    small = workload._replace(batch=min(3, workload.batch), steps=min(4, workload.steps), units=5)
+    names = [OURS, PYTORCH, *([CELL] if workload.kind == "stream" else [])]
+    if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime"):
+        names.append(ONNX)
+    for name in names:
+        inference(name, small, 1)(2)
+    assert 0 < small.multiply_adds() < small._replace(kind="sequence").multiply_adds()
+
+
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("jax", "vowels lstm, two layers"),
+        ("jax", "vowels lstm, two directions"),
+        ("jax", "vowels gru"),
+        ("keras-torch", "vowels lstm, two directions"),
+    ],
+)
+def test_other_frameworks_train_every_structure(name: str, program: str) -> None:
+    pytest.importorskip("jax" if name == "jax" else "keras")
+    (workload,) = (workload for workload in PROGRAMS if workload.name == program)
+    with Rival(name, workload._replace(batch=3, steps=8, units=5, rows=6), 1) as rival:
+        assert rival(2) > 0
 
 
 @pytest.mark.parametrize(
