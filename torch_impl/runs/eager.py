@@ -1,9 +1,10 @@
 """Training steps by autograd, for what is not compiled as a whole: clipping, weight decay, truncation, many processes.
 
-A step is: gradients of the batch's mean loss; clipped to a norm; every weight shrunk by learning rate x decay
-(decoupled, as AdamW does it, so that Adam's moments do not see it); Adam. Truncated, a sequence is run in segments that
-each begin with the state of the one before and are each differentiated alone: nothing flows back over their boundaries,
-and memory is that of one segment; the loss and the number of steps stay those of the whole sequence.
+A step is: gradients of the batch's mean loss; clipped to a norm, see `torch_impl.training.clipping`; every weight
+shrunk by learning rate x decay (decoupled, as AdamW does it, so that Adam's moments do not see it); Adam. Truncated, a
+sequence is run in segments that each begin with the state of the one before and are each differentiated alone: nothing
+flows back over their boundaries, and memory is that of one segment; the loss and the number of steps stay those of the
+whole sequence.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class EagerTrainer(Trainer):
         self, *arguments: Any, options: StepOptions = PLAIN, processes: Processes = ALONE, **keywords: Any
     ) -> None:
         """Arguments as for Trainer. Raises ValueError for truncation of a model without an output at every step."""
-        super().__init__(*arguments, **keywords)
+        super().__init__(*arguments, **{**keywords, "clip_norm": options.clip_norm})
         if options.truncate is not None and not hasattr(self.model, "segment_loss"):
             raise ValueError(
                 "truncation is for a model with an output at every step, a regressor: the loss of this one hangs on "
@@ -73,9 +74,10 @@ class EagerTrainer(Trainer):
         group = self.optimizer.param_groups[0]
         for i, rows in enumerate(checked):
             self.optimizer.zero_grad()
-            losses[i] = self._backward(rows)
-            if self.options.clip_norm is not None:
-                nn.utils.clip_grad_norm_(parameters, self.options.clip_norm)
+            with self.clipping():
+                losses[i] = self._backward(rows)
+            if self._clip is not None:
+                self._clip.scale(lambda squares: self.processes.sum(squares) / self.processes.world**2)
             if self.options.weight_decay:
                 with torch.no_grad():
                     for p in parameters:

@@ -72,8 +72,8 @@ class Run:
 
     def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer[Any]:
         """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments, powers and
-        count are the run's, so that its next step on a batch is the one that would have come next, but for dropout,
-        which draws from torch's generator here.
+        count are the run's, and so is the norm that gradients are clipped to, so that its next step on a batch is the
+        one that would have come next, but for dropout, which draws from torch's generator here.
 
         inputs [rows, steps, inputs]; targets: labels [rows], values [rows, steps, outputs] or tokens [rows, any];
         lengths [rows] or None; arrays or tensors, values in the user's own units. Raises CheckpointError where the
@@ -86,7 +86,9 @@ class Run:
             wanted = wanted.to(weight.dtype)
         wanted = wanted.to(weight.device, weight.dtype if wanted.is_floating_point() else wanted.dtype)
         rows, slots = self._taken(torch.as_tensor(inputs)), slots_of(Checkpoint(dict(self.tensors), self.state))
-        trainer = Trainer(self.model.train(), self._adam(), rows, wanted, lengths, slots or None)
+        trainer = Trainer(
+            self.model.train(), self._adam(), rows, wanted, lengths, slots or None, clip_norm=self._clip_norm
+        )
         set_steps(trainer, self._adam_steps)
         return trainer
 
@@ -175,6 +177,16 @@ class Run:
                 f"{self.folder}: its checkpoint does not tell Adam's settings; make a Trainer with your own"
             )
         return Adam(*map(float, values))
+
+    @property
+    def _clip_norm(self) -> float | None:
+        found = self.state.get("clip_norm")
+        if found is not None and (type(found) not in (int, float) or not 0 < found < 1e300):
+            raise CheckpointError(
+                f"{self.folder}: its checkpoint has clip_norm {found!r:.60}, expected a number above 0; make a Trainer "
+                "with your own"
+            )
+        return found
 
     @property
     def _adam_steps(self) -> int:

@@ -14,7 +14,7 @@ from torch_impl.tf1.inferred import Inferred, TrainedAs
 from torch_impl.tf1.names import infer_from_names
 from unrolled import networks
 from unrolled.models import Dense, Model
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers
+from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers, Residual
 
 POWERS = ("beta1_power", "beta2_power")
 PLAIN = {"rnn/basic_rnn_cell/kernel": (8, 5), "rnn/basic_rnn_cell/bias": (5,)}
@@ -102,10 +102,45 @@ def test_what_no_name_tells_is_assumed_aloud() -> None:
     for line in ("activation tanh", "forget_bias 1, which is added and not stored", "no clipping", "is linear"):
         assert any(line in each for each in found.assumed), line
     layers = inferred({**CELLS["layers"][0], **DENSE})
-    assert "no residual connections between layers" in layers.assumed
+    assert any("no residual connections (--residual)" in each for each in layers.assumed)
     told = inferred({**under("rnn/lstm_cell/", LSTM_SHAPES), **DENSE}, TrainedAs("classifier", "relu", forget_bias=0.0))
     assert told.model is not None and told.model.network == LSTM(5, "relu", 0.0)
     assert not any("forget_bias" in each or "tanh" in each for each in told.assumed)
+
+
+def test_what_no_name_tells_is_taken_by_option() -> None:
+    projected = {**under("rnn/lstm_cell/", {"kernel": (6, 20), "bias": (20,), "projection/kernel": (5, 3)}),
+                 "dense/kernel": (3, 2), "dense/bias": (2,)}  # fmt: skip
+    told = TrainedAs("regressor", cell_clip=0.5, projection_clip=0.25, residual=(0,), head_activation="sigmoid")
+    found = inferred(projected, told)
+    network = Residual(LSTM(5, projection=3, cell_clip=0.5, projection_clip=0.25))
+    assert found.model == Model("regressor", network, 3, 2, activation="sigmoid")
+    for line in ("residual", "no clipping", "is linear"):
+        assert not any(line in each for each in found.assumed), line
+    fused = {**under("lstm_fused_cell/", LSTM_SHAPES), **DENSE}
+    block = inferred(fused, TrainedAs("classifier", cell_clip=3.0)).model
+    assert block is not None and block.network == LSTM(5, cell_clip=3.0, straight_through=True)
+    assert any("before 1.4 has 3" in each for each in inferred(fused).assumed)
+    both = {f"bidirectional_rnn/{side}/multi_rnn_cell/cell_{number}/gru_cell/{name}": (10, *shape[1:])
+            if number and len(shape) == 2 else shape
+            for side in ("fw", "bw") for number in (0, 1) for name, shape in GRU_SHAPES.items()}  # fmt: skip
+    stack = inferred({**both, "dense/kernel": (10, 2), "dense/bias": (2,)}, TrainedAs("tagger", residual=(1,))).model
+    each = Layers((GRU(5), Residual(GRU(5))))
+    assert stack is not None and stack.network == Bidirectional(each, each)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told", "reason"),
+    [
+        (CELLS["layers"][0], {"residual": (2,)}, "has no layer 2 to be residual"),
+        (CELLS["layers"][0], {"residual": (0,)}, "reads 3 values and gives 5: it cannot be residual"),
+        (CELLS["gru"][0], {"cell_clip": 1.0}, "has no LSTM to clip; leave --cell-clip out"),
+        (CELLS["lstm"][0], {"projection_clip": 1.0}, "has no projection of an LSTM to clip"),
+    ],
+)
+def test_an_option_of_what_is_not_there_is_refused(shapes: Shapes, told: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        inferred({**shapes, **DENSE}, TrainedAs("classifier", **told))
 
 
 def test_an_embedding_and_a_hidden_layer_are_found_by_their_widths() -> None:

@@ -14,17 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs import load_run
 from torch_impl.tests.converting import convert
 from torch_impl.tests.test_checkpoints_live import PYTHONS, tensorflow
-from torch_impl.training.trainer import Trainer
 
 FILES = Path(__file__).parent / "files"
 TIME_MAJOR = ("fused_time_major", "cudnn_names")
-CLIPPED = {"language_model": 0.05}
 WITHOUT_ADAM = ("momentum", "rmsprop_resource", "residual_stack")  # residual_stack draws masks in training
 SOURCE = (FILES / "make_tf1_zoo.py").read_text()
 ZOO = re.findall(
@@ -65,8 +62,6 @@ def check_that_it_comes_over(name: str, folder: Path, out: Path) -> None:
     assert np.abs(found - outputs).max() <= 1e-6 * np.abs(outputs).max()
     if name not in WITHOUT_ADAM:
         trainer = run.trainer(inputs, targets, truth.get("lengths"))
-        if name in CLIPPED:
-            clip(trainer, CLIPPED[name])
         (loss,) = trainer.run([np.arange(len(inputs))])
         assert abs(loss - truth["loss"]) <= 1e-6
         check_weights(trainer.weights(), run.state, truth)
@@ -89,26 +84,6 @@ def check_weights(weights: dict[str, np.ndarray], state: dict[str, Any], truth: 
             starts, rows = np.array(apart[canonical]["interleaved"]), np.arange(len(array))
             expected = expected[starts[rows % len(starts)] + rows // len(starts)]
         assert np.abs(array - expected).max() <= 1e-6, canonical
-
-
-def clip(trainer: Trainer[Any], norm: float) -> None:
-    """clip_by_global_norm before each step, which takes the norm of an embedding's gradient over its slices."""
-    looked_up: list[torch.Tensor] = []
-
-    def keep(module: torch.nn.Module, given: tuple[Any, ...]) -> None:
-        given[0].retain_grad()
-        looked_up.append(given[0])
-
-    def scale(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        gradients = {key: each.grad for key, each in trainer.model.named_parameters() if each.grad is not None}
-        total = sum(each.square().sum() for key, each in gradients.items() if "embedding" not in key)
-        assert looked_up[-1].grad is not None
-        whole = torch.sqrt(total + looked_up[-1].grad.square().sum())
-        for each in gradients.values():
-            each.mul_(norm / max(float(whole), norm))
-
-    trainer.model.rnn.register_forward_pre_hook(keep)
-    trainer.optimizer.register_step_pre_hook(scale)
 
 
 def test_what_is_printed_says_what_was_found(recorded: Path, tmp_path: Path) -> None:

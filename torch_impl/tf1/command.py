@@ -41,6 +41,12 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--forget-bias", type=float, help="An LSTM's, where no graph tells.")
 @click.option("--recurrent-activation", type=click.Choice(ACTIVATIONS), help="Of Keras's gates, where no graph tells.")
 @click.option("--hidden-activation", type=click.Choice(ACTIVATIONS), help="Of dense layers below the last.")
+@click.option("--head-activation", type=click.Choice(ACTIVATIONS), help="Of the last, where no graph tells.")
+@click.option("--cell-clip", type=click.FloatRange(0), help="Of an LSTM's c, where no graph tells.")
+@click.option("--projection-clip", type=click.FloatRange(0), help="Of an LSTM's projection, where no graph tells.")
+@click.option(
+    "--residual", type=click.IntRange(0), multiple=True, metavar="LAYER", help="A layer, from 0, with its inputs added."
+)
 @click.option(
     "--projection", type=click.Choice(["stacked", "wrapped"]), help="A regressor's: after the loop or inside."
 )
@@ -51,6 +57,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), help="Adam's.")
 @click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), help="Adam's.")
 @click.option("--epsilon", type=click.FloatRange(0), help="Adam's.")
+@click.option("--clip-norm", type=click.FloatRange(0, min_open=True), help="What gradients are clipped to together.")
 @click.option(
     "--map", "mapped", multiple=True, callback=_pairs, metavar="NAME=CANONICAL", help="Say what a variable is."
 )
@@ -80,8 +87,8 @@ def convert(context: click.Context, source: Path, target: Path | None, to_tf1: b
 _ONE_WAY = {
     True: (
         "listing", "check", "check_with", "as_module", "program", "kind", "activation", "forget_bias",
-        "recurrent_activation", "hidden_activation", "projection", "scope", "ema", "no_graph", "learning_rate", "beta1",
-        "beta2", "epsilon", "ignore",
+        "recurrent_activation", "hidden_activation", "head_activation", "cell_clip", "projection_clip", "residual",
+        "projection", "scope", "ema", "no_graph", "learning_rate", "beta1", "beta2", "epsilon", "clip_norm", "ignore",
     ),
     False: ("dense", "checkpoint"),
 }  # fmt: skip
@@ -173,9 +180,11 @@ def _with_adam(found: Any, options: dict[str, Any]) -> Any:
 
     given = {name: options[name] for name in Adam._fields if options[name] is not None}
     base = found.optimizer or (PROGRAMS[options["program"]].optimizer if options["program"] else Adam())
-    if "learning_rate" in given:
-        found.assumed = [line for line in found.assumed if not line.startswith("the learning rate")]
-    return replace(found, optimizer=base._replace(**given))
+    starts = {"learning_rate": "the learning rate", "clip_norm": "gradients are not clipped"}
+    said = [start for option, start in starts.items() if options[option] is not None]
+    found.assumed = [line for line in found.assumed if not line.startswith(tuple(said))]
+    clip_norm = found.clip_norm if options["clip_norm"] is None else options["clip_norm"]
+    return replace(found, optimizer=base._replace(**given), clip_norm=clip_norm)
 
 
 def _to_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
@@ -197,8 +206,10 @@ def _trained_as(options: dict[str, Any]) -> tuple[Any, Any]:
     from unrolled.networks import shapes
     from unrolled.programs import PROGRAMS
 
-    names = ("kind", "activation", "projection", "forget_bias", "hidden_activation", "recurrent_activation", "scope")
-    told = TrainedAs(**{name: options[name] for name in names}, averages=options["ema"], graph=not options["no_graph"])
+    names = ("kind", "activation", "projection", "forget_bias", "hidden_activation", "recurrent_activation", "scope",
+             "clip_norm", "cell_clip", "projection_clip", "head_activation")  # fmt: skip
+    told = TrainedAs(**{name: options[name] for name in names}, averages=options["ema"], graph=not options["no_graph"],
+                     residual=options["residual"] or None)  # fmt: skip
     if not options["program"]:
         return told, None
     if options["kind"] or options["activation"]:

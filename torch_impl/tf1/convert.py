@@ -147,6 +147,7 @@ def run_of(
     state = {
         "model": to_plain(found.model),
         "optimizer": optimizer._asdict(),
+        "clip_norm": found.clip_norm if settings.clip_norm is None else settings.clip_norm,
         "step": step,
         "tf1_names": _names(found),
         "tf1_step_dtype": variables.entries[found.step].dtype if found.step else "int64",

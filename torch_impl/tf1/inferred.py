@@ -20,8 +20,10 @@ class TrainedAs(NamedTuple):
 
     kind: "classifier", "regressor" or "tagger". activation, forget_bias: the cells'. projection: a regressor's,
     "stacked" or "wrapped". optimizer: Adam's settings. program: the chapter's program that was trained.
-    hidden_activation: of dense layers below the last. recurrent_activation: of Keras's gates. scope: of several models
-    in one checkpoint, the one whose variables begin so. averages: take the moving averages for the weights.
+    hidden_activation: of dense layers below the last; head_activation: of the last. recurrent_activation: of Keras's
+    gates. scope: of several models in one checkpoint, the one whose variables begin so. averages: take the moving
+    averages for the weights. clip_norm: that gradients were clipped to together. cell_clip, projection_clip: an LSTM's.
+    residual: the numbers of the layers, from 0, that add their inputs to their outputs.
     """
 
     kind: str | None = None
@@ -35,6 +37,11 @@ class TrainedAs(NamedTuple):
     scope: str = ""
     averages: bool = False
     graph: bool = True
+    clip_norm: float | None = None
+    cell_clip: float | None = None
+    projection_clip: float | None = None
+    residual: tuple[int, ...] | None = None
+    head_activation: str | None = None
 
 
 class Probe(NamedTuple):
@@ -56,7 +63,8 @@ class Inferred:
 
     model: None where it is more than a known form, as `why` says; then `parts` are its recurrent networks and the
     weights' names begin "part_0/". slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer:
-    Adam's settings, where it was Adam that trained. step: the variable that counts steps.
+    Adam's settings, where it was Adam that trained; clip_norm: that gradients were clipped to together. step: the
+    variable that counts steps.
     facts: what was found, a line each. assumed: what no file tells and was taken for granted, a line each.
     judged: the largest difference of the model's outputs, or the parts', from the graph's, by the largest output, at
     drawn inputs; None where nothing was computed, as `unjudged` says. left: variables that are no part of it.
@@ -66,6 +74,7 @@ class Inferred:
     weights: dict[str, Source]
     slots: dict[str, Source] = field(default_factory=dict)
     optimizer: Adam | None = None
+    clip_norm: float | None = None
     step: str | None = None
     facts: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)

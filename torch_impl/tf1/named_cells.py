@@ -11,7 +11,19 @@ from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.inferred import TrainedAs
 from torch_impl.tf1.sources import Source
-from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, KerasGRU, KerasLSTM, LayerNormLSTM, Layers, Network
+from unrolled.networks import (
+    GRU,
+    LSTM,
+    BasicRNN,
+    Bidirectional,
+    KerasGRU,
+    KerasLSTM,
+    LayerNormLSTM,
+    Layers,
+    Network,
+    Residual,
+    within,
+)
 from unrolled.networks import shapes as shapes_of
 
 __all__ = ["NamedCells"]
@@ -108,20 +120,41 @@ class NamedCells:
                 raise CheckpointError(f"{cell.scope} and {at[last].scope} are two networks; name one with --scope")
             at[last] = cell
         network, weights, width = self._built(tree, None)
+        self._check_told_of(network)
         return network, weights, width
 
-    def _built(self, tree: Any, expected: int | None) -> tuple[Network, dict[str, Source], int]:
+    def _check_told_of(self, network: Network) -> None:
+        """What is said of a part that the network does not have is an error."""
+        told, cells = self.told, within(network)
+        if told.residual is None:
+            self._assume("no layer adds its inputs to its outputs: no residual connections (--residual)")
+        elif max(told.residual) >= (len(network.layers) if isinstance(network, Layers) else _depth(network)):
+            raise CheckpointError(f"it has no layer {max(told.residual)} to be residual; layers count from 0")
+        for option, what in (("cell_clip", "LSTM"), ("projection_clip", "projection of an LSTM")):
+            if getattr(told, option) is not None and not any(getattr(each, option, None) is not None for each in cells):
+                raise CheckpointError(f"it has no {what} to clip; leave --{option.replace('_', '-')} out")
+
+    def _built(self, tree: Any, expected: int | None, number: int = 0) -> tuple[Network, dict[str, Source], int]:
         if isinstance(tree, _Cell):
-            return self._cell(tree, expected)
+            network, own, width = self._cell(tree, expected)
+            if number not in (self.told.residual or ()):
+                return network, own, width
+            if network.output_size != width:
+                raise CheckpointError(
+                    f"{tree.scope} reads {width} values and gives {network.output_size}: it cannot be residual"
+                )
+            return Residual(network), own, width
         if "fw" in tree or "bw" in tree:
             if set(tree) != {"fw", "bw"}:
                 raise CheckpointError(f"one direction of two is missing; found {', '.join(tree)}")
-            (forward, own, width), (backward, others, _) = (self._built(tree[name], expected) for name in ("fw", "bw"))
+            (forward, own, width), (backward, others, _) = (
+                self._built(tree[name], expected, number) for name in ("fw", "bw")
+            )
             weights = {f"fw/{name}": each for name, each in own.items()}
             weights.update({f"bw/{name}": each for name, each in others.items()})
             return Bidirectional(forward, backward), weights, width
         if set(tree) == {""}:
-            return self._built(tree[""], expected)
+            return self._built(tree[""], expected, number)
         numbers = sorted(int(name) for name in tree if name.isdigit())
         if len(numbers) != len(tree) or numbers != list(range(len(numbers))):
             raise CheckpointError(
@@ -129,15 +162,13 @@ class NamedCells:
             )
         layers, weights, width = [], {}, 0
         for number in numbers:
-            network, own, inputs = self._built(tree[str(number)], expected)
+            network, own, inputs = self._built(tree[str(number)], expected, number)
             width = inputs if number == 0 else width
             layers.append(network)
             weights.update({f"cell_{number}/{name}": each for name, each in own.items()})
             expected = network.output_size
         if len(layers) == 1:
             return layers[0], {name.removeprefix("cell_0/"): each for name, each in weights.items()}, width
-        if len({each.output_size for each in layers}) < len(layers):
-            self._assume("no residual connections between layers")
         return Layers(tuple(layers)), weights, width
 
     def _cell(self, cell: _Cell, expected: int | None) -> tuple[Network, dict[str, Source], int]:
@@ -197,8 +228,18 @@ class NamedCells:
             return LayerNormLSTM(units, activation, self._forget_bias(cell)), rows - units
         width = shapes["projection/kernel"][1] if "projection/kernel" in shapes else None
         peepholes = any(name.endswith("_diag") for name in shapes)
-        network = LSTM(units, activation, self._forget_bias(cell), peepholes, width)
-        self._assume("no clipping of the cell or the projection")
+        clip, block = self.told.cell_clip, "block" in cell.scope.lower() or "fused" in cell.scope.lower()
+        if clip is None:
+            older = "; a block cell of TensorFlow before 1.4 has 3 unless it was given another" if block else ""
+            self._assume(f"no clipping of the cell (--cell-clip{older})")
+        elif not block:
+            self._assume("the clip is LSTMCell's, whose gradient is zero where it acts; a block cell's is not")
+        if width is not None and self.told.projection_clip is None:
+            self._assume("no clipping of the projection (--projection-clip)")
+        network = LSTM(
+            units, activation, self._forget_bias(cell), peepholes, width, clip,
+            None if width is None else self.told.projection_clip, straight_through=block and clip is not None,
+        )  # fmt: skip
         return network, rows - network.output_size
 
     def _activation(self) -> str:
@@ -221,6 +262,12 @@ class NamedCells:
     def _assume(self, line: str) -> None:
         if line not in self.assumed:
             self.assumed.append(line)
+
+
+def _depth(network: Network) -> int:
+    """How many layers a network without layers of its own has: both directions' number, or 1."""
+    forward = getattr(network, "forward", None)
+    return len(forward.layers) if isinstance(forward, Layers) else 1
 
 
 def _place(scope: str) -> tuple[str, ...]:

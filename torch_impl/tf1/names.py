@@ -198,7 +198,10 @@ class _Names(NamedCells):
                         "(contrib's fully_connected has relu unless told otherwise, tf.layers.dense linear)"
                     )
                 hidden.append(Dense(columns, self.told.hidden_activation))
-        self._assume("the last dense layer is linear")
+        if self.told.head_activation is None:
+            self._assume("the last dense layer is linear (--head-activation)")
+        if self.told.clip_norm is None and self.slots.slots:
+            self._assume("gradients are not clipped by their norm together (--clip-norm)")
         if self.told.kind == "classifier":
             self._assume("the dense layer reads the final state")
         rows = self.entries[embedding].shape[0] if embedding else width
@@ -207,6 +210,7 @@ class _Names(NamedCells):
             model = Model(
                 self.told.kind, network, rows, self.entries[dense[-1][0]].shape[1], projection,
                 embedding=width if embedding else 0, hidden=tuple(hidden),
+                activation=self.told.head_activation or "linear",
             )  # fmt: skip
             shapes = shapes_of(model.weights())
         except ValueError as error:

@@ -123,12 +123,20 @@ def _check_told(found: Inferred, told: TrainedAs) -> None:
     """What the user says and the graph says otherwise is an error of one of them."""
     if found.model is None:
         return
-    for option, value in (("activation", told.activation), ("forget_bias", told.forget_bias)):
+    if told.residual is not None:
+        raise CheckpointError("its graph says which layers are residual: leave --residual out, or it with --no-graph")
+    for option in ("activation", "forget_bias", "cell_clip", "projection_clip"):
+        value = getattr(told, option)
         there = {getattr(each, option) for each in networks.within(found.model.network) if hasattr(each, option)}
         if value is not None and there and there != {value}:
             raise CheckpointError(
                 f"its graph says that the {option} is {', '.join(map(str, sorted(there)))}, not {value}; leave "
                 f"--{option.replace('_', '-')} out, or the graph with --no-graph"
             )
+    if told.head_activation not in (None, found.model.activation):
+        raise CheckpointError(
+            f"its graph says that the last dense layer's activation is {found.model.activation}, not "
+            f"{told.head_activation}; leave --head-activation out, or the graph with --no-graph"
+        )
     if told.projection is not None and found.model.projection != told.projection:
         raise CheckpointError(f"its graph says that the projection is {found.model.projection}; leave --projection out")

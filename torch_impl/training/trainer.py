@@ -15,6 +15,7 @@ from torch_impl.arrays import in_chunks
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, shown
 from torch_impl.conversion import Entry, Table, canonical_weights, check_names, from_canonical, table_of, to_canonical
 from torch_impl.training.adam import Adam, Settings
+from torch_impl.training.clipping import GlobalNorm
 from torch_impl.training.cuda_graph import DeviceSteps, capturable
 from torch_impl.training.protocol import Trainable, check_inputs, check_model, check_targets, evaluating
 from torch_impl.training.whole_steps import whole_steps
@@ -41,6 +42,7 @@ class Trainer(Generic[Model]):
         lengths: Lengths = None,
         slots: Mapping[str, np.ndarray] | None = None,
         precision: str = "fp32",
+        clip_norm: float | None = None,
     ) -> None:
         """optimizer: settings with the attributes learning_rate, beta1, beta2 and epsilon.
 
@@ -49,6 +51,7 @@ class Trainer(Generic[Model]):
         and lengths [rows], on the model's device; all are checked here, once. slots: as `slots` gives them, to go on
         from there. precision: one of PRECISIONS; "fp32" computes in the weights' own dtype, "bf16", for
         weights in float32, has the matrix products in bfloat16 (torch.autocast), and the weights, loss and Adam not.
+        clip_norm: scale larger gradients down to this norm, together, as tf.clip_by_global_norm does; None: do not.
         Raises TypeError or ValueError that names the argument.
         """
         self._module, self.model = check_model(model), model
@@ -61,6 +64,7 @@ class Trainer(Generic[Model]):
         if precision == "bf16" and self._like.dtype != torch.float32:
             raise ValueError(f"precision 'bf16' needs weights in float32, got {str(self._like.dtype)[6:]}")
         self.precision = precision
+        self._clip = None if clip_norm is None else GlobalNorm(self._module, clip_norm)
         self._on_device: dict[tuple[int, str], DeviceSteps] = {}
         betas = (optimizer.beta1, optimizer.beta2)
         fused = self._like.device.type in ("cpu", "cuda")
@@ -84,12 +88,15 @@ class Trainer(Generic[Model]):
         for i, (rows, here) in enumerate(zip(batches, batches.to(self.inputs.device), strict=True)):
             if lengths is not None:
                 chosen = lengths.index_select(0, rows)
-            with self.cast():
-                loss = model.training_loss(
-                    self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen
-                )
             optimizer.zero_grad()
-            loss.backward()
+            with self.clipping():
+                with self.cast():
+                    loss = model.training_loss(
+                        self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen
+                    )
+                loss.backward()
+            if self._clip is not None:
+                self._clip.scale()
             optimizer.step()
             losses[i] = loss.detach()
         return losses.cpu().numpy()
@@ -100,9 +107,20 @@ class Trainer(Generic[Model]):
             return contextlib.nullcontext()
         return torch.autocast(self._like.device.type, torch.bfloat16)
 
+    @property
+    def clip_norm(self) -> float | None:
+        """The norm that gradients are scaled down to; None for none."""
+        return None if self._clip is None else self._clip.most
+
+    def clipping(self) -> contextlib.AbstractContextManager[Any]:
+        """The context of a step's forward and backward passes, before its gradients are clipped."""
+        return contextlib.nullcontext() if self._clip is None else self._clip.watching()
+
     def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
         """Whole steps without Python in between, where nothing asks for autograd: compiled code on the CPU, a CUDA
         graph on a GPU."""
+        if self._clip is not None:
+            return None
         given = (self._module, self.optimizer, self.inputs, self.targets)
         if not self.inputs.is_cuda:
             return whole_steps(*given, self.lengths, batch) if self.precision == "fp32" else None

@@ -34,7 +34,8 @@ _APPLY: dict[str, tuple[str, int, dict[str, int]]] = {
 class Optimizer:
     """name: its class; settings: its numbers, of what is fed only its name. slots: a variable's node -> its slots'.
 
-    powers: the nodes of Adam's. clip: the norm that all gradients together were clipped to.
+    powers: the nodes of Adam's. clip: the norm that all gradients together were clipped to. otherwise: how they were
+    clipped where it is not known or training here does not do it.
     """
 
     name: str
@@ -43,17 +44,16 @@ class Optimizer:
     slots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     powers: tuple[str, ...] = ()
     clip: float | None = None
+    otherwise: str = ""
 
     @property
     def line(self) -> str:
         """What is printed of it."""
         numbers = [f"{name} {value:g}" for name, value in self.settings.items()]
         numbers += [f"{name} fed by {placeholder}" for name, placeholder in self.fed.items()]
-        clipped = (
-            ""
-            if self.clip is None
-            else f"; gradients clipped to the norm {self.clip:g} together, which training here does not do"
-        )
+        clipped = "" if self.clip is None else f"; gradients clipped to the norm {self.clip:g} together"
+        if self.otherwise:
+            clipped += f"; gradients clipped {self.otherwise}"
         return f"optimizer: {self.name}" + (f" ({', '.join(numbers)})" if numbers else "") + clipped
 
 
@@ -101,7 +101,8 @@ def _first(walk: Walk, read: Callable[[str], np.ndarray], node: Node, name: str,
             optimizer.fed[number] = placeholders[0] if placeholders else "what is computed"
         else:
             optimizer.settings[number] = value
-    optimizer.clip = _clip(walk, node)
+    place = 3 if "Momentum" in node.op or "Ftrl" in node.op else -2 if sparse else -1
+    optimizer.clip, optimizer.otherwise = _clip(walk, node.inputs[place])
     return optimizer
 
 
@@ -114,12 +115,35 @@ def _computed(walk: Walk, read: Callable[[str], np.ndarray], tensor: Tensor) -> 
     return rounded(float(np.ravel(value)[0])) if np.size(value) == 1 else None
 
 
-def _clip(walk: Walk, node: Node) -> float | None:
-    """The norm of clip_by_global_norm: gradient * (norm * min(1 / all, 1 / norm))."""
-    for name in walk.ancestors(node.inputs[-1], 60) + walk.ancestors(node.inputs[min(3, len(node.inputs) - 1)], 60):
-        each = walk.graph.nodes[name]
-        if each.op == "Mul":
-            for one, other in (each.inputs, each.inputs[::-1]):
-                if walk.op(walk.strip(other)) == "Minimum" and (value := walk.number(one)) is not None:
-                    return value
-    return None
+def _clip(walk: Walk, gradient: Tensor) -> tuple[float | None, str]:
+    """How a gradient was clipped before it was applied: the norm of clip_by_global_norm; else in words, or "".
+
+    clip_by_global_norm: gradient * (norm * min(1 / all, 1 / norm)), which is NaN where `all` is not finite.
+    clip_by_norm: gradient * norm / max(its own, norm). python/ops/clip_ops.py.
+    """
+    node = walk.node(walk.strip(gradient))
+    for _ in range(8):
+        if node.op not in ("UnsortedSegmentSum", "Reshape", "CheckNumerics", "Cast") or not node.inputs:
+            break
+        node = walk.node(walk.strip(node.inputs[0]))
+    if node.op == "Mul":
+        for tensor in node.inputs:
+            scale = walk.node(walk.strip(tensor))
+            if scale.op in ("Select", "SelectV2"):
+                scale = walk.node(walk.strip(scale.inputs[1]))
+            if scale.op == "Minimum":
+                return None, _OWN
+            if scale.op == "Mul":
+                for one, other in (scale.inputs, scale.inputs[::-1]):
+                    if walk.op(walk.strip(other)) == "Minimum":
+                        norm = walk.number(one)
+                        return norm, "" if norm is not None else "to a norm together that is fed: give it (--clip-norm)"
+    if node.op == "RealDiv" and walk.op(walk.strip(node.inputs[1])) == "Maximum":
+        return None, _OWN
+    below = [walk.op(walk.strip(tensor)) for tensor in node.inputs]
+    if node.op == "ClipByValue" or (node.op in ("Maximum", "Minimum") and {"Maximum", "Minimum"} & {*below}):
+        return None, "by value, which training here does not do"
+    return None, ""
+
+
+_OWN = "each to its own norm, which training here does not do"

@@ -31,9 +31,12 @@ class Trained(Compared):
         parts = {part for stored, _ in self.stored.values() for part in stored.parts}
         adam = max(adams, key=lambda each: len(parts & set(each.slots)), default=None)
         if adam is None or not parts & set(adam.slots):
-            if self.optimizers:
+            best = max(self.optimizers, key=lambda each: len(parts & set(each.slots)), default=None)
+            if best is not None:
+                found.clip_norm = best.clip
                 found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
             return
+        found.clip_norm = adam.clip
         known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
         found.optimizer = Adam(**known)
         if "learning_rate" in adam.fed:
