@@ -21,7 +21,7 @@ class Graph:
 
     def __init__(self, onnx: Any, prefix: str = "") -> None:
         self.onnx, self.prefix = onnx, prefix
-        kinds = (np.float32, np.int32, np.int64, np.bool_)
+        kinds = (np.float32, np.float64, np.int32, np.int64, np.bool_)
         self.types: dict[Any, int] = {kind: onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in kinds}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
@@ -51,6 +51,10 @@ class Graph:
         names = [f"{self.prefix}{operator.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, names[0], **attributes))
         return names
+
+    def cast(self, value: str, kind: Any) -> str:
+        """The value in another dtype."""
+        return self.add("Cast", value, to=self.types[kind])
 
     def body(self, name: str) -> Graph:
         """A graph for a loop's body, which may use the values of this one."""

@@ -1,10 +1,11 @@
 """A model as an ONNX file: operators over the sequence, whatever its length, and for a speller a Loop besides.
 
-    inputs    float32 [batch, steps, inputs]; of a model with an embedding, tokens int64 [batch, steps]
+    inputs    float32 [batch, steps, inputs], float64 where a scaling asks for it (see `scaled.check_scaling`); of a
+              model with an embedding, tokens int64 [batch, steps]
     lengths   int64 [batch], each from 0 to steps (only when exported with lengths)
 
     Classifier   logits and probabilities, float32 [batch, classes]
-    Regressor    predictions float32 [batch, steps, outputs]
+    Regressor    predictions [batch, steps, outputs], float64 where the scaling of the targets is
     Tagger       logits and probabilities, float32 [batch, steps, classes]
     Speller      tokens int64 [batch, max_steps], `end` after a row's end; logits float32 [batch, max_steps,
                  vocabulary], zero there
@@ -48,7 +49,7 @@ def to_onnx(
     """Write the model to `path` and return it as an onnx.ModelProto.
 
     lengths: whether the file has the input `lengths`; without it every row has all steps. scaling: what was applied to
-    the data, or None. metadata: text by name, kept in the file. The graph computes in float32, since onnxruntime has
+    the data, or None. metadata: text by name, kept in the file. The network computes in float32, since onnxruntime has
     no other RNN: float64 weights are rounded. Raises TypeError or ValueError that names the argument, ExportError
     where the package onnx is missing, and CheckpointError when the file cannot be written.
     """
@@ -58,10 +59,14 @@ def to_onnx(
 
 
 def build_onnx(
-    model: AnyModel, lengths: bool = True, scaling: Scaling | None = None, metadata: Mapping[str, str] | None = None
+    model: AnyModel,
+    lengths: bool = True,
+    scaling: Scaling | None = None,
+    metadata: Mapping[str, str] | None = None,
+    wide: bool | None = None,
 ) -> Any:
-    """The model as an onnx.ModelProto; see `to_onnx`."""
-    scaling = check_scaling(check_model(model), scaling)
+    """The model as an onnx.ModelProto; see `to_onnx`, and for wide `scaled.check_scaling`."""
+    scaling = check_scaling(check_model(model), scaling, wide)
     graph = new_graph()
     weights = {name: array.astype(np.float32) for name, array in model.canonical_weights().items()}
     values = _inputs(graph, model, weights, scaling)
@@ -93,10 +98,12 @@ def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | N
         negative = graph.add("Less", tokens, graph.constant(np.array(0)))
         tokens = graph.add("Where", negative, graph.constant(np.array(len(rows))), tokens)
         return graph.add("Gather", graph.constant(rows), tokens)
-    values = graph.input("inputs", np.float32, ["batch", "steps", model.inputs])
+    kind = np.float32 if scaling is None else scaling.shift.dtype.type
+    values = graph.input("inputs", kind, ["batch", "steps", model.inputs])
     if scaling is None:
         return values
-    return graph.add("Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale))
+    scaled = graph.add("Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale))
+    return scaled if kind is np.float32 else graph.cast(scaled, np.float32)
 
 
 def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: str) -> tuple[str, dict[str, str]]:
@@ -129,11 +136,15 @@ def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limi
     if model.projection == "wrapped" and limits:
         valid = valid_steps(graph, outputs, limits)
         predictions = graph.add("Where", valid, predictions, graph.constant(np.float32(0)))
+    kind = np.float32
     if scaling is not None and scaling.target_scale is not None:
+        kind = scaling.target_scale.dtype.type
+        if kind is not np.float32:
+            predictions = graph.cast(predictions, kind)
         predictions = graph.add("Mul", predictions, graph.constant(scaling.target_scale))
         predictions = graph.add("Add", predictions, graph.constant(scaling.target_shift))
     rows_first = graph.add("Transpose", predictions, perm=[1, 0, 2])
-    graph.output("predictions", rows_first, np.float32, ["batch", "steps", model.dense.out_features])
+    graph.output("predictions", rows_first, kind, ["batch", "steps", model.dense.out_features])
 
 
 def _spell(graph: Graph, model: Speller, weights: Arrays, state: Mapping[str, str]) -> None:

@@ -11,6 +11,10 @@ from torch_impl.models import AnyModel, Regressor
 __all__ = ["ExportError", "Scaling", "check_model", "check_scaling"]
 
 
+# How far from 0, in what they vary by, values are when float32's rounding of them is 2e-6 of that.
+_FAR = 32.0
+
+
 class ExportError(Exception):
     """A model cannot be exported, or a package that this needs is missing. The message is one sentence."""
 
@@ -35,8 +39,12 @@ def check_model(model: Any) -> AnyModel:
     return model
 
 
-def check_scaling(model: AnyModel, scaling: Any) -> Scaling | None:
-    """Scaling as float32 arrays that fit the model; ValueError otherwise."""
+def check_scaling(model: AnyModel, scaling: Any, wide: bool | None = None) -> Scaling | None:
+    """Scaling as arrays that fit the model, all of one dtype: that which the export takes and gives values in.
+
+    wide: whether that is float64; None for where float32 would round away part of what the values tell, since they lie
+    far from 0 or their scale is beyond it. Else it is float32. Raises ValueError for what does not fit.
+    """
     if scaling is None:
         return None
     targets = (scaling.target_shift, scaling.target_scale)
@@ -48,10 +56,15 @@ def check_scaling(model: AnyModel, scaling: Any) -> Scaling | None:
     sizes = dict.fromkeys(("shift", "scale"), model.inputs)
     if any(part is not None for part in targets):
         sizes.update(dict.fromkeys(("target_shift", "target_scale"), outputs))
-    arrays = {name: np.asarray(getattr(scaling, name), np.float32) for name in sizes}
+    arrays = {name: np.asarray(getattr(scaling, name), np.float64) for name in sizes}
     for name, size in sizes.items():
         if arrays[name].shape != (size,) or not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} must be {size} finite numbers, got {arrays[name].tolist()!r:.60}")
         if name.endswith("scale") and not arrays[name].all():
-            raise ValueError(f"{name} must be nowhere 0 in float32")
-    return Scaling(**arrays)
+            raise ValueError(f"{name} must be nowhere 0")
+    if wide is None:
+        with np.errstate(over="ignore"):
+            narrow = {name: array.astype(np.float32) for name, array in arrays.items()}
+        held = all(np.isfinite(array).all() for array in narrow.values()) and narrow["scale"].all()
+        wide = not held or bool((np.abs(arrays["shift"]) > _FAR * np.abs(arrays["scale"])).any())
+    return Scaling(**{name: array.astype(np.float64 if wide else np.float32) for name, array in arrays.items()})

@@ -3,7 +3,8 @@
     program = torch.export.load("model.pt2").module()
     logits = program(inputs, lengths)
 
-inputs: float tensor [batch, steps, inputs] in the dtype of the weights, or of a model with an embedding tokens, int64
+inputs: float tensor [batch, steps, inputs] in the dtype of the weights (float64 where a scaling asks for it, see
+`scaled.check_scaling`; a regressor's predictions then too), or of a model with an embedding tokens, int64
 [batch, steps]. lengths: int64 [batch] (only when exported with lengths); one beyond steps counts as steps, one below 0
 as 0. Results: a classifier's logits [batch, classes], a regressor's predictions [batch, steps, outputs], a tagger's
 logits [batch, steps, classes], a speller's tokens [batch, max_steps] and logits [batch, max_steps, vocabulary].
@@ -55,13 +56,17 @@ def to_torch(
     return program
 
 
-def build_program(model: AnyModel, lengths: bool = True, scaling: Scaling | None = None) -> Any:
-    """The model as a torch.export.ExportedProgram; see `to_torch`."""
-    scaling = check_scaling(check_model(model), scaling)
+def build_program(
+    model: AnyModel, lengths: bool = True, scaling: Scaling | None = None, wide: bool | None = None
+) -> Any:
+    """The model as a torch.export.ExportedProgram; see `to_torch`, and for wide `scaled.check_scaling`."""
+    scaling = check_scaling(check_model(model), scaling, wide)
     module = _Exported(model, _scan(), scaling).eval().requires_grad_(False)
     like = next(model.parameters()).detach()
     tokens = model.embedding is not None
     example = torch.zeros(3, 5, dtype=torch.int64, device=like.device) if tokens else like.new_zeros(3, 5, model.inputs)
+    if module.shift is not None:
+        example = example.to(module.shift.dtype)
     examples: tuple[Tensor, ...] = (example,)
     batch, steps = torch.export.Dim("batch"), torch.export.Dim("steps")
     shapes: tuple[dict[int, Any], ...] = ({0: batch, 1: steps},)
@@ -85,13 +90,16 @@ class _Exported(nn.Module):
         self._scan = scan
         like = next(model.parameters()).detach()
         for name, array in (scaling or Scaling(None, None))._asdict().items():
-            self.register_buffer(name, None if array is None else torch.from_numpy(array).to(like))
+            given = None if array is None else torch.from_numpy(array).to(like.device)
+            # In the weights' dtype, or float64 where only that holds what the values tell.
+            kept = None if given is None else given.to(torch.promote_types(given.dtype, like.dtype))
+            self.register_buffer(name, kept)
 
     def forward(self, *arguments: Tensor) -> Any:
         inputs, lengths = arguments if len(arguments) == 2 else (arguments[0], None)
         model = self.model
         if self.shift is not None and self.scale is not None:
-            inputs = (inputs - self.shift) / self.scale
+            inputs = ((inputs - self.shift) / self.scale).to(next(model.parameters()).dtype)
         if model.embedding is not None:
             inputs = F.embedding(inputs, model.embedding.weight)
         rnn = model.encoder if isinstance(model, Speller) else model.rnn

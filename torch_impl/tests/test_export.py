@@ -149,6 +149,21 @@ def test_scaling_becomes_part_of_what_is_exported(onnx: Any, lengths: Tensor | N
     assert difference(program(raw) if lengths is None else program(raw, lengths), expected) < LIMIT
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("shift", "scale"), [(5e7, 7.0), (0.0, 1e-60)])
+def test_values_that_float32_does_not_hold_go_in_and_out_as_float64(onnx: Any, shift: float, scale: float) -> None:
+    model = trained(Regressor(RNN(1, 30), 2))
+    scaling = Scaling([shift], [scale], [shift] * 2, [scale] * 2)
+    values = torch.randn(4, 9, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    raw = values * scale + shift
+    expected = model(((raw - shift) / scale).float()).double()
+    proto = onnx_model.build_onnx(model, False, scaling)
+    for found in (onnx_outputs(proto, raw, None)["predictions"], build_program(model, False, scaling).module()(raw)):
+        found = torch.as_tensor(found)
+        assert found.dtype == torch.float64
+        assert float(((found - shift) / scale - expected).abs().max()) < LIMIT
+
+
 @pytest.mark.parametrize("lengths", [[10, 1, 1, 1], [-1, 1, 1, 1]])
 def test_onnxruntime_refuses_lengths_out_of_range(onnx: Any, lengths: list[int]) -> None:
     proto = onnx_model.build_onnx(Classifier(RNN(2, 3), 4))

@@ -179,7 +179,7 @@ def export(**options: Any) -> None:
 
     Batch and steps stay free, and the scaling of the training data goes with it: both take and give values in the
     user's own units. The export is run on real inputs (by onnxruntime, or by PyTorch), and only written when it gives
-    what the run gives, to 1e-5 of the largest value.
+    what the run gives, to 1e-5 of what that varies by; inputs are double where float32 would lose part of them.
     """
     form = options["form"] or _SUFFIXES.get(options["file"].suffix.lower())
     if form is None:
@@ -193,8 +193,8 @@ def export(**options: Any) -> None:
         click.echo(f"{shown(options['file'])}: written, not checked.")
     else:
         click.echo(
-            f"{shown(options['file'])}: differs from the run by at most {found.difference:.2g}, of values up to "
-            f"{found.magnitude:.3g}, over {found.rows} rows of {shown(found.source)}."
+            f"{shown(options['file'])}: differs from the run by at most {found.difference:.2g}, of values that "
+            f"vary by {found.varied:.3g}, over {found.rows} rows of {shown(found.source)}."
         )
 
 

@@ -20,16 +20,16 @@ from unrolled.errors import DataError
 
 __all__ = ["Check", "export_run", "inputs_to_check"]
 
-_LIMIT = 1e-5  # of the largest magnitude, 1 at least; beside it, for scaled values, float32's own rounding of them
+_LIMIT = 1e-5  # of what logits or scaled predictions vary by, 1 at least: what scaled values vary by in training
 _ROWS, _STEPS = 200, 2000
 
 
 class Check(NamedTuple):
-    """How far apart run and export were: the largest difference of logits or scaled predictions, the largest of these
-    themselves, over so many rows of `source`."""
+    """How far apart run and export were: the largest difference of logits or scaled predictions, what these vary by,
+    over so many rows of `source`."""
 
     difference: float
-    magnitude: float
+    varied: float
     rows: int
     source: str
 
@@ -40,14 +40,26 @@ def export_run(
     """Write the run to `path` as "onnx" or "torch" (torch.export), with the scaling of its data inside.
 
     lengths: whether the export takes them. data: a file of inputs to check with, None for what the run was trained on.
-    Only what gave the run's own results to 1e-5 is written. Raises ExportError, DataError or CheckpointError.
+    The run is given the inputs as they are, in float64. Only what gives its own results, to 1e-5 of what they vary by,
+    is written: with float64 inputs where float32 does not hold them well enough. Raises ExportError, DataError or
+    CheckpointError.
     """
     inputs = inputs_to_check(run, data) if check else None
+    make = _onnx if form == "onnx" else _torch
     try:
-        content, call = (_onnx if form == "onnx" else _torch)(run, lengths, check)
-    except ValueError as error:  # a scaling that float32 cannot hold
+        content, call = make(run, lengths, check, None)
+        if inputs is None:
+            found = None
+        else:
+            try:
+                found = _compared(run, call, *inputs, lengths)
+            except ExportError:
+                if run.scaling is None:
+                    raise
+                content, call = make(run, lengths, check, True)
+                found = _compared(run, call, *inputs, lengths)
+    except ValueError as error:  # a scaling that does not fit
         raise ExportError(f"{run.folder}: cannot be exported ({error})") from None
-    found = None if inputs is None else _compared(run, call, *inputs, lengths)
     write_atomically(path, content)
     return found
 
@@ -76,10 +88,10 @@ def _facts(run: Run) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items() if value is not None}
 
 
-def _onnx(run: Run, lengths: bool, check: bool) -> tuple[bytes, Any]:
+def _onnx(run: Run, lengths: bool, check: bool, wide: bool | None) -> tuple[bytes, Any]:
     from torch_impl.export.onnx_model import build_onnx
 
-    content = build_onnx(run.model, lengths, run.scaling, _facts(run)).SerializeToString()
+    content = build_onnx(run.model, lengths, run.scaling, _facts(run), wide).SerializeToString()
     if not check:
         return content, None
     try:
@@ -90,28 +102,29 @@ def _onnx(run: Run, lengths: bool, check: bool) -> tuple[bytes, Any]:
         ) from None
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     name = "predictions" if isinstance(run.model, Regressor) else "logits"
+    dtype = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
 
     def call(inputs: np.ndarray, limits: np.ndarray | None) -> np.ndarray:
-        feeds = {"inputs": inputs, **({} if limits is None else {"lengths": limits})}
+        feeds = {"inputs": inputs.astype(dtype), **({} if limits is None else {"lengths": limits})}
         return session.run([name], feeds)[0]
 
     return content, call
 
 
-def _torch(run: Run, lengths: bool, check: bool) -> tuple[bytes, Any]:
+def _torch(run: Run, lengths: bool, check: bool, wide: bool | None) -> tuple[bytes, Any]:
     from torch_impl.export.torch_program import build_program
 
     stream = io.BytesIO()
     facts = {f"{name}.json": value for name, value in _facts(run).items()}
-    torch.export.save(build_program(run.model, lengths, run.scaling), stream, extra_files=facts)
+    torch.export.save(build_program(run.model, lengths, run.scaling, wide), stream, extra_files=facts)
     content = stream.getvalue()
     if not check:
         return content, None
     program = torch.export.load(io.BytesIO(content)).module()
-    dtype = next(run.model.parameters()).dtype
+    like = dict(program.named_buffers()).get("shift", next(run.model.parameters()))
 
     def call(inputs: np.ndarray, limits: np.ndarray | None) -> np.ndarray:
-        given = (torch.from_numpy(inputs).to(dtype),) + (() if limits is None else (torch.from_numpy(limits),))
+        given = (torch.from_numpy(inputs).to(like.dtype),) + (() if limits is None else (torch.from_numpy(limits),))
         with torch.no_grad():
             found = program(*given)
         return (found[1] if isinstance(run.model, Speller) else found).numpy()
@@ -121,23 +134,22 @@ def _torch(run: Run, lengths: bool, check: bool) -> tuple[bytes, Any]:
 
 def _compared(run: Run, call: Any, inputs: np.ndarray, source: str, lengths: bool) -> Check:
     """Over whole rows and, where the export takes lengths, rows of all lengths; ExportError beyond the limit."""
-    inputs = np.ascontiguousarray(inputs, np.float32)
+    inputs = np.ascontiguousarray(inputs, np.float64)
     rows, steps = inputs.shape[:2]
     cases = [np.full(rows, steps, np.int64), 1 + np.arange(rows, dtype=np.int64) % steps] if lengths else [None]
-    shift, scale = 0.0, 1.0
+    scale: Any = 1.0
     if run.scaling is not None and run.scaling.target_scale is not None:
-        shift, scale = run.scaling.target_shift, run.scaling.target_scale
-    rounding = 0.0 if run.scaling is None else 2.0**-22
-    worst = largest = 0.0
+        scale = run.scaling.target_scale
+    worst = varied = 0.0
     for limits in cases:
         expected = run.logits(inputs, limits).astype(np.float64)
-        apart = np.abs(call(inputs, limits) - expected) / scale
-        largest = max(largest, float(np.abs((expected - shift) / scale).max()))
-        limit = _LIMIT * max(1.0, largest)
-        if not (apart <= limit + rounding * np.abs(expected) / scale).all():
+        apart = float((np.abs(call(inputs, limits) - expected) / scale).max())
+        varied = max(varied, float((np.ptp(expected, axis=tuple(range(expected.ndim - 1))) / scale).max()))
+        limit = _LIMIT * max(1.0, varied)
+        if not apart <= limit:
             raise ExportError(
-                f"the export differs from the run by {apart.max():.2g} on {source}, more than {limit:.2g}; "
-                "nothing was written"
+                f"the export differs from the run by {apart:.2g} on {source}, more than {limit:.2g}; nothing was "
+                "written"
             )
-        worst = max(worst, float(apart.max()))
-    return Check(worst, largest, rows, source)
+        worst = max(worst, apart)
+    return Check(worst, varied, rows, source)

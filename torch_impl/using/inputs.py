@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from unrolled.datasets import mnist, spelling, vowels
 from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
 from unrolled.networks import MOST
-from unrolled.own_data.prepare import classifier_data, renumbered
+from unrolled.own_data.prepare import digest_of, drawn, renumbered, without
 from unrolled.own_data.sequences import Names, Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, windows
@@ -27,7 +28,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Rows(NamedTuple):
-    """inputs float32 [rows, steps, inputs]; lengths int64 [rows], or None where all rows are whole; names by row;
+    """inputs [rows, steps, inputs], float32 or float64; lengths int64 [rows], None where all are whole; names by row;
     images: whether the inputs are some; labels int64 [rows] or None; source: what to call them."""
 
     inputs: np.ndarray
@@ -77,7 +78,7 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
     invert: of images, black for white. Raises DataError for what cannot be read, or has another width than the model.
     """
     found = _idx(path) if _is_idx(path) else read_sequences(path, labelled)
-    width = run.model.inputs
+    width, source = run.model.inputs, str(path)
     if found.inputs.shape[2] != width:
         hint = "; give images %d pixels wide" % width if found.images else ""
         raise DataError("%s: has %d values per step, the run takes %d%s" % (path, found.inputs.shape[2], width, hint))
@@ -85,11 +86,12 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
         if found.labels is None:
             raise DataError("%s: holds images without labels; name the folder with both files" % path)
         found = renumbered(path, found, class_names(run))
+        found, source = _unseen(run, path, found)
     if invert:
         if not found.images:
             raise DataError("%s: holds no images that could be inverted; leave --invert out" % path)
         found = found._replace(inputs=np.where(found.valid()[:, :, None], 1 - found.inputs, 0).astype(np.float32))
-    return _rows(found, str(path))
+    return _rows(found, source)
 
 
 def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
@@ -173,18 +175,38 @@ def _own_test_part(run: Run) -> Rows:
         raise DataError("%s: its data do not tell their source; name a file with --data" % run.folder)
     if paths[1] is not None:
         return read_rows(run, paths[1], labelled=True)
-    shares = (split["validation"], split["test"])
-    made = classifier_data(paths[0], None, *shares, scale=False, seed=int(split["seed"]) % 2**32)
-    if made.facts["classes"] != class_names(run):
+    found = read_sequences(paths[0])
+    if found.classes != class_names(run):
         raise DataError("%s: its classes are no longer those trained on; name a file with --data" % paths[0])
-    if made.facts["rows"] != facts.get("rows"):
-        raise DataError("%s: has no longer the rows that were trained on; name a file with --data" % paths[0])
-    if made.test is None:
+    parts = drawn(found, split["validation"], split["test"], int(split["seed"]) % 2**32)
+    rows = dict(zip(("train", "validation", "test"), map(len, parts), strict=True))
+    if rows != facts.get("rows") or facts.get("sha256") not in (None, digest_of(found)):
+        raise DataError(
+            "%s: is no longer what the run was trained on, so which of its rows are the test part is not known; put it "
+            "back, or name a file with --data" % paths[0]
+        )
+    if not len(parts[2]):
         raise DataError("%s: the run has no test part; name a file with --data" % paths[0])
-    part = made.test
-    lengths = np.full(len(part.inputs), part.inputs.shape[1]) if part.lengths is None else part.lengths
-    found = Sequences(part.inputs, lengths, part.targets, [], _numbered(part.targets), bool(made.facts["images"]))
-    return _rows(found, "%s, test part" % paths[0])
+    return _rows(found.rows(parts[2]), "%s, test part" % paths[0])
+
+
+def _unseen(run: Run, path: Path, found: Sequences) -> tuple[Sequences, str]:
+    """(those of the labelled sequences that the run was not trained on, what to call them)."""
+    facts, split, train = run.data, run.data.get("split"), None
+    if facts.get("kind") != "sequences" or not isinstance(facts.get("sha256"), str) or not isinstance(split, dict):
+        return found, str(path)
+    with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
+        known = read_sequences(Path(str(facts["source"])))
+        if digest_of(known) == facts["sha256"]:
+            share = 0.0 if facts.get("test_source") is not None else split["test"]
+            train = known.rows(drawn(known, split["validation"], share, int(split["seed"]) % 2**32)[0])
+    if train is None:
+        return found, "%s (not compared with the training rows: %s is gone or changed)" % (path, facts.get("source"))
+    kept = without(found, train)
+    left_out = len(found.lengths) - len(kept.lengths)
+    if not len(kept.lengths):
+        raise DataError("%s: all its %d rows are rows that the run was trained on; name others" % (path, left_out))
+    return kept, str(path) if not left_out else "%s, without %d rows that the run was trained on" % (path, left_out)
 
 
 def _trained_on(run: Run) -> Path | None:

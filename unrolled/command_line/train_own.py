@@ -216,8 +216,14 @@ def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:
     """The task for the options of the command line."""
     check_dropout("classifier", options)
     test = None if options["test_data"] is None else Path(options["test_data"])
-    common = _common(options)
-    return ClassifierTask(name, options, classifier_data(Path(options["data"]), test, seed=options["seed"], **common))
+    given = dict(_common(options), seed=options["seed"], rounded=_is_older(options.get("resume")))
+    return ClassifierTask(name, options, classifier_data(Path(options["data"]), test, **given))
+
+
+def _is_older(resumed: Any) -> bool:
+    """Whether the run that is resumed is one of those that rounded its inputs before it scaled them."""
+    facts = None if resumed is None else resumed.checkpoint.state.get("data")
+    return isinstance(facts, dict) and "sha256" not in facts
 
 
 def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:

@@ -28,7 +28,8 @@ _MOST_HEADER_BYTES = 12 + 65536
 _MOST_MEMBERS = 1000000
 _CHUNK = 1 << 20
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-# What a byte of an array becomes where it is used: text is decoded, stripped and sorted. Numbers become float32.
+# What a byte of an array becomes where it is used: text is decoded, stripped and sorted. Numbers become floats that
+# hold them: of 4 bytes, or of 8 where integers have 4.
 _GROWTH, _LEAST_ITEM_BYTES = {"S": 8, "U": 2}, 4
 
 
@@ -119,7 +120,8 @@ class _Reader:
         count = 1
         for size in shape:
             count *= size
-        self._left -= count * max(dtype.itemsize, _LEAST_ITEM_BYTES) * _GROWTH.get(dtype.kind, 1)
+        growth = 2 if dtype.kind in "iu" and dtype.itemsize == 4 else _GROWTH.get(dtype.kind, 1)
+        self._left -= count * max(dtype.itemsize, _LEAST_ITEM_BYTES) * growth
         if self._left < 0:
             raise DataError(
                 "%s is %s %s, which with all before it in the file takes more than %s; give fewer rows, or save it "

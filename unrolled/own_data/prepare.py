@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
 from unrolled.programs import Adam, Program
 
-__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "regressor_data"]
+__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "digest_of", "drawn", "regressor_data", "without"]
 
 EPOCHS = 50
 BATCH = 32
@@ -49,20 +50,24 @@ def classifier_data(
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
+    rounded: bool = False,
 ) -> Prepared:
     """Sequences with labels (see unrolled.own_data.sequences) for a classifier.
 
     test_path: a second such folder or file, all of it to test on; otherwise the share `test_share` of each class is put
     aside, as `validation_share` is, drawn by `seed`. scale: to mean 0 and standard deviation 1 by input over the
-    training rows; images stay from 0 to 1. Raises DataError.
+    training rows; images stay from 0 to 1. rounded: inputs become float32 before they are scaled, not after, as in
+    runs whose facts have no "sha256". Raises DataError.
     """
     found = read_sequences(path)
+    sha256 = digest_of(found)
+    if rounded:
+        found = found._replace(inputs=found.inputs.astype(np.float32, copy=False))
     for name in found.classes:
         if name.encode("utf-8", "replace").decode("utf-8") != name:
             raise DataError("%s: the class %r has no name in UTF-8; give it another" % (path, name[:80]))
     test_share = 0.0 if test_path is not None else test_share
-    assert found.labels is not None
-    parts = _drawn(found.labels, validation_share, test_share, seed)
+    parts = drawn(found, validation_share, test_share, seed)
     train, validation, test = (found.rows(rows) for rows in parts)
     assert train.labels is not None
     present = np.bincount(train.labels, minlength=len(found.classes))
@@ -77,6 +82,7 @@ def classifier_data(
     facts = {
         "kind": "sequences",
         "source": str(path.resolve()),
+        **({} if rounded else {"sha256": sha256}),
         "test_source": None if test_path is None else str(test_path.resolve()),
         "classes": found.classes,
         "images": found.images,
@@ -162,9 +168,33 @@ def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: flo
     return Program(model.kind, model, Adam(learning_rate), batch, steps, iterations)
 
 
-def _drawn(labels: np.ndarray, validation: float, test: float, seed: int) -> list[np.ndarray]:
+def digest_of(sequences: Sequences) -> str:
+    """SHA-256 of all values, lengths and labels: whether another reading gives the same data."""
+    digest = hashlib.sha256()
+    for array in (sequences.inputs, sequences.lengths, sequences.labels):
+        assert array is not None
+        digest.update(("%s%s" % (array.dtype.str, array.shape)).encode("ascii"))
+        for first in range(0, len(array), 1024):
+            digest.update(np.ascontiguousarray(array[first : first + 1024]).data)
+    digest.update("\0".join(sequences.classes).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def without(rows: Sequences, known: Sequences) -> Sequences:
+    """The rows that are not, value by value, among the known ones, whatever their labels."""
+    seen = {known.inputs[row, :length].astype(np.float64).tobytes() for row, length in enumerate(known.lengths)}
+    kept = [
+        row for row, length in enumerate(rows.lengths)
+        if rows.inputs[row, :length].astype(np.float64).tobytes() not in seen
+    ]  # fmt: skip
+    return rows if len(kept) == len(rows.lengths) else rows.rows(np.array(kept, np.int64))
+
+
+def drawn(sequences: Sequences, validation: float, test: float, seed: int) -> list[np.ndarray]:
     """Row numbers of the training, validation and test part, sorted: of each class the same shares, drawn by seed."""
     check_shares(validation, test)
+    labels = sequences.labels
+    assert labels is not None
     random = np.random.RandomState(seed)
     parts: list[list[np.ndarray]] = [[], [], []]
     for label in range(int(labels.max()) + 1):
@@ -211,7 +241,8 @@ def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
         return None
     assert sequences.labels is not None
     whole = bool((sequences.lengths == sequences.inputs.shape[1]).all())
-    inputs = scaling.apply(sequences.inputs, sequences.inputs)
+    into = sequences.inputs if sequences.inputs.dtype == np.float32 else None
+    inputs = scaling.apply(sequences.inputs, into)
     inputs[~sequences.valid()] = 0
     return Part(inputs, sequences.labels, None if whole else sequences.lengths)
 

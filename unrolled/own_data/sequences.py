@@ -51,7 +51,8 @@ class Names(Sequence[str]):
 
 
 class Sequences(NamedTuple):
-    """inputs float32 [rows, steps, inputs], zeros past each row's length, steps being the longest. lengths int64
+    """inputs [rows, steps, inputs], float32 where the file holds no more and float64 otherwise, all within float32's
+    range; zeros past each row's length, steps being the longest. lengths int64
     [rows], each at least 1. labels: int64 [rows], or None. classes: the names that the labels number, sorted. names:
     what to call each row. images: whether the values are pixels."""
 
@@ -95,7 +96,7 @@ def read_sequences(path: Path, labelled: bool = True) -> Sequences:
 
 
 def read_sequence(path: Path) -> np.ndarray:
-    """One sequence, float32 [steps, inputs], from an .npy file, a .csv file or an image."""
+    """One sequence [steps, inputs], its dtype as in `Sequences`, from an .npy file, a .csv file or an image."""
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return read_image(path)
@@ -109,7 +110,7 @@ def read_sequence(path: Path) -> np.ndarray:
 
 
 def stacked(sequences: Sequence[np.ndarray], names: Sequence[str], labels: list[str] | None, images: bool) -> Sequences:
-    """Sequences float32 [steps, inputs] as one padded array; DataError where they have different inputs."""
+    """Sequences [steps, inputs] as one padded array, in their widest dtype; DataError where they differ in inputs."""
     width = sequences[0].shape[1]
     for sequence, name in zip(sequences, names):
         if sequence.shape[1] != width:
@@ -118,14 +119,15 @@ def stacked(sequences: Sequence[np.ndarray], names: Sequence[str], labels: list[
                 % (name, sequence.shape[1], names[0], width)
             )
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    size = 4 * len(sequences) * int(lengths.max()) * width
-    most = min(4 * _MOST_VALUES, room(4 * int(lengths.sum()) * width))
+    dtype = np.result_type(*{sequence.dtype for sequence in sequences})
+    size = dtype.itemsize * len(sequences) * int(lengths.max()) * width
+    most = min(dtype.itemsize * _MOST_VALUES, room(dtype.itemsize * int(lengths.sum()) * width))
     if size > most:
         raise DataError(
             "%s: has %d steps; padded to that, all %d sequences would be %d MiB, expected at most %d; cut it up"
             % (names[int(lengths.argmax())], lengths.max(), len(sequences), size >> 20, most >> 20)
         )
-    inputs = np.zeros((len(sequences), int(lengths.max()), width), np.float32)
+    inputs = np.zeros((len(sequences), int(lengths.max()), width), dtype)
     for row, sequence in enumerate(sequences):
         inputs[row, : len(sequence)] = sequence
     classes = sorted(set(labels)) if labels is not None else []
@@ -210,7 +212,7 @@ def _padded(path: Path, inputs: np.ndarray, lengths: np.ndarray | None) -> Seque
         raise DataError(
             "%s, row %d: its length is %d, expected 1 to %d, the steps of inputs" % (path, row, lengths[row], steps)
         )
-    values = _float32(inputs)
+    values = _floats(inputs)
     values[np.arange(steps) >= lengths[:, None]] = 0
     for row, step, column in _not_finite(values):
         raise DataError(
@@ -224,7 +226,7 @@ def _padded(path: Path, inputs: np.ndarray, lengths: np.ndarray | None) -> Seque
 
 
 def _checked(array: np.ndarray, where: str, lines: np.ndarray | None = None) -> np.ndarray:
-    """One sequence as float32 [steps, inputs]. lines: the number of each step's line in the file, where it has some."""
+    """One sequence [steps, inputs]. lines: the number of each step's line in the file, where it has some."""
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
         raise DataError("%s: is %s, expected numbers [steps, inputs] or [steps]" % (where, described(array)))
     if 0 in array.shape:
@@ -232,7 +234,7 @@ def _checked(array: np.ndarray, where: str, lines: np.ndarray | None = None) -> 
     if len(array) > MOST:
         raise DataError("%s: has %d steps, expected at most 2**20; cut it up" % (where, len(array)))
     array = array if array.ndim == 2 else array[:, None]
-    values = _float32(array)
+    values = _floats(array)
     for step, column in _not_finite(values):
         place = "step %d" % step if lines is None else "line %d" % lines[step]
         raise DataError(
@@ -242,17 +244,20 @@ def _checked(array: np.ndarray, where: str, lines: np.ndarray | None = None) -> 
     return values
 
 
-def _float32(values: np.ndarray) -> np.ndarray:
-    """A copy; what overflows becomes infinite."""
+def _floats(values: np.ndarray) -> np.ndarray:
+    """A copy: float32 where that holds every value of the dtype, else float64, to be scaled before it is rounded."""
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
 
 
 def _not_finite(values: np.ndarray) -> Iterator[np.ndarray]:
-    """The place of the first value that is not finite, if there is one; looked for in pieces, to take little memory."""
+    """The place of the first value that is not finite in float32, if there is one; looked for in pieces, to take little
+    memory."""
     rows = max(1, _AT_ONCE * len(values) // values.size)
     for first in range(0, len(values), rows):
-        for place in np.argwhere(~np.isfinite(values[first : first + rows]))[:1]:
+        with np.errstate(over="ignore"):
+            piece = values[first : first + rows].astype(np.float32, copy=False)
+        for place in np.argwhere(~np.isfinite(piece))[:1]:
             place[0] += first
             yield place
             return

@@ -47,7 +47,7 @@ def test_a_folder_with_a_subfolder_per_class(tmp_path: Path) -> None:
     assert found.classes == ["down", "up"] and found.labels is not None
     assert found.labels.tolist() == [0, 1, 1] and found.lengths.tolist() == [2, 3, 4]
     assert found.names == ["down/c.npy", "up/a.csv", "up/b.npy"]
-    assert found.inputs.shape == (3, 4, 3) and found.inputs.dtype == np.float32
+    assert found.inputs.shape == (3, 4, 3) and found.inputs.dtype == np.float64
     assert np.array_equal(found.inputs[0, :2], b) and not found.inputs[0, 2:].any()
     assert np.array_equal(found.inputs[1, :3], np.arange(1, 10).reshape(3, 3))
 
@@ -245,3 +245,26 @@ def test_labels_may_be_whole_numbers_of_any_float(tmp_path: Path, dtype: str) ->
     np.savez(tmp_path / "a.npz", inputs=np.ones((4, 3, 1)), labels=np.array([0, 2, 0, np.inf], dtype))
     with pytest.raises(DataError, match="row 3: its label is inf"):
         read_sequences(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int64])
+def test_values_are_scaled_before_they_become_float32(kind: type, tmp_path: Path) -> None:
+    """Seconds since 1970: float32 has steps of 128 there, and what varies is lost before any scaling could show it."""
+    labels = np.arange(60) % 2
+    times = (1_600_000_000 + np.cumsum(1 + labels[:, None] * np.ones((60, 20)), 1)).astype(kind)
+    np.savez(tmp_path / "times.npz", inputs=times, labels=labels)
+    made = classifier_data(tmp_path / "times.npz")
+    assert made.train.inputs.dtype == np.float32 and len(np.unique(made.train.inputs)) > 20
+    assert made.facts["scaling"]["scale"][0] == pytest.approx(times.std(), rel=0.2)
+    older = classifier_data(tmp_path / "times.npz", rounded=True)  # as a run from before is resumed
+    assert len(np.unique(older.train.inputs)) <= 2 and "sha256" not in older.facts
+
+
+def test_data_are_known_by_their_digest(tmp_path: Path) -> None:
+    inputs, labels = np.random.default_rng(0).normal(size=(20, 3, 2)), np.arange(20) % 2
+    found = []
+    for change in (lambda: None, lambda: inputs.__setitem__((7, 1, 1), 5.0), lambda: labels.__setitem__(0, 1)):
+        change()
+        np.savez(tmp_path / "own.npz", inputs=inputs, labels=labels)
+        found += [classifier_data(tmp_path / "own.npz", scale=scale).facts["sha256"] for scale in (True, False)]
+    assert found[0] == found[1] and found[2] == found[3] and len(set(found)) == 3
