@@ -100,7 +100,10 @@ def check_names(names: Sequence[str]) -> None:
         found = ", ".join(map(repr, names))
         raise BackendError("an empty name among the backends: found %s, expected a name in each place" % found)
     for name in names:
-        if "@" not in name:
+        served, at, python = name.partition("@")
+        if at and not (served and python):
+            raise BackendError("backend %r: expected NAME@PYTHON, a name and the path of an interpreter" % name)
+        if not at:
             _module_and_factory(name)
 
 

@@ -6,13 +6,14 @@ from typing import Any, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
-from spec_tests.questions import cases, makers
+from spec_tests.questions import cases, kinds, makers
 from unrolled.models import Model
 from unrolled.networks import BasicRNN
 
 TRAINING_STEPS = 60
 VOCABULARY = 7
 FORMS = ("classifier", "stacked", "wrapped")
+CELLS = ("lstm", "gru")
 
 
 class Behaviour(NamedTuple):
@@ -29,32 +30,39 @@ def _behaviour(title: str, quantity: str, *needs: str) -> Behaviour:
 
 
 _RNN = ("lengths", "initial_state", "tanh", "relu")
+_GRADIENTS = ("gradients", "dynamic_rnn", "lengths", "initial_state", "tanh")
 # By the beginning of a question's name, up to its first "-".
 BEHAVIOURS: dict[str, Behaviour] = {
-    "two_step": _behaviour("two-step cell by hand", "outputs", "two_step", "tanh", "relu"),
+    "two_step": _behaviour("two steps by hand", "outputs", "two_step", "tanh", "relu"),
     "static_rnn": _behaviour("static unrolling", "outputs", "static_rnn", *_RNN),
     "dynamic_rnn": _behaviour("dynamic unrolling", "outputs", "dynamic_rnn", *_RNN),
-    "static_gradients": _behaviour("gradients, static unrolling", "gradients", "gradients", "static_rnn", *_RNN),
-    "dynamic_gradients": _behaviour("gradients, dynamic unrolling", "gradients", "gradients", "dynamic_rnn", *_RNN),
+    "static_gradients": _behaviour("static unrolling: gradients", "gradients", "gradients", "static_rnn", *_RNN),
+    "dynamic_gradients": _behaviour("dynamic unrolling: gradients", "gradients", "gradients", "dynamic_rnn", *_RNN),
     "in_top_k": _behaviour("in_top_k", "outputs", "in_top_k"),
     "classifier": _behaviour("classifier: logits and loss", "predictions", "classifier", "tanh", "lengths"),
-    "regressor": _behaviour("regressor, both forms: outputs and loss", "predictions", "regressor", "relu", "lengths"),
+    "regressor": _behaviour("regressor: outputs and loss", "predictions", "regressor", "relu", "lengths"),
     "speller": _behaviour("speller: logits and loss", "predictions", "speller", "tanh", "lengths"),
     "classifier_gradients": _behaviour("classifier: gradients", "gradients", "classifier", "tanh", "lengths"),
-    "regressor_gradients": _behaviour("regressor, both forms: gradients", "gradients", "regressor", "relu", "lengths"),
+    "regressor_gradients": _behaviour("regressor: gradients", "gradients", "regressor", "relu", "lengths"),
     "speller_gradients": _behaviour("speller: gradients", "gradients", "speller", "tanh", "lengths"),
-    "decoding": _behaviour("greedy decoding to the end of sequence", "outputs", "decoding", "tanh", "relu"),
-    "teacher_forcing": _behaviour("gradients, teacher forcing", "gradients", "decoding", "tanh", "relu"),
-    "mnist": _behaviour("losses of 60 Adam steps, mnist", "losses over 60 steps", "training", "classifier", "tanh"),
+    "decoding": _behaviour("greedy decoding", "outputs", "decoding", "tanh", "relu"),
+    "teacher_forcing": _behaviour("teacher forcing: gradients", "gradients", "decoding", "tanh", "relu"),
+    "lstm": _behaviour("LSTM: outputs and state", "outputs", "lstm", "dynamic_rnn", "lengths", "initial_state", "tanh"),
+    "lstm_gradients": _behaviour("LSTM: gradients", "gradients", "lstm", *_GRADIENTS),
+    "lstm_classifier": _behaviour("LSTM classifier: loss and gradients", "gradients", "lstm", "classifier", "tanh"),
+    "gru": _behaviour("GRU: outputs and state", "outputs", "gru", "dynamic_rnn", "lengths", "initial_state", "tanh"),
+    "gru_gradients": _behaviour("GRU: gradients", "gradients", "gru", *_GRADIENTS),
+    "gru_classifier": _behaviour("GRU classifier: loss and gradients", "gradients", "gru", "classifier", "tanh"),
+    "mnist": _behaviour("60 Adam steps, MNIST: losses", "losses over 60 steps", "training", "classifier", "tanh"),
     "series_stacked": _behaviour(
-        "losses of 60 Adam steps, series stacked", "losses over 60 steps", "training", "regressor", "relu"
+        "60 Adam steps, series stacked: losses", "losses over 60 steps", "training", "regressor", "relu"
     ),
     "series_wrapped": _behaviour(
-        "losses of 60 Adam steps, series wrapped", "losses over 60 steps", "training", "regressor", "relu"
+        "60 Adam steps, series wrapped: losses", "losses over 60 steps", "training", "regressor", "relu"
     ),
-    "weights_mnist": _behaviour("weights after them, mnist", "weights after 60 steps"),
-    "weights_series_stacked": _behaviour("weights after them, series stacked", "weights after 60 steps"),
-    "weights_series_wrapped": _behaviour("weights after them, series wrapped", "weights after 60 steps"),
+    "weights_mnist": _behaviour("60 Adam steps, MNIST: weights", "weights after 60 steps"),
+    "weights_series_stacked": _behaviour("60 Adam steps, series stacked: weights", "weights after 60 steps"),
+    "weights_series_wrapped": _behaviour("60 Adam steps, series wrapped: weights", "weights after 60 steps"),
 }
 
 
@@ -70,10 +78,22 @@ def behaviour_of(question: str, tensor: str = "") -> str:
     return "weights_" + start if tensor.startswith("weights/") else start
 
 
+def kind_of(behaviour: str) -> str:
+    """The kind of network that a behaviour is of: "RNN", "LSTM" or "GRU"."""
+    start = behaviour.partition("_")[0]
+    return start.upper() if start in CELLS else "RNN"
+
+
+def asks_of(behaviour: str) -> str:
+    """ "training" where optimizer steps are compared, else "numbers"."""
+    trained = {name.replace("-", "_") for name in makers.TRAINING}
+    return "training" if behaviour in trained or behaviour.startswith("weights_") else "numbers"
+
+
 def questions(dtype: str, behaviours: Iterable[str]) -> Iterator[cases.Case]:
     """Those on some behaviours, by their keys, the quick ones first."""
     asked = frozenset(behaviours)
-    for several in (cases.small_cases, _model_questions, _decoding_questions):
+    for several in (cases.small_cases, _model_questions, _decoding_questions, _cell_questions):
         yield from (case for case in several(dtype) if behaviour_of(case.name) in asked)
     for name in makers.TRAINING:
         start = name.replace("-", "_")
@@ -138,6 +158,23 @@ def _decoding_questions(dtype: str) -> Iterator[cases.Case]:
             yield cases.Case("decoding-" + name, "decode", dict(shared, max_steps=makers.STEPS))
             tokens = random.randint(0, VOCABULARY, (makers.BATCH, makers.STEPS))
             yield cases.Case("teacher_forcing-" + name, "decode_gradients", dict(shared, tokens=tokens))
+
+
+def _cell_questions(dtype: str) -> Iterator[cases.Case]:
+    """The LSTM and the GRU: unrolled with their gradients, with and without lengths, and under a classifier."""
+    for cell in CELLS:
+        drawn, rows = kinds.case(cell, dtype), kinds.supervised(cell + " classifier", dtype)
+        shared = {"network": drawn.network, "weights": drawn.weights, "inputs": drawn.inputs}
+        cost = {"output_gradients": drawn.output_gradients, "state_gradients": drawn.state_gradients}
+        for lengths in (None, makers.LENGTHS["unsorted"]):
+            name = "full" if lengths is None else "lengths"
+            given = dict(shared, lengths=lengths, initial_state=drawn.initial_state)
+            yield cases.Case("%s-%s" % (cell, name), "dynamic_rnn", given)
+            yield cases.Case(
+                "%s_gradients-%s" % (cell, name), "rnn_gradients", dict(given, unrolling="dynamic", **cost)
+            )
+        given = {"model": rows.model, "weights": rows.weights, "inputs": rows.inputs, "targets": rows.targets}
+        yield cases.Case("%s_classifier" % cell, "loss_gradients", given)
 
 
 def named_answer(case: cases.Case, result: Any) -> dict[str, np.ndarray]:

@@ -1,13 +1,11 @@
-"""Accuracy over independent seeds: learning curves, and a test of equivalence between two backends.
+"""Accuracy over seeds: from each backend's own initial values and batches, and from those that all backends share.
 
-Not finding a difference proves nothing, with few seeds least of all. So the question is put the other way round: two
-one-sided tests (Schuirmann 1987) at a margin stated beforehand, which say "equivalent" only when the data exclude a
-difference of that size. The statistics are those of statsmodels and SciPy, imported when they are needed.
+The former are independent samples, which tell what a user of each would see; the latter are pairs, which differ by
+rounding alone where the backends train alike, so that a few of them decide. `equivalence` has the tests.
 """
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
 from typing import Any, Mapping, Sequence
@@ -15,14 +13,11 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from spec_tests.questions import makers
+from spec_tests.study.equivalence import MARGIN, corrected, equivalence
 from spec_tests.study.store import Found
 from unrolled.models import Model
 from unrolled.programs import MNIST
 
-MARGIN = 0.005  # of accuracy: 0.5 percentage points
-LEVEL = 0.05  # of each one-sided test; the interval that goes with them is 90%
-POWER = 0.9  # with which the seeds needed would show equivalence
-MOST = 100_000  # seeds that are still said
 LAST = 4  # the accuracy compared is the mean over the last quarter of the epochs: one epoch alone jumps
 EARLY = 61  # steps of the early curve, a sixth of an epoch
 DRAWN = 1e-6  # p below which initial values are not from their distribution: rare over any number of studies
@@ -32,61 +27,6 @@ def final_accuracy(found: Found) -> float:
     """The mean test accuracy over the last quarter of a run's epochs, at least one."""
     curve = found.arrays["test_accuracy"]
     return float(np.mean(curve[-max(1, len(curve) // LAST) :]))
-
-
-def equivalence(one: Sequence[float], other: Sequence[float], margin: float = MARGIN) -> dict[str, Any]:
-    """Whether the means of two independent samples are less than margin apart.
-
-    difference, low, high: of the means, with the 90% interval (Welch). p: of the two one-sided tests. effect: Hedges's
-    g, None where neither sample varies. verdict: "equivalent" (p below 0.05), "different" (the whole interval is beyond
-    the margin), "cannot tell". seeds: see `seeds_needed`, were the difference and the spread as seen.
-    """
-    difference = float(np.mean(one) - np.mean(other))
-    found: dict[str, Any] = {"difference": difference, "margin": margin, "sizes": [len(one), len(other)]}
-    found.update(low=None, high=None, p=None, effect=None, seeds=None, verdict="cannot tell")
-    if min(len(one), len(other)) < 2:
-        return found
-    spread = math.sqrt((np.var(one, ddof=1) + np.var(other, ddof=1)) / 2)
-    if spread < 1e-12:  # no seed made any difference: the means are what they are
-        apart = abs(difference)
-        return dict(found, low=difference, high=difference, p=0.0, verdict=_certain(apart, margin))
-    from statsmodels.stats.meta_analysis import effectsize_smd
-    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
-
-    means = CompareMeans(DescrStatsW(one), DescrStatsW(other))
-    low, high = means.tconfint_diff(alpha=2 * LEVEL, usevar="unequal")
-    p = means.ttost_ind(-margin, margin, usevar="unequal")[0]
-    sizes = [value for each in (one, other) for value in (np.mean(each), np.std(each, ddof=1), len(each))]
-    found.update(low=float(low), high=float(high), p=float(p), effect=float(effectsize_smd(*sizes)[0]))
-    found["seeds"] = seeds_needed(difference, spread, margin)
-    if p < LEVEL:
-        found["verdict"] = "equivalent"
-    elif low > margin or high < -margin:
-        found["verdict"] = "different"
-    return found
-
-
-def _certain(apart: float, margin: float) -> str:
-    return "equivalent" if apart < margin else "different" if apart > margin else "cannot tell"
-
-
-def seeds_needed(difference: float, spread: float, margin: float = MARGIN) -> int | None:
-    """The fewest seeds of each backend with which both one-sided tests succeed together with a probability of POWER,
-    for a true difference and standard deviation as given; None when that takes more than MOST, as it always does when
-    the difference is not within the margin."""
-    if margin <= abs(difference):
-        return None
-    from statsmodels.stats.power import TTestIndPower
-
-    effects = [(margin - abs(difference)) / spread, (margin + abs(difference)) / spread]
-
-    def enough(seeds: int) -> bool:
-        # What each leaves of certainty adds up: where the power is high, they do not fail together.
-        missed = (1.0 - TTestIndPower().power(each, seeds, LEVEL, alternative="larger") for each in effects)
-        return sum(missed) <= 1.0 - POWER
-
-    found = 2 + bisect.bisect_left(range(2, MOST + 1), True, key=enough)
-    return found if found <= MOST else None
 
 
 def early_difference(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -145,7 +85,30 @@ def summarize(
         pair = equivalence(backends[one]["final"], backends[other]["final"], margin)
         losses = [[found.arrays["losses"] for found in runs[label].values()] for label in (one, other)]
         pairs.append(dict(pair, one=one, other=other, early=early_difference(*losses)))
-    return {"backends": backends, "pairs": pairs, "initial": _initial_rows(runs, series_runs)}
+    return {"backends": backends, "pairs": corrected(pairs), "initial": _initial_rows(runs, series_runs)}
+
+
+def summarize_paired(runs: Mapping[str, Mapping[str, Mapping[int, Found]]], margin: float = MARGIN) -> dict[str, Any]:
+    """runs: program -> label -> seed -> the piece. Returns "runs", with the final accuracy of each seed and the curves,
+    and "pairs", by program, over the seeds that both have."""
+    described, pairs = [], []
+    for program, by_label in runs.items():
+        final = {
+            label: {seed: final_accuracy(found) for seed, found in by_seed.items()}
+            for label, by_seed in by_label.items()
+        }
+        for label, by_seed in by_label.items():
+            curves = [found.arrays["test_accuracy"].tolist() for found in by_seed.values()]
+            row = {"backend": label, "program": program, "seeds": list(by_seed), "test_accuracy": curves}
+            seconds = [found.values["seconds"] for found in by_seed.values()]
+            described.append(dict(row, final=list(final[label].values()), seconds=seconds))
+        for one, other in itertools.combinations(by_label, 2):
+            shared = [seed for seed in final[one] if seed in final[other]]
+            samples = [[final[label][seed] for seed in shared] for label in (one, other)]
+            if shared:
+                pair = equivalence(samples[0], samples[1], margin, paired=True)
+                pairs.append(dict(pair, one=one, other=other, program=program, seeds_shared=len(shared)))
+    return {"runs": described, "pairs": corrected(pairs)}
 
 
 _CURVES = ("loss", "train_accuracy", "test_accuracy")

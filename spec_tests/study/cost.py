@@ -11,6 +11,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
+from spec_tests.study import programs
 from spec_tests.study.pieces import Piece, timed_programs
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found
@@ -18,7 +19,7 @@ from spec_tests.study.workers import Host, Worker, WorkerError, open_worker
 
 INTERVAL = 0.95
 RESAMPLES = 5000
-PREDICTIONS = 3  # calls in one timing
+PREDICTIONS = 5  # calls in one timing
 SERIES_STEPS = 5  # times the steps of MNIST: its steps are shorter
 
 
@@ -73,7 +74,7 @@ def _start(host: Host, profile: Profile, workers: dict[str, Worker], values: dic
 def _round(host: Host, profile: Profile, workers: dict[str, Worker], values: dict[str, Any]) -> None:
     worker = workers[host.label]
     for program in timed_programs(host.capabilities):
-        steps = profile.timed_steps * (1 if program == "mnist" else SERIES_STEPS)
+        steps = profile.timed_steps * (SERIES_STEPS if programs.data_of(program) == "series" else 1)
         step = worker.do("time_training", program=program, steps=steps).values["step"]
         values.setdefault(program + "/step", []).append(step)
         call = worker.do("time_prediction", program=program, calls=PREDICTIONS).values["call"]
@@ -108,9 +109,17 @@ def summarize(found: Found) -> dict[str, Any]:
 
 
 def ratio_of(one: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
-    """The median over rounds of other / one, and its bootstrap interval; low and high None for fewer than 3 rounds."""
-    ratios = np.asarray(other) / np.asarray(one)
-    found: dict[str, Any] = {"ratio": float(np.median(ratios)), "low": None, "high": None, "rounds": len(ratios)}
+    """The median over rounds of other / one, and its bootstrap interval; low and high None for fewer than 3 rounds. A
+    round in which a difference of two timings came out negative, for what else the machine did, is left out."""
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    good = (first > 0) & (second > 0)
+    ratios = second[good] / first[good]
+    found: dict[str, Any] = {
+        "ratio": float(np.median(ratios)) if len(ratios) else None,
+        "low": None,
+        "high": None,
+        "rounds": len(ratios),
+    }
     if len(ratios) >= 3:
         from scipy.stats import bootstrap
 

@@ -58,7 +58,7 @@ class Progress:
             self._done_weight += self._weights[title]
             self._doing = ""
             if reason:
-                self._say("failed: %s: %s" % (title, reason))
+                self._say("failed: %s" % title)  # the reason is told at the end, once
             elif self._bar is None:
                 self._say("%d/%d %s; %s" % (self._done, len(self._weights), title, self.left()))
             if self._bar is not None:

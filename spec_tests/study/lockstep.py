@@ -2,7 +2,7 @@
 
 Two right implementations drift apart too: every rounding is a small perturbation, and training amplifies it. So the
 drift between two backends is shown beside the drift of one backend against itself, started one unit in the last place
-away. A fault shows where the former leaves the latter behind.
+away, several times. A fault shows where the former leaves the latter behind.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ from unrolled.datasets import recorded
 #   series  float32  at most 331, 16 pairs     at least 3.8e3
 #   series  float64  at most 2.0, 16 pairs     at least 1.8e12
 #
+# And by `python -m spec_tests.tests.drift_limits` over two draws of 90 steps, each with two perturbed runs, beside two
+# more faults: a bias that is trained twice as fast, and a tenth less of the bias of one gate.
+#
+#                                   right    wrong epsilon    double bias    bias of a gate
+#   vowels, LSTM   float32   at most 0.72       661 or more    518 or more      2.1e3 or more
+#   vowels, LSTM   float64   at most 0.92           4.4e11         3.4e11             1.4e12
+#   vowels, GRU    float32   at most 0.57              925       has none              7.0e4
+#
 # Each limit lies between the two. That of the series in float32 is wide, and a verdict there is worth less: a ReLU unit
 # that comes within a rounding of its corner makes one run jump where the other does not, so that the drift of two
 # backends against themselves, too, differs by up to 3000 times. In float64 that comes later; room is left for it.
@@ -35,6 +43,13 @@ FACTORS = {
     ("mnist", "float64"): 100.0,
     ("series", "float32"): 1500.0,
     ("series", "float64"): 1e5,
+    ("vowels", "float32"): 10.0,
+    ("vowels", "float64"): 100.0,
+}
+# Where a verdict of no more than rounding is worth less than elsewhere, and why.
+WEAK = {
+    ("series", "float32"): "a ReLU unit within a rounding of its corner makes two right runs jump apart, so the limit "
+    "is wide: it tells faults that part the weights 1500 times as far as rounding, and no smaller ones"
 }
 POINTS = 120  # of a loss curve in the results
 RECORDED = "tf-1.15.5-curve-float32/mnist-3-epochs"
@@ -59,13 +74,17 @@ def drift(one: Found, other: Found, steps: Sequence[int]) -> dict[str, list[floa
 def pair_of(
     runs: Mapping[Any, Found], one: str, other: str, program: str, dtype: str, steps: Sequence[int]
 ) -> dict[str, Any]:
-    """The drift between two backends, the drift of each against itself, and the verdict."""
+    """The drift between two backends, the largest drift of each against itself over its perturbed runs, the verdict."""
     pair: dict[str, Any] = {"one": one, "other": other, "program": program, "dtype": dtype, "steps": list(steps)}
-    pair.update(drift(runs[one, program, dtype, False], runs[other, program, dtype, False], steps))
+    pair.update(drift(runs[one, program, dtype, 0], runs[other, program, dtype, 0], steps))
     itself = {}
     for label in (one, other):
-        if (label, program, dtype, True) in runs:
-            itself[label] = drift(runs[label, program, dtype, False], runs[label, program, dtype, True], steps)
+        own = runs[label, program, dtype, 0]
+        moved = [found for (*key, draw), found in runs.items() if key == [label, program, dtype] and draw]
+        if moved:
+            several = [drift(own, found, steps) for found in moved]
+            largest = {name: np.max([each[name] for each in several], axis=0).tolist() for name in several[0]}
+            itself[label] = dict(largest, runs=len(moved))
     pair["itself"] = itself
     pair.update(verdict_of(pair))
     return pair
@@ -105,7 +124,7 @@ def recorded_drift(found: Found, steps: Sequence[int]) -> dict[str, Any] | None:
 
 
 def summarize(runs: Mapping[Any, Found], checkpoints: Mapping[tuple[str, str], Sequence[int]]) -> dict[str, Any]:
-    """runs: by (label, program, dtype, perturbed); checkpoints by (program, dtype).
+    """runs: by (label, program, dtype, perturbed), the last 0 or the number of a draw; checkpoints by (program, dtype).
 
     Returns "runs" (curves, epochs, seconds of each unperturbed run) and "pairs" (drift of every two).
     """

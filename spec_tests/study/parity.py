@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 
 from spec_tests.questions import cases
-from spec_tests.questions.behaviours import BEHAVIOURS, behaviour_of, recorded_name
+from spec_tests.questions.behaviours import BEHAVIOURS, asks_of, behaviour_of, kind_of, recorded_name
 from spec_tests.study.pieces import JUDGE_LABEL
 from spec_tests.study.store import Found
 from spec_tests.tolerances import LIMITS
@@ -64,8 +64,9 @@ def recorded_answers(entries: Iterable[str], dtype: str) -> dict[str, np.ndarray
 def summarize(answers: Mapping[tuple[str, str], Found]) -> list[dict[str, Any]]:
     """A row by dtype and behaviour, from the parity pieces by (label, dtype), the judge's among them.
 
-    oracle, recorded: label -> error; between: the largest between any two backends; failed: label -> reason;
-    within: whether every error is within the limit, and nothing failed.
+    oracle, recorded: label -> error; pairs: that between every two backends; between: the largest of them; failed:
+    label -> reason; kind: of the network; asks: "numbers" or "training"; within: whether every error is within the
+    limit, and nothing failed.
     """
     rows = []
     for dtype in cases.DTYPES:
@@ -103,20 +104,27 @@ def _row(
     past = {label: worst(found.arrays, reference, entries) for label, found in backends.items()}
     failed = {}
     for label, found in backends.items():
-        reasons = ["%s: %s" % pair for pair in found.values["failed"].items() if behaviour_of(pair[0]) == behaviour]
+        reasons = [why for question, why in found.values["failed"].items() if behaviour_of(question) == behaviour]
         reasons += _unlike(set(found.arrays), set(judge), entries)
         if reasons:
-            failed[label] = "; ".join(reasons)
-    between = [worst(one.arrays, other.arrays, entries) for one, other in itertools.combinations(backends.values(), 2)]
+            failed[label] = "; ".join(dict.fromkeys(reasons))
+    pairs = []
+    for one, other in itertools.combinations(backends, 2):
+        apart = worst(backends[one].arrays, backends[other].arrays, entries)
+        if apart:
+            pairs.append(dict(apart, one=one, other=other))
     errors = [error for error in [*against.values(), *past.values()] if error]
     return {
         "behaviour": behaviour,
         "title": BEHAVIOURS[behaviour].title,
+        "kind": kind_of(behaviour),
+        "asks": asks_of(behaviour),
         "dtype": dtype,
         "limit": limit,
         "oracle": {label: error for label, error in against.items() if error},
         "recorded": {label: error for label, error in past.items() if error},
-        "between": max(filter(None, between), key=lambda error: error["relative"], default=None),
+        "pairs": pairs,
+        "between": max(pairs, key=lambda error: error["relative"], default=None),
         "failed": failed,
         "within": not failed and all(error["relative"] <= limit for error in errors),
     }

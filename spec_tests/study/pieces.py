@@ -9,8 +9,8 @@ from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
-from spec_tests.capabilities import needs_of
-from spec_tests.questions import behaviours, cases, makers
+from spec_tests.questions import behaviours, cases
+from spec_tests.study import programs
 from spec_tests.study.profiles import Profile
 
 JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
@@ -19,14 +19,15 @@ CHECKPOINTS = 24  # of a lockstep run, about evenly spaced on a logarithmic scal
 PROJECTIONS = ("stacked", "wrapped")
 
 # Rough seconds of a step on one core, for the order of pieces and the time left; the display corrects them as it goes.
-_STEP_S = {"mnist": 0.015, "series": 0.004}
+_STEP_S = {"mnist": 0.015, "series": 0.004, "vowels": 0.01}
+_DEARER = {"RNN": 1, "LSTM": 4, "GRU": 4}
 
 
 class Piece(NamedTuple):
     """One task of `work` for one backend.
 
-    part: "parity", "lockstep", "accuracy" or "series". backend: its label. task, arguments: what `work.run` takes.
-    weight: rough seconds.
+    part: "parity", "lockstep", "accuracy", "paired" or "series". backend: its label. task, arguments: what `work.run`
+    takes. weight: rough seconds.
     """
 
     part: str
@@ -37,10 +38,13 @@ class Piece(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Unique in a study, and readable: "lockstep, mnist, float64, one ulp away, torch_impl"."""
+        """Unique in a study, and readable: "lockstep, mnist, float64, one ulp away, draw 1, torch_impl"."""
         given = self.arguments
         words = [self.part, given.get("program"), given.get("projection"), given.get("dtype")]
-        words += ["one ulp away" if given.get("perturbed") else None, given.get("_seed") and "seed %d" % given["_seed"]]
+        words += [
+            "one ulp away, draw %d" % given["perturbed"] if given.get("perturbed") else None,
+            given.get("_seed") and "seed %d" % given["_seed"],
+        ]
         return ", ".join(str(word) for word in [*words, self.backend] if word)
 
     def asked(self) -> dict[str, Any]:
@@ -88,68 +92,83 @@ def _judged(capabilities: dict[str, Iterable[str]]) -> list[Piece]:
     return found
 
 
-def _needs(program: str) -> frozenset[str]:
-    """Of what a program's model is made, all that a backend declares."""
-    model = makers.TRAINING[program].model
-    return needs_of(model) | {"training"}
+def _step_s(program: str) -> float:
+    return _STEP_S[programs.data_of(program)] * _DEARER[programs.kind_of(program)]
 
 
 def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
     found = []
-    for program in makers.TRAINING:
+    for program in profile.programs:
         for dtype in cases.DTYPES:
             steps = profile.lockstep_steps(program, dtype)
-            if not steps or not _needs(program) | {dtype} <= able:
+            if not steps or not programs.needs(program) | {dtype} <= able:
                 continue
-            whole = program == "mnist" and dtype == "float32"  # the same for every backend: checkpoints are compared
+            whole = program == "mnist" and dtype == "float32"
             epochs = list(range(profile.epoch_steps, steps + 1, profile.epoch_steps)) if whole else []
-            evaluated = epochs if "in_top_k" in able else []
-            for perturbed in (False, True):
-                if perturbed and program == "series-wrapped" and not profile.wrapped_ulp:
-                    continue
+            for perturbed in range(profile.perturbations + 1):
                 arguments = {
                     "program": program,
                     "dtype": dtype,
                     "steps": steps,
                     "checkpoints": checkpoints(steps, epochs),
-                    "evaluate": [] if perturbed else evaluated,
+                    "evaluate": [] if perturbed else epochs,
                     "perturbed": perturbed,
                 }
-                weight = steps * _STEP_S[program.split("-")[0]]
-                found.append(Piece("lockstep", label, "lockstep", arguments, weight))
+                found.append(Piece("lockstep", label, "lockstep", arguments, steps * _step_s(program)))
     return found
 
 
 def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
-    """Runs from a backend's own initial values, one series run of each form and `seeds` runs of MNIST."""
+    """Runs of classifiers from weights and batches that all backends share, one for each seed; and from a backend's
+    own initial values `seeds` runs of MNIST and a series run of each form."""
     found: list[Piece] = []
-    if not profile.seeds or not {"initial_weights", "float32"} <= able:
+    if "float32" not in able:
         return found
-    if profile.epochs and _needs("mnist") | {"in_top_k"} <= able:
+    for program in programs.CLASSIFIERS:
+        if program in profile.programs and programs.needs(program) <= able:
+            for seed in range(1, profile.paired + 1):
+                found += _classifier(profile, "paired", label, program, seed)
+    if not profile.seeds or "initial_weights" not in able:
+        return found
+    if programs.needs("mnist") <= able:
         for seed in range(1, profile.seeds + 1):
-            arguments = {
-                "weights_seed": derived_seed(label, seed, "weights"),
-                "batches_seed": derived_seed(label, seed, "batches"),
-                "epochs": profile.epochs,
-                "epoch_steps": profile.epoch_steps,
-                "_seed": seed,
-            }
-            weight = profile.epochs * profile.epoch_steps * _STEP_S["mnist"]
-            found.append(Piece("accuracy", label, "alone", arguments, weight))
+            found += _classifier(profile, "accuracy", label, "mnist", seed)
     for projection in PROJECTIONS:
-        if profile.iterations and _needs("series-" + projection) <= able:
+        if profile.iterations and programs.needs("series-" + projection) <= able:
             seed = derived_seed(label, 1, "series")
             given = {"projection": projection, "iterations": profile.iterations, "weights_seed": seed}
             found.append(Piece("series", label, "series", given, profile.iterations * _STEP_S["series"]))
     return found
 
 
+def _classifier(profile: Profile, part: str, label: str, program: str, seed: int) -> list[Piece]:
+    epochs, steps = profile.epochs_of(program)
+    if not epochs:
+        return []
+    own = part == "accuracy"
+    who = label if own else "all"
+    arguments = {
+        "program": program,
+        "own": own,
+        "weights_seed": derived_seed(who, seed, "weights"),
+        "batches_seed": derived_seed(who, seed, "batches"),
+        "epochs": epochs,
+        "epoch_steps": steps,
+        "_seed": seed,
+    }
+    return [Piece(part, label, "alone", arguments, epochs * steps * _step_s(program))]
+
+
 def derived_seed(label: str, seed: int, purpose: str) -> int:
-    """A seed of its own for each backend and purpose: no two backends share a draw, so that samples are independent."""
+    """A seed of its own for each backend and purpose: no two share a draw, so that samples are independent."""
     digest = hashlib.sha256(("%s/%d/%s" % (label, seed, purpose)).encode("utf-8")).digest()
     return int.from_bytes(digest[:4], "little")
 
 
 def timed_programs(able: Iterable[str]) -> list[str]:
     """The programs whose cost can be measured."""
-    return [name for name in ("mnist", "series-stacked") if _needs(name) | {"float32"} <= frozenset(able)]
+    return [
+        name
+        for name in ("mnist", "vowels-lstm", "series-stacked")
+        if programs.needs(name) | {"float32"} <= frozenset(able)
+    ]

@@ -11,8 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
-from spec_tests.study import accuracy, cost, findings, lockstep, parity, series
+from spec_tests.study import accuracy, cost, findings, lockstep, parity, series, verdict
+from spec_tests.study.equivalence import WHY
 from spec_tests.study.executors import Executor, reason_of
+from spec_tests.study.findings import joined
 from spec_tests.study.pieces import JUDGE, JUDGE_LABEL, Piece, planned
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
@@ -21,7 +23,7 @@ from unrolled.errors import DataError
 from unrolled.reading import parse_json, read_whole
 from unrolled.writing import write_atomically
 
-SCHEMA = "unrolled.study/1"
+SCHEMA = "unrolled.study/2"
 FILE = "results.json"
 _MOST_BYTES = 1 << 26
 PACKAGES = ("numpy", "scipy", "statsmodels")
@@ -51,6 +53,12 @@ class Study(NamedTuple):
     jobs: int
     margin: float
     limit_s: float
+
+    def asked(self, hosts: Sequence[Host]) -> dict[str, Any]:
+        """What makes this study another than one of other numbers: a folder holds one."""
+        numbers = {name: value for name, value in self.profile._asdict().items() if name != "why"}
+        asked = {"backends": [host.name for host in hosts], "device": self.device, "margin": self.margin}
+        return plain(dict(asked, profile=numbers))
 
 
 class Plan(NamedTuple):
@@ -142,12 +150,17 @@ def summarize(study: Study, chosen: Plan, found: Mapping[str, Found], failed: Ma
     runs: dict[str, dict[int, Found]] = {}
     for piece, each in of_part["accuracy"]:
         runs.setdefault(piece.backend, {})[piece.arguments["_seed"]] = each
+    paired: dict[str, dict[str, dict[int, Found]]] = {}
+    for piece, each in of_part["paired"]:
+        of_program = paired.setdefault(piece.arguments["program"], {})
+        of_program.setdefault(piece.backend, {})[piece.arguments["_seed"]] = each
     forms: dict[str, dict[str, Found]] = {}
     for piece, each in of_part["series"]:
         forms.setdefault(piece.backend, {})[piece.arguments["projection"]] = each
     results: dict[str, Any] = {
         "schema": SCHEMA,
-        "profile": dict(study.profile._asdict(), margin=study.margin),
+        "asked": study.asked(chosen.backends),
+        "profile": dict(study.profile._asdict(), margin=study.margin, margin_why=WHY),
         "machine": machine(study.jobs),
         "backends": {host.label: dict(host.described, given=host.name) for host in chosen.backends},
         "left_out": chosen.left_out,
@@ -160,18 +173,19 @@ def summarize(study: Study, chosen: Plan, found: Mapping[str, Found], failed: Ma
             {_run_key(piece)[1:3]: piece.arguments["checkpoints"] for piece, _ in of_part["lockstep"]},
         ),
         "accuracy": accuracy.summarize(runs, forms, study.margin),
+        "paired": accuracy.summarize_paired(paired, study.margin),
         "series": series.summarize(forms),
         "cost": cost.summarize(of_part["cost"][0][1]) if of_part["cost"] else None,
     }
-    results["findings"] = findings.sentences(results)
+    results["verdict"] = verdict.of(results)
     results["problems"] = findings.problems(results)
     return plain(results)
 
 
-PARTS = ("parity", "lockstep", "accuracy", "series", "cost")
+PARTS = ("parity", "lockstep", "accuracy", "paired", "series", "cost")
 
 
-def _run_key(piece: Piece) -> tuple[str, str, str, bool]:
+def _run_key(piece: Piece) -> tuple[str, str, str, int]:
     given = piece.arguments
     return piece.backend, given["program"], given["dtype"], given["perturbed"]
 
@@ -233,6 +247,25 @@ def write(path: Path, results: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(results, indent=1, allow_nan=False) + "\n").encode("utf-8"))
 
 
+def check_folder(study: Study, chosen: Plan, folder: Path) -> None:
+    """Raises DataError where the folder has the report of another study, which this one would replace."""
+    there = [name for name in (FILE, "report.html", "report.md") if (folder / name).exists()]
+    if not there:
+        return
+    try:
+        before = read(folder) if (folder / FILE).exists() else {}
+    except DataError:
+        before = {}
+    if not before:
+        told = "has a %s that is not of this study" % there[0]
+    elif plain(before["asked"]) != study.asked(chosen.backends):
+        names = joined([str(name) for name in before["asked"].get("backends", [])] or ["no backend"])
+        told = "has another study (%s, of %s)" % (before["asked"].get("profile", {}).get("name"), names)
+    else:
+        return
+    raise DataError("%s %s, which stays; name another folder with --output" % (folder, told))
+
+
 def read(path: Path) -> dict[str, Any]:
     """A results file, or the one in a study's folder. Raises DataError, in one sentence, for anything else."""
     file = path / FILE if path.is_dir() else path
@@ -253,12 +286,12 @@ def read(path: Path) -> dict[str, Any]:
     return numbers(results)
 
 
-SECTIONS = ("profile", "machine", "backends", "left_out", "cells", *PARTS, "findings", "problems", "seconds")
+SECTIONS = ("asked", "profile", "machine", "backends", "left_out", "cells", *PARTS, "verdict", "problems", "seconds")
 
 
 def without_times(results: Any) -> Any:
     """Results without what depends on the clock: seconds and cost, and what was said of them."""
     if isinstance(results, dict):
-        timed = ("seconds", "cost", "findings")
+        timed = ("seconds", "cost", "verdict")
         return {name: without_times(value) for name, value in results.items() if name not in timed}
     return [without_times(each) for each in results] if isinstance(results, list) else results

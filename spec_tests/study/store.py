@@ -12,7 +12,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
@@ -64,11 +64,11 @@ class Store:
         np.savez_compressed(stream, **entries)
         write_atomically(self._pieces / name, stream.getvalue())
 
-    def clear(self) -> None:
-        """Forget every piece; what else is there stays."""
-        for path in self._pieces.glob("*.npz"):
-            if _OWN.fullmatch(path.name):
-                path.unlink()
+    def clear(self, names: Iterable[str]) -> None:
+        """Forget the pieces of these names; what else is there stays."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                (self._pieces / name).unlink()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import os
 import platform
 import sys
@@ -18,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from spec_tests.questions import behaviours, cases, makers
-from spec_tests.questions.trajectories import MNIST_CHUNK, SERIES_CHUNK, accuracy
-from unrolled.datasets import mnist, series
+from spec_tests.questions import behaviours, makers
+from spec_tests.questions.trajectories import MNIST_CHUNK, SERIES_CHUNK
+from spec_tests.study import imports, programs
+from unrolled.datasets import mnist, series, vowels
 from unrolled.datasets.batches import BatchStream
 from unrolled.models import Model
-from unrolled.programs import MNIST
 from unrolled.reading import read_whole
 
 Task = Any
@@ -37,11 +36,12 @@ COMPUTING = (
     "unrolled.datasets",
     "spec_tests.checks",
     "spec_tests.questions",
+    "spec_tests.study.programs",
     "spec_tests.study.work",
 )
 SETTINGS = ("UNROLLED_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE")  # change numbers
 SOURCE_BYTES = 1 << 26  # of one of them
-SOURCE_FILES = 2000  # of a backend's own package that count for its fingerprint
+PREDICTED = 1000  # rows at a time
 
 
 def run(backend: Any, task: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -71,26 +71,15 @@ def facts(backend: Any) -> Task:
 
 
 def sources(module: str) -> list[Path]:
-    """The files that the numbers of a backend of that module come from: those of COMPUTING, the module's own, and those
-    of its package; of a backend among the suite's own, only of the folder that it is in."""
+    """The files that the numbers of a backend of that module come from: those of COMPUTING, the module's own, those of
+    its package, and all that these import which is not installed; of a backend among the suite's own, only the folder
+    that it is in."""
     package, _, _ = module.rpartition(".") if module.startswith("spec_tests.") else module.partition(".")
-    found = {path for name in (*COMPUTING, package) for path in _files(name)}
+    found = {path for name in COMPUTING for path in imports.files(name)}
     file = getattr(sys.modules.get(module), "__file__", None)
-    return sorted({*found, *([Path(file).resolve()] if file else [])}, key=lambda path: path.parts[-3:])
-
-
-def _files(name: str) -> list[Path]:
-    """A module's file, or the files of a package that its answers come from: no tests, and no command line."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # of a module that was made, not found
-        return []
-    if spec is None or not spec.submodule_search_locations:
-        return [Path(spec.origin).resolve()] if spec is not None and spec.has_location and spec.origin else []
-    folder = Path(next(iter(spec.submodule_search_locations))).resolve()
-    found = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
-    kept = [path for path in found if "tests" not in path.parts and not path.name.startswith(("test_", "__main__"))]
-    return [folder / path for path in kept[:SOURCE_FILES]]
+    own = [*imports.files(package), *([Path(file).resolve()] if file else [])]
+    found.update(own, imports.imported(own, package))
+    return sorted(found, key=lambda path: path.parts[-3:])
 
 
 def parity(backend: Any, dtype: str, widened: list[str] | None = None) -> Task:
@@ -119,20 +108,22 @@ def lockstep(
     steps: int,
     checkpoints: list[int],
     evaluate: list[int],
-    perturbed: bool = False,
+    perturbed: int = 0,
 ) -> Task:
-    """`steps` optimizer steps of one of `makers.TRAINING` from fixed weights on fixed batches.
+    """`steps` optimizer steps of one of `programs.PROGRAMS` from fixed weights on fixed batches.
 
     checkpoints: ascending numbers of steps, the last being `steps`, after which the weights are kept, as "<weight>"
-    [checkpoints, ...]; evaluate: those after which the accuracies are measured (MNIST). perturbed: from weights one
-    unit in the last place away. The losses, each before its step, are "losses" [steps].
+    [checkpoints, ...]; evaluate: those after which the accuracies are measured (of classifiers). perturbed: where not
+    0, from weights one unit in the last place away, another draw for each number. The losses, each before its step,
+    are "losses" [steps].
     """
-    seed, model = cases.SEEDS[program], makers.TRAINING[program].model
-    weights, slots = makers.initial_weights(model, dtype, seed), None
+    seed, chosen = programs.seed_of(program), programs.studied(program)
+    model, slots = chosen.model, None
+    weights = makers.initial_weights(model, dtype, seed)
     if perturbed:
-        weights = one_ulp_away(weights, seed)
+        weights = one_ulp_away(weights, 1000 * seed + perturbed)
     rows = Rows(program, dtype)
-    batches = BatchStream(rows.count, makers.TRAINING[program].batch, seed).take(steps)
+    batches = BatchStream(rows.count, chosen.batch, seed).take(steps)
     losses, kept, train_accuracy, test_accuracy, done = [], [], [], [], 0
     for end in checkpoints:
         some, weights, slots = rows.train(backend, model, weights, batches[done:end], slots)
@@ -148,7 +139,7 @@ def lockstep(
 
 
 def one_ulp_away(weights: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """Every weight one unit in its last place up or down, as a fixed coin falls; zeros stay."""
+    """Every weight one unit in its last place up or down, as the seed's coin falls; zeros stay."""
     random, moved = np.random.RandomState(seed), {}
     for name in sorted(weights):
         array = weights[name]
@@ -157,14 +148,20 @@ def one_ulp_away(weights: dict[str, np.ndarray], seed: int) -> dict[str, np.ndar
     return moved
 
 
-def alone(backend: Any, weights_seed: int, batches_seed: int, epochs: int, epoch_steps: int) -> Task:
-    """MNIST from the backend's own initial values, on a batch order of its own.
+def alone(
+    backend: Any, program: str, own: bool, weights_seed: int, batches_seed: int, epochs: int, epoch_steps: int
+) -> Task:
+    """A classifier trained for some epochs. own: from the backend's own initial values; else from those that NumPy
+    draws by TensorFlow 1's rule, the same for every backend.
 
-    Arrays: "initial/<weight>", "losses" of the first epoch, and by epoch "loss", "train_accuracy", "test_accuracy".
+    Arrays: "initial/<weight>" where they are its own, "losses" of the first epoch, and by epoch "loss",
+    "train_accuracy", "test_accuracy".
     """
-    model, rows = MNIST.model, Rows("mnist", "float32")
-    weights = initial = backend.initial_weights(model, weights_seed)
-    stream, slots = BatchStream(rows.count, MNIST.batch, batches_seed), None
+    chosen, rows = programs.studied(program), Rows(program, "float32")
+    model = chosen.model
+    drawn = backend.initial_weights(model, weights_seed) if own else None
+    weights = makers.initial_weights(model, "float32", weights_seed) if drawn is None else drawn
+    stream, slots = BatchStream(rows.count, chosen.batch, batches_seed), None
     curves: dict[str, list[float]] = {"loss": [], "train_accuracy": [], "test_accuracy": []}
     first = None
     for _ in range(epochs):
@@ -174,7 +171,7 @@ def alone(backend: Any, weights_seed: int, batches_seed: int, epochs: int, epoch
         curves["loss"].append(float(np.mean(losses, dtype=np.float64)))
         curves["train_accuracy"].append(rows.accuracy(backend, weights, batches[-1]))
         curves["test_accuracy"].append(rows.test_accuracy(backend, weights))
-    arrays: dict[str, Any] = {"initial/" + name: array for name, array in initial.items()}
+    arrays: dict[str, Any] = {"initial/" + name: array for name, array in (drawn or {}).items()}
     arrays["losses"] = np.zeros(0, np.float32) if first is None else first
     arrays.update({name: np.array(values) for name, values in curves.items()})
     return {}, arrays
@@ -197,15 +194,27 @@ def _images() -> Any:
     return mnist.load()
 
 
+@functools.lru_cache(maxsize=1)
+def _utterances() -> Any:
+    return vowels.standardized(vowels.load())
+
+
 class Rows:
-    """The training rows of a program, those of a few batches at a time in the dtype asked for."""
+    """The rows of a program: to train on, in the dtype asked for and those of a few batches at a time, and to test."""
 
     def __init__(self, program: str, dtype: str) -> None:
-        self._optimizer = makers.TRAINING[program].optimizer
-        self._dtype = dtype
-        self._chunk = MNIST_CHUNK if program == "mnist" else SERIES_CHUNK
-        if program == "mnist":
-            self._inputs, self._targets = _images().train
+        chosen, data = programs.studied(program), programs.data_of(program)
+        self._model, self._optimizer, self._dtype = chosen.model, chosen.optimizer, dtype
+        self._chunk = MNIST_CHUNK if data == "mnist" else SERIES_CHUNK
+        self._lengths: Any = None
+        self._test: Any = None
+        if data == "mnist":
+            (self._inputs, self._targets), test = _images().train, _images().test
+            self._test = (test.images, test.labels, None)
+        elif data == "vowels":
+            train, test = _utterances()
+            self._inputs, self._targets, self._lengths = train.inputs, train.speaker, train.lengths
+            self._test = (test.inputs, test.speaker, test.lengths)
         else:
             self._inputs, self._targets = series.training_pair(dtype)
         self.count = len(self._inputs)
@@ -220,16 +229,30 @@ class Rows:
             used, places = np.unique(chunk, return_inverse=True)
             inputs, targets = self._inputs[used].astype(self._dtype), self._targets[used]
             where = places.reshape(chunk.shape).astype(np.int64)
-            some, weights, slots = backend.train(model, weights, self._optimizer, inputs, targets, where, slots=slots)
+            given = {} if self._lengths is None else {"lengths": self._lengths[used]}
+            some, weights, slots = backend.train(
+                model, weights, self._optimizer, inputs, targets, where, slots=slots, **given
+            )
             losses.append(some)
         return np.concatenate(losses), weights, slots
 
     def accuracy(self, backend: Any, weights: dict[str, np.ndarray], rows: np.ndarray) -> float:
-        return accuracy(backend, weights, self._inputs[rows].astype(self._dtype), self._targets[rows])
+        lengths = None if self._lengths is None else self._lengths[rows]
+        return self._right(backend, weights, (self._inputs[rows], self._targets[rows], lengths))
 
     def test_accuracy(self, backend: Any, weights: dict[str, np.ndarray]) -> float:
-        test = _images().test
-        return accuracy(backend, weights, test.images.astype(self._dtype), test.labels)
+        return self._right(backend, weights, self._test)
+
+    def _right(self, backend: Any, weights: dict[str, np.ndarray], rows: Any) -> float:
+        """The share of rows (inputs, labels, lengths) whose largest logit is that of their label."""
+        inputs, labels, lengths = rows
+        right = 0
+        for start in range(0, len(inputs), PREDICTED):
+            some = slice(start, start + PREDICTED)
+            given = {} if lengths is None else {"lengths": lengths[some]}
+            found = backend.predict(self._model, weights, inputs[some].astype(self._dtype), **given)
+            right += int(np.sum(found == labels[some]))
+        return right / len(labels)
 
 
 def time_training(backend: Any, program: str, steps: int) -> Task:
@@ -247,17 +270,21 @@ def time_training(backend: Any, program: str, steps: int) -> Task:
 
 
 def time_prediction(backend: Any, program: str, calls: int) -> Task:
-    """Seconds per call of `predict` on one batch of the program, the weights handed over each time."""
+    """Seconds of `predict` on one batch of the program, without handing over the weights: a call over all steps less
+    one over the first step alone, and the latter's share for that step."""
     model, weights, _, inputs, _ = _timed(program)
-    started = time.perf_counter()
-    for _ in range(calls):
-        backend.predict(model, weights, inputs)
-    return {"call": (time.perf_counter() - started) / calls}, {}
+    steps, seconds = inputs.shape[1], []
+    for some in (inputs[:, :1], inputs):
+        started = time.perf_counter()
+        for _ in range(calls):
+            backend.predict(model, weights, some)
+        seconds.append((time.perf_counter() - started) / calls)
+    return {"call": (seconds[1] - seconds[0]) * steps / (steps - 1)}, {}
 
 
 @functools.lru_cache(maxsize=None)
 def _timed(name: str) -> tuple[Any, ...]:
-    program, random = makers.TRAINING[name], np.random.RandomState(1)
+    program, random = programs.studied(name), np.random.RandomState(1)
     inputs = random.uniform(0.0, 1.0, (program.batch, program.steps, program.model.inputs)).astype("float32")
     targets = makers.targets_for(program.model, random, program.batch, program.steps, "float32")
     return program.model, makers.initial_weights(program.model, "float32", 1), program.optimizer, inputs, targets

@@ -113,7 +113,7 @@ def _names(given: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     names, _ = loading.asked_for(given)
     if names:
         loading.check_names(names)
-        return list(dict.fromkeys(names)), {}
+        return names, {}
     defaults = [name for name in loading.SHIPPED if loading.SHIPPED[name].default]
     left_out = {name: loading.missing(name) for name in defaults if loading.missing(name)}
     return [name for name in defaults if name not in left_out], left_out
@@ -127,9 +127,11 @@ def survey(given: Sequence[str], device: str, limit_s: float) -> tuple[list[Host
     """
     names, left_out = _names(given)
     hosts = []
+    known: dict[str, Host] = {}
     for name in names:
         try:
-            hosts.append(ask(name, device, limit_s))
+            known[name] = known.get(name) or ask(name, device, limit_s)
+            hosts.append(known[name])
         except (WorkerError, loading.BackendError) as error:
             if name not in loading.SHIPPED or given or device == "cpu":
                 raise loading.BackendError("backend %r cannot be studied: %s" % (name, error)) from error
@@ -137,9 +139,19 @@ def survey(given: Sequence[str], device: str, limit_s: float) -> tuple[list[Host
     if not hosts:
         reasons = "".join("; %s: %s" % pair for pair in left_out.items())
         raise loading.BackendError("no backend to study%s: name one with --backend" % reasons)
-    labels = [host.label for host in hosts]
-    hosts = [host if labels.count(host.label) == 1 else host._replace(label=host.name) for host in hosts]
-    return hosts, left_out
+    return _told_apart(hosts), left_out
+
+
+def _told_apart(hosts: Sequence[Host]) -> list[Host]:
+    """Labels that are unique: where two backends call themselves the same, their names as given; and where one is given
+    twice, a control of what the study calls a difference, its copies numbered."""
+    names = {label: {host.name for host in hosts if host.label == label} for label in (host.label for host in hosts)}
+    found: list[Host] = []
+    for host in hosts:
+        copies = sum(each.name == host.name for each in found)
+        label = host.label if len(names[host.label]) == 1 else host.name
+        found.append(host._replace(label="%s, copy %d" % (label, copies + 1) if copies else label))
+    return found
 
 
 def ask(name: str, device: str, limit_s: float) -> Host:

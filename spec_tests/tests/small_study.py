@@ -3,6 +3,7 @@
 import os
 import signal
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,17 +11,19 @@ import pytest
 from spec_tests.backends import loading
 from spec_tests.oracle.backend import OracleBackend
 from spec_tests.questions import behaviours, cases, makers
-from spec_tests.study import results, work
+from spec_tests.study import programs, results, work
 from spec_tests.study.executors import Finished, reason_of
 from spec_tests.study.profiles import Profile
 from spec_tests.study.store import Found, Store
 from unrolled.datasets.mnist import LabelledImages
 from unrolled.datasets.series import training_pair
-from unrolled.programs import MNIST
+from unrolled.networks import BasicRNN
+from unrolled.programs import MNIST, VOWELS
 
 HERE = __name__
 NAMES = ("oracle", HERE + ":Other")
-PROFILE = Profile("small", 2, 0, 4, 3, False, 2, 2, 4, 3, 1, epoch_steps=1, timed_steps=1)
+PROGRAMS = ("mnist", "vowels-lstm", "series-stacked", "series-wrapped")
+PROFILE = Profile("small", "", PROGRAMS, 2, 0, 4, 3, 0, 2, 1, 2, 2, 2, 1, 4, 3, 1, epoch_steps=1, timed_steps=1)
 STUDY = results.Study(NAMES, "cpu", PROFILE, 1, 0.005, 60.0)
 
 
@@ -95,7 +98,8 @@ def shorten(patch, batch=20):
     """Let pieces in this process train on made-up images, a few at a time."""
     some = images()
     patch.setattr(work, "_images", lambda: some)
-    patch.setattr(work, "MNIST", MNIST._replace(batch=batch))
+    small = replace(VOWELS.model, network=BasicRNN(7))
+    patch.setattr(programs, "VOWELS", VOWELS._replace(model=small, batch=10))
     patch.setitem(makers.TRAINING, "mnist", MNIST._replace(batch=batch))
     return some
 

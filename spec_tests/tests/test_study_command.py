@@ -1,5 +1,6 @@
 """`python -m spec_tests compare` and `report` as a user meets them: with processes, and with wrong input."""
 
+import csv
 import json
 import os
 
@@ -35,13 +36,15 @@ def studied(tmp_path_factory):
     return folder, copy, compare(folder, "Partial", "Second", more=("--rounds", "3", "--jobs", "2", "--json", copy))
 
 
-def test_a_study_prints_its_table_and_sentences_and_leaves_a_report(studied):
+def test_a_study_prints_its_verdict_and_table_and_leaves_a_report(studied):
     folder, copy, (status, out, err) = studied
     assert status == 0, out + err
-    assert "two-step cell by hand, float32" in out and out.rstrip().endswith(
-        "Every error that has a limit is within it."
-    )
-    assert "Given the same weights and inputs, partial and second are at most" in out
+    first = out.splitlines()
+    place = next(number for number, line in enumerate(first) if line.startswith("NumPy") and " and NumPy" in line)
+    questions = [line[2:15].strip() for line in first[place + 1 : place + 5]]
+    assert questions == ["same numbers", "same training", "same accuracy", "faster"]
+    assert first[place + 1].split()[2] == "equivalent" and "at most 0 in float32 apart" in first[place + 1]
+    assert "two steps by hand, float32" in out and "Every question that was asked is decided" in out.splitlines()[-1]
     assert {path.name for path in folder.iterdir()} >= {
         "report.html",
         "report.md",
@@ -75,11 +78,26 @@ def test_report_makes_the_pages_anew_and_sets_two_side_by_side(studied, tmp_path
     assert status == 0 and (tmp_path / "side-by-side.html").is_file() and "side-by-side.md" in out
 
 
+def test_tables_are_written_as_csv_and_latex_on_request(studied, tmp_path):
+    status, _, err = call(command.report, studied[0], "--csv", "--latex", "--output", tmp_path)
+    assert status == 0, err
+    names = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert {"1-verdict-1.csv", "1-verdict-1.tex", "2-parity-1.csv"} <= names
+    with (tmp_path / "tables" / "2-parity-1.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0][:2] == ["behaviour", "partial"] and "two steps by hand" in [row[0] for row in rows]
+    text = (tmp_path / "tables" / "2-parity-1.tex").read_text("utf-8")
+    assert text.startswith("% float32: ") and "\\toprule" in text and r"in\_top\_k" in text
+    status, _, err = call(command.report, studied[0], studied[1], "--csv")
+    assert status == 2 and "name one RESULTS" in err
+
+
 def test_an_error_above_its_limit_ends_with_status_1_and_says_which(tmp_path):
     status, out, err = compare(tmp_path, "Partial", "Wrong")
     assert status == 1 and "ABOVE" in out and "Every error" not in out
-    assert "two-step cell by hand in float32: wrong has an error of" in err
-    assert "exceed their limits" in (tmp_path / "report.md").read_text("utf-8")
+    assert "two steps by hand in float32: wrong has an error of" in err
+    assert "| same numbers | differs |" in (tmp_path / "report.md").read_text("utf-8")
+    assert "| same training | not asked |" in (tmp_path / "report.md").read_text("utf-8")
 
 
 def damaged(folder, **changes):
@@ -94,7 +112,7 @@ def damaged(folder, **changes):
     [
         (lambda folder: '{"schema": ', "is not JSON, or damaged"),
         (lambda folder: "[" * 100_000, "is not JSON, or damaged"),
-        (lambda folder: "[1, 2]", "has the schema None, expected 'unrolled.study/1'"),
+        (lambda folder: "[1, 2]", "has the schema None, expected 'unrolled.study/2'"),
         (lambda folder: json.dumps(damaged(folder, schema="unrolled.study/9")), "has the schema 'unrolled.study/9'"),
         (lambda folder: json.dumps(damaged(folder, parity=None)), "lacks parity"),
         (lambda folder: json.dumps(damaged(folder, parity=[{"title": "a"}])), "does not hold together"),
@@ -118,6 +136,8 @@ def test_a_results_file_that_cannot_be_used_is_one_sentence(studied, tmp_path, c
         (["--backend", "no_such_backend"], 1, "unknown backend 'no_such_backend'"),
         (["--backend", "oracle", "--backend", ""], 1, "an empty name"),
         (["--backend", "oracle@/no/python"], 1, "there is no program '/no/python'"),
+        (["--backend", "oracle@"], 1, "backend 'oracle@': expected NAME@PYTHON"),
+        (["--quick", "--full"], 2, "--quick and --full: name one profile"),
         (["--backend", "oracle", "--device", "cuda"], 1, "the oracle is NumPy"),
         (["--backend", "oracle", "--jobs", "0"], 2, "--jobs"),
         (["--backend", "oracle", "--margin", "-1"], 2, "--margin"),

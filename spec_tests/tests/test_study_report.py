@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from spec_tests.study import findings, results
+from spec_tests.study import findings, results, verdict
 from spec_tests.study.showing import report, terminal_table
 
 for package in ("scipy", "statsmodels", "jinja2"):
@@ -62,9 +62,9 @@ def test_the_page_stands_alone_and_holds_every_figure_and_part(found, written):
     assert page.open == [] and page.loaded == ["data:,"] and "@import" not in text and "url(http" not in text
     assert len(page.ids) == len(set(page.ids)) and set(page.links) <= set(page.ids)
     assert page.tags.count("svg") == FIGURES == len(list((written / "figures").iterdir()))
-    assert text.index(findings.sentences(found)[0][:40]) < text.index("<table")
+    assert text.index("same accuracy") < text.index("<table")
     markdown = (written / "report.md").read_text("utf-8")
-    for title in ("Parity", "Lockstep", "Accuracy", "Series", "Cost"):
+    for title in ("Parity", "Lockstep", "Accuracy, the same start", "Accuracy, own start", "Series", "Cost"):
         assert "<h2 id=" in text and ">%s</h2>" % title in text and "## %s\n" % title in markdown
     for line in markdown.splitlines():
         if line.startswith("!["):
@@ -84,7 +84,7 @@ def test_what_a_page_shows_is_escaped(found, tmp_path, monkeypatch):
     monkeypatch.setattr(report.figures, "all_of", lambda results: {})
     wrong = copy.deepcopy(found)
     wrong["problems"] = ["<script>alert(1)</script>", "\x1b[31m\u202e[here](javascript:alert)"]
-    wrong["cells"][0].update(status="failed", reason="a | b <b>")
+    wrong["left_out"] = {"other": "a | b <b>"}
     report.write(wrong, tmp_path)
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<script>" not in text and "&lt;script&gt;" in text and "a | b &lt;b&gt;" in without_spans(text)
@@ -101,40 +101,81 @@ def test_a_number_in_place_of_a_name_is_no_traceback(found, tmp_path, monkeypatc
         report.write(wrong, tmp_path)
 
 
-def test_three_sentences_say_what_the_numbers_say(found):
-    first, second, third = findings.sentences(found)
+def lines(results, place=0):
+    return {line["question"]: line for line in verdict.of(results)[place]["lines"]}
+
+
+def test_the_verdict_says_what_the_numbers_say(found):
+    said = lines(found)
     worst = max(
-        each["relative"] for row in found["parity"] if row["dtype"] == "float64" for each in row["oracle"].values()
+        pair["relative"]
+        for row in found["parity"]
+        if row["dtype"] == "float64" and row["asks"] == "numbers"
+        for pair in row["pairs"]
     )
-    assert "oracle and other are at most" in first and "%s in float64" % findings.number(worst) in first
-    assert "all are within their limits" in first and "and no others" in first
-    assert "2 steps on MNIST" in second and "4 steps on the series (stacked projection)" in second
-    assert "which is what rounding explains" in second
-    pair = found["accuracy"]["pairs"][0]
-    assert "Over 2 seeds each of 2 epochs" in third and findings.signed_points(pair["difference"]) in third
-    assert "for a training step other takes 2 times (95% interval 2 to 2) on MNIST as long as oracle" in third
+    assert said["same numbers"]["verdict"] == "equivalent"
+    assert "%s in float64" % findings.number(worst) in said["same numbers"]["by"]
+    assert said["same training"]["verdict"] == "equivalent"
+    assert "MNIST, RNN, 2 steps" in said["same training"]["by"] and "LSTM, 2 steps" in said["same training"]["by"]
+    assert said["same accuracy"]["verdict"] == found["paired"]["pairs"][0]["verdict"] == "equivalent"
+    assert said["faster"]["verdict"] == "NumPy " + found["backends"]["oracle"]["version"] + " (oracle)"
+    assert "MNIST, RNN 2 times (2 to 2)" in said["faster"]["by"]
+    assert verdict.undecided(found) == []
 
 
-def test_sentences_and_problems_tell_what_is_wrong(found):
+def test_frameworks_are_named_with_their_versions_and_1_x_as_genuine():
+    backends = {
+        "a": {"framework": "PyTorch", "version": "2.15.0"},
+        "b": {"framework": "TensorFlow", "version": "1.15.5"},
+        "c": {"framework": "TensorFlow", "version": "2.21.0"},
+        "d": {"framework": "PyTorch", "version": "2.15.0"},
+        "e": {},
+    }
+    names = ["PyTorch 2.15.0 (a)", "genuine TensorFlow 1.15.5", "TensorFlow 2.21.0", "PyTorch 2.15.0 (d)", "e"]
+    assert list(verdict.named(backends).values()) == names
+
+
+def test_problems_tell_what_is_wrong(found):
     wrong = copy.deepcopy(found)
     wrong["parity"][0]["oracle"]["other"]["relative"] = 0.5
     wrong["parity"][0]["within"] = False
-    pair = wrong["lockstep"]["pairs"][0]
-    pair.update(ratio=1e6, verdict="more than rounding")
+    wrong["lockstep"]["pairs"][0].update(ratio=1e6, verdict="more than rounding")
     wrong["accuracy"]["initial"][0]["right"] = False
     problems = findings.problems(wrong)
     assert len(problems) == 3 and findings.problems(found) == []
-    wrong["accuracy"]["pairs"][0]["verdict"] = "different"
+    wrong["accuracy"]["pairs"][0]["verdict"] = "differs"
     assert "differ by more than" in findings.problems(wrong)[2]
-    absent = copy.deepcopy(found)
-    for row in absent["parity"]:
-        row["oracle"].pop("other", None)
-    assert "nothing was compared of other" in findings.sentences(absent)[0]
     assert "other has an error of 0.5, above the limit of 2.0e-06" in problems[0]
     assert "1.0e+06 times as far as one unit in the last place explains" in problems[1]
     assert "does not draw" in problems[2]
-    assert "1 of them exceed their limits" in findings.sentences(wrong)[0]
-    assert "more than rounding explains" in findings.sentences(wrong)[1]
+
+
+def test_what_is_undecided_is_never_as_it_should_be(found, tmp_path):
+    open_one = copy.deepcopy(found)
+    open_one["paired"]["pairs"][0]["verdict"] = "undecided"
+    open_one["verdict"] = verdict.of(open_one)
+    assert [line.rpartition(": ")[2] for line in verdict.undecided(open_one)] == ["same accuracy"]
+    report.write_side_by_side({"here": found, "there": open_one}, tmp_path)
+    markdown = (tmp_path / "side-by-side.md").read_text("utf-8")
+    assert "here: every question is decided." in markdown and "there: undecided: " in markdown
+
+
+def test_a_partial_backend_and_one_that_crashes_leave_the_other_lines_as_they_are(found):
+    three = copy.deepcopy(found)
+    three["backends"] = {**three["backends"], "third": {"framework": "Third", "version": "1"}}
+    before = lines(three)
+    partial = lines(three, 1)
+    assert {line["verdict"] for line in partial.values()} == {"not asked"}
+    three["cells"] += [
+        {"cell": "%s, third" % part, "part": part, "backend": "third", "status": "failed", "reason": "out of paper"}
+        for part in ("parity", "lockstep", "paired", "accuracy")
+    ]
+    for row in three["parity"]:
+        row["failed"]["third"] = "out of paper"
+    three["cost"]["failed"]["third"] = "out of paper"
+    assert lines(three) == before
+    assert {line["verdict"] for line in lines(three, 1).values()} == {"undecided"}
+    assert len([problem for problem in findings.problems(three) if "out of paper" in problem]) == 3
 
 
 def test_every_row_of_the_table_has_a_value_for_each_backend_and_a_limit_where_there_is_one(found):
@@ -142,7 +183,7 @@ def test_every_row_of_the_table_has_a_value_for_each_backend_and_a_limit_where_t
     parity = [row for row in rows if row.section == terminal_table.ERRORS]
     assert len(parity) == len(found["parity"]) and all(row.limit and all(row.values) for row in parity)
     titles = " ".join(row.name for row in rows)
-    for expected in ("epoch 1: mean loss", "MSE near iteration", "one ulp away", "90% interval", "training step"):
+    for expected in ("epoch 1: mean loss", "MSE near iteration", "1 ulp away", "90% interval", "training step"):
         assert expected in titles
     assert "ABOVE" not in terminal_table.text(found)
 
@@ -152,9 +193,10 @@ def test_two_results_side_by_side(found, tmp_path):
     other["machine"]["processor"] = "Another <Processor>"
     other["backends"]["newcomer"] = other["backends"].pop("other")
     other["problems"] = ["something is wrong"]
+    other["verdict"] = []
     report.write_side_by_side({"here": found, "there": other}, tmp_path)
     markdown = (tmp_path / "side-by-side.md").read_text("utf-8")
-    assert "here: everything is as it should be." in markdown and "there: something is wrong." in markdown
+    assert "here: every question is decided." in markdown and "there: something is wrong." in markdown
     (processor,) = [line for line in markdown.splitlines() if line.startswith("| processor")]
     assert processor.count("|") == 4 and processor.endswith("Another &lt;Processor&gt; |")
     assert "Another &lt;Processor&gt;" in without_spans((tmp_path / "side-by-side.html").read_text("utf-8"))

@@ -25,17 +25,27 @@ for package in ("scipy", "statsmodels"):
 
 PIECE = "a_piece-0123456789abcdef.npz"
 SHORT = PROFILE._replace(
-    lockstep_mnist_float32=0, lockstep_series_float32=0, lockstep_series_float64=0, seeds=0, rounds=0
+    lockstep_mnist_float32=0,
+    lockstep_series_float32=0,
+    lockstep_series_float64=0,
+    lockstep_vowels_float64=0,
+    seeds=0,
+    paired=0,
+    rounds=0,
 )
 
 
 def test_results_say_their_schema_and_every_part_and_read_back_as_they_were(whole_study):
     folder, found = whole_study
     written = json.loads((folder / "results.json").read_text("utf-8"))
-    assert written["schema"] == "unrolled.study/1" and written == found
+    assert written["schema"] == "unrolled.study/2" and written == found
     assert set(results.SECTIONS) <= set(written)
     assert {piece["status"] for piece in written["cells"]} == {"done"} and not written["problems"]
-    assert [len(written["findings"]), len(written["accuracy"]["pairs"]), len(written["series"]["runs"])] == [3, 1, 4]
+    assert [len(written["verdict"]), len(written["accuracy"]["pairs"]), len(written["series"]["runs"])] == [1, 1, 4]
+    assert [(pair["program"], pair["seeds_shared"]) for pair in written["paired"]["pairs"]] == [
+        ("mnist", 2),
+        ("vowels-lstm", 2),
+    ]
     assert results.numbers(written) == results.read(folder) == results.read(folder / "results.json")
 
 
@@ -115,13 +125,16 @@ def test_a_piece_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_only_what_the_study_made_is_removed_or_opened(tmp_path):
+    another = "another_study-0123456789abcdef.npz"
     cells, store = tmp_path / "study" / "cells", Store(tmp_path / "study")
     for name in (".gitignore", ".mine.npz.0123abcd.partial", "mine.npz"):
         (cells / name).write_text("precious")
-    store.save(PIECE, "a", Found({}, {}))
+    for name in (PIECE, another):
+        store.save(name, "a", Found({}, {}))
     with store.locked():
-        store.clear()
-    assert sorted(path.name for path in cells.iterdir()) == [".gitignore", ".mine.npz.0123abcd.partial", "mine.npz"]
+        store.clear([PIECE, "not_run_yet-0123456789abcdef.npz"])
+    left = [".gitignore", ".mine.npz.0123abcd.partial", another, "mine.npz"]
+    assert sorted(path.name for path in cells.iterdir()) == left
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "study" / ".lock").unlink()
     (tmp_path / "study" / ".lock").symlink_to(tmp_path / "victim")
@@ -155,17 +168,18 @@ def test_two_studies_do_not_share_a_folder(tmp_path):
 
 
 def test_a_piece_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
-    smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, epochs=1, rounds=0)
+    smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, paired=1, epochs=1, rounds=0)
     study = STUDY._replace(names=("oracle", HERE + ":Stubborn"), profile=smaller)
     found = run(results.plan(study), tmp_path, InProcess(), study)
     failed = {piece["cell"]: piece["reason"] for piece in found["cells"] if piece["status"] == "failed"}
     assert set(failed.values()) == {"out of paper"}
     assert {title.rpartition(", ")[2] for title in failed} == {"stubborn"} and len(failed) > 5
-    assert all(any(title in problem for problem in found["problems"]) for title in failed)
+    told = [problem for problem in found["problems"] if "out of paper" in problem]
+    assert len(told) == 2 and told[0].startswith("stubborn failed %d pieces" % len(failed))  # and the behaviours
     assert list(found["accuracy"]["backends"]) == ["oracle"] and found["series"]["runs"]
     rows = {row["title"]: row for row in found["parity"] if row["dtype"] == "float32"}
-    assert "out of paper" in rows["losses of 60 Adam steps, mnist"]["failed"]["stubborn"]
-    assert rows["static unrolling"]["within"] and not rows["losses of 60 Adam steps, mnist"]["within"]
+    assert "out of paper" in rows["60 Adam steps, MNIST: losses"]["failed"]["stubborn"]
+    assert rows["static unrolling"]["within"] and not rows["60 Adam steps, MNIST: losses"]["within"]
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +213,27 @@ def test_a_ray_cluster_gives_what_this_machine_gives(in_processes, one_job):
 def test_backends_of_one_name_are_told_apart():
     plan = results.plan(STUDY._replace(names=("oracle", "spec_tests.oracle.backend:backend"), profile=SHORT))
     assert [host.label for host in plan.backends] == ["oracle", "spec_tests.oracle.backend:backend"]
+
+
+def test_a_backend_that_is_named_twice_is_a_control(tmp_path):
+    """Its copies have pieces of their own, and whatever the study calls a difference between them is none."""
+    few = SHORT._replace(lockstep_series_float64=3, paired=2)
+    study = STUDY._replace(names=("oracle", "oracle"), profile=few)
+    plan = results.plan(study)
+    assert [host.label for host in plan.backends] == ["oracle", "oracle, copy 2"]
+    found = run(plan, tmp_path, InProcess(), study)
+    (pair,) = found["verdict"]
+    assert pair["control"] and {line["verdict"] for line in pair["lines"]} == {"equivalent", "not asked"}
+    assert found["parity"][0]["pairs"][0]["relative"] == 0.0
+
+
+def test_a_folder_with_another_study_or_a_report_of_ones_own_stays_as_it_is(study_plan, whole_study, tmp_path):
+    folder = whole_study[0]
+    results.check_folder(STUDY, study_plan, folder)
+    for other in (STUDY._replace(profile=SHORT), STUDY._replace(margin=0.01)):
+        with pytest.raises(DataError, match=r"has another study \(small, of oracle and .*\), which stays"):
+            results.check_folder(other, study_plan, folder)
+    results.check_folder(STUDY, study_plan, tmp_path)
+    (tmp_path / "report.md").write_text("of mine")
+    with pytest.raises(DataError, match=r"has a report.md that is not of this study, which stays"):
+        results.check_folder(STUDY, study_plan, tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from spec_tests.oracle import faults
 from spec_tests.oracle.backend import OracleBackend
-from spec_tests.study import accuracy, cost, lockstep
+from spec_tests.study import accuracy, cost, equivalence, lockstep
 from spec_tests.study.store import Found
 from unrolled.programs import MNIST
 
@@ -24,13 +24,13 @@ def samples(difference, spread, sizes, seed=1):
     [
         (0.0, 0.001, "equivalent"),
         (0.002, 0.002, "equivalent"),
-        (0.004, 0.004, "cannot tell"),
-        (-0.02, 0.002, "different"),
+        (0.004, 0.004, "undecided"),
+        (-0.02, 0.002, "differs"),
     ],
 )
 def test_equivalence_is_two_one_sided_welch_tests_at_the_margin(difference, spread, verdict):
     one, other = samples(difference, spread, (9, 6))
-    found = accuracy.equivalence(one, other, 0.005)
+    found = equivalence.equivalence(one, other, 0.005)
     above = stats.ttest_ind(one + 0.005, other, equal_var=False, alternative="greater").pvalue
     below = stats.ttest_ind(one - 0.005, other, equal_var=False, alternative="less").pvalue
     interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
@@ -41,14 +41,48 @@ def test_equivalence_is_two_one_sided_welch_tests_at_the_margin(difference, spre
 
 
 def test_one_seed_says_nothing_and_seeds_without_spread_say_all():
-    assert accuracy.equivalence([0.9], [0.9])["verdict"] == "cannot tell"
-    assert accuracy.equivalence([0.9, 0.9], [0.901, 0.901])["verdict"] == "equivalent"
-    assert accuracy.equivalence([0.9, 0.9], [0.91, 0.91])["verdict"] == "different"
+    assert equivalence.equivalence([0.9], [0.9])["verdict"] == "undecided"
+    assert equivalence.equivalence([0.9, 0.9], [0.901, 0.901])["verdict"] == "equivalent"
+    assert equivalence.equivalence([0.9, 0.9], [0.91, 0.91])["verdict"] == "differs"
+
+
+def test_pairs_of_seeds_are_tested_by_their_differences():
+    """Samples that vary by a point from seed to seed, and by a tenth of one between the two of a seed."""
+    random = np.random.RandomState(3)
+    one = random.normal(0.95, 0.01, 5)
+    other = one + random.normal(0.0, 0.001, 5)
+    found = equivalence.equivalence(one, other, 0.005, paired=True)
+    above = stats.ttest_rel(one + 0.005, other, alternative="greater").pvalue
+    below = stats.ttest_rel(one - 0.005, other, alternative="less").pvalue
+    interval = stats.ttest_rel(one, other).confidence_interval(0.9)
+    assert found["p"] == pytest.approx(max(above, below), rel=1e-9)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert found["verdict"] == "equivalent" and found["power"] > 0.9
+    assert equivalence.equivalence(one, other, 0.005)["verdict"] == "undecided"
+    apart = equivalence.equivalence(one, other + 0.02, 0.005, paired=True)
+    beyond = stats.ttest_rel(one + 0.005, other + 0.02, alternative="less").pvalue
+    assert apart["verdict"] == "differs" and apart["p_different"] == pytest.approx(2 * beyond, rel=1e-9)
+
+
+def test_several_pairs_are_corrected_by_holm():
+    """One p of 0.03 decides alone, and not among three."""
+    pair = {"p": 0.03, "p_different": 1.0, "verdict": "equivalent"}
+    assert equivalence.corrected([pair])[0]["verdict"] == "equivalent"
+    three = equivalence.corrected(
+        [pair, dict(pair, p=0.001), dict(pair, p=0.04), dict(pair, p=None, verdict="undecided")]
+    )
+    assert [each["verdict"] for each in three] == ["undecided", "equivalent", "undecided", "undecided"]
+    assert [each["p_holm"] for each in three[:3]] == pytest.approx([0.06, 0.003, 0.06])
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(4, 0.002), (8, 0.004)])
+def test_power_is_how_often_equivalence_is_shown_where_there_is_no_difference(seeds, spread):
+    assert equivalence.power_of(seeds, 0.0, spread) == pytest.approx(simulated_power(0.0, spread, seeds), abs=0.03)
 
 
 @pytest.mark.parametrize(("difference", "spread"), [(0.0, 0.004), (0.002, 0.003)])
 def test_with_the_seeds_needed_equivalence_is_shown_nine_times_in_ten(difference, spread):
-    seeds = accuracy.seeds_needed(difference, spread)
+    seeds = equivalence.seeds_needed(difference, spread)
     assert seeds is not None
     power = {size: simulated_power(difference, spread, size) for size in (seeds, seeds * 2 // 3)}
     assert 0.885 < power[seeds] < 0.95 and power[seeds * 2 // 3] < 0.85
@@ -62,14 +96,15 @@ def simulated_power(difference, spread, size, studies=4000):
 
 
 def test_no_number_of_seeds_is_said_where_none_would_do():
-    assert accuracy.seeds_needed(0.006, 0.001) is None
-    assert accuracy.seeds_needed(0.005 - 1e-9, 0.01) is None
+    assert equivalence.seeds_needed(0.006, 0.001) is None
+    assert equivalence.seeds_needed(0.005 - 1e-9, 0.01) is None
 
 
 def test_a_ratio_is_that_of_each_round_and_what_slows_both_falls_out():
     load = np.array([1.0, 5.0, 1.0, 2.0, 1.0, 3.0])
     found = cost.ratio_of(list(load * 0.01), list(load * 0.02 * np.array([1, 1, 1.1, 0.9, 1, 1])))
     assert found["ratio"] == pytest.approx(2.0) and 1.8 <= found["low"] <= 2.0 <= found["high"] <= 2.2
+    assert cost.ratio_of([1.0, -1.0, 1.0, 1.0], [2.0] * 4)["rounds"] == 3  # one in which the machine did other things
     assert cost.ratio_of([1.0, 1.0], [2.0, 2.0]) == {"ratio": 2.0, "low": None, "high": None, "rounds": 2}
 
 

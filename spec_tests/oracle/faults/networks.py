@@ -33,6 +33,16 @@ NETWORKS: dict[str, Fault] = {
         (_FORGET,),
         {"zf + network.forget_bias": "zf + 2 * network.forget_bias"},
     ),
+    "forget_bias_nine_tenths": Fault(
+        "the forget bias is a tenth less than the network says",
+        (_FORGET,),
+        {"zf + network.forget_bias": "zf + 0.9 * network.forget_bias"},
+    ),
+    "update_gate_bias_nine_tenths": Fault(
+        "the bias of the GRU's update gate is a tenth less than the weight says",
+        ("test_outputs_and_every_part_of_the_state_match_the_oracle",),
+        {'+ w["gates/bias"]), 2': '+ w["gates/bias"] * np.repeat([1.0, 0.9], h.shape[1])), 2'},
+    ),
     "forget_bias_left_out": Fault(
         "the forget bias is left to the stored bias",
         (_FORGET,),

@@ -129,8 +129,8 @@ def _own(pair: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def learning_curves(results: Results, name: str) -> str:
     """Test accuracy by epoch, mean over the seeds and a band of one standard deviation."""
     found = results["accuracy"]["backends"]
-    if not found:
-        return ""
+    if not any(len(curve) > 1 for each in found.values() for curve in each["test_accuracy"]):
+        return ""  # one point is no curve
     style = styles(list(results["backends"]))
 
     def draw(_: Any, axis: Any) -> None:
@@ -143,13 +143,9 @@ def learning_curves(results: Results, name: str) -> str:
                 spread = curves.std(axis=0, ddof=1)
                 colour = style[label]["color"]
                 axis.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
-                if len(epochs) == 1:
-                    axis.errorbar(epochs, mean, spread, color=colour, capsize=4)
         axis.set_xlabel("epoch")
         axis.set_ylabel("test accuracy (%)")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        if len(epochs) == 1:
-            axis.set_xticks([1])
         axis.legend(loc="lower right")
 
     return _drawn(name, draw)
@@ -168,11 +164,8 @@ def equivalence(results: Results, name: str) -> str:
         for place, pair in enumerate(pairs):
             axis.plot([100 * pair["low"], 100 * pair["high"]], [place] * 2, color=COLOURS[0], linewidth=2.5)
             axis.plot(100 * pair["difference"], place, "o", color=COLOURS[0], markersize=6)
-            text = "%s - %s: %s" % (pair["one"], pair["other"], pair["verdict"])
-            axis.annotate(text, (0.01, place + 0.28), xycoords=("axes fraction", "data"), fontsize=8)
-        axis.set_ylim(len(pairs) - 0.4, -0.6)
-        axis.invert_yaxis()
-        axis.set_yticks([])
+        axis.set_ylim(len(pairs) - 0.5, -0.5)
+        axis.set_yticks(range(len(pairs)), ["%s\n- %s" % (pair["one"], pair["other"]) for pair in pairs])
         axis.grid(False, axis="y")
         wide = 1.15 * max([2 * margin] + [100 * abs(pair[side]) for pair in pairs for side in ("low", "high")])
         axis.set_xlim(-wide, wide)
@@ -270,20 +263,62 @@ def cost(results: Results, name: str) -> str:
     return _drawn(name, draw, height=1.2 + 0.6 * len(quantities))
 
 
-# Name -> what it shows, in a sentence; and how it is drawn.
-FIGURES: dict[str, tuple[str, Callable[[Results, str], str]]] = {
-    "drift-mnist": (
-        "MNIST in lockstep: how far the weights of two backends drift apart, beside one backend against itself.",
-        drift("mnist"),
-    ),
-    "drift-series": ("The series in lockstep, stacked projection, likewise.", drift("series-stacked")),
-    "learning-curves": (
-        "MNIST from values of its own: test accuracy, mean over seeds; bands are one standard deviation.",
-        learning_curves,
-    ),
-    "equivalence": ("Difference in final test accuracy, with its 90% interval.", equivalence),
-    "early-curves": ("The first optimizer steps on MNIST, mean over seeds.", early_curves),
-    "series-curves": ("The series from values of its own: mean squared error.", series_curves),
-    "prediction": ("The series, shifted by one point, as it is predicted after training.", prediction),
-    "cost": ("Time per training step and per prediction: every round of every backend.", cost),
+def _drift_title(program: str, where: str) -> Callable[[Results], str]:
+    def title(results: Results) -> str:
+        pairs = [pair for pair in results["lockstep"]["pairs"] if pair["program"] == program]
+        judged = [pair for pair in pairs if pair["ratio"] is not None]
+        wrong = any(pair["verdict"] == "more than rounding" for pair in judged)
+        if not judged:
+            return "%s: how far the weights of two backends drift apart." % where
+        told = "farther apart than rounding explains" if wrong else "no farther apart than rounding explains"
+        ratio = max(pair["ratio"] for pair in judged)
+        return "%s: two backends drift %s, at most %.2g times as far as one from itself." % (where, told, ratio)
+
+    return title
+
+
+def _learning_title(results: Results) -> str:
+    finals = [sum(each["final"]) / len(each["final"]) for each in results["accuracy"]["backends"].values()]
+    apart = 100 * (max(finals) - min(finals)) if finals else 0.0
+    return "MNIST from own initial values: means end %.2f points apart; bands are one standard deviation." % apart
+
+
+def _equivalence_title(results: Results) -> str:
+    pairs = results["accuracy"]["pairs"]
+    within = sum(pair["verdict"] == "equivalent" for pair in pairs)
+    told = (
+        "%d of %d differences lie" % (within, len(pairs))
+        if len(pairs) != 1
+        else "The difference %s" % ("lies" if within else "does not lie")
+    )
+    return "From own initial values: %s within the margin, with the whole 90%% interval." % told
+
+
+def _early_title(results: Results) -> str:
+    known = [pair["early"]["p"] for pair in results["accuracy"]["pairs"] if pair["early"]["p"] is not None]
+    told = "; no pair differs by less than p = %.2g" % min(known) if known else ""
+    return "The first optimizer steps on MNIST from own initial values, mean over seeds%s." % told
+
+
+def _cost_title(results: Results) -> str:
+    lines = [line for pair in results["verdict"] for line in pair["lines"] if line["question"] == "faster"]
+    verdicts = list(dict.fromkeys(line["verdict"] for line in lines))
+    told = "faster in training: %s" % verdicts[0] if len(verdicts) == 1 else "every round of every backend"
+    return "Time per training step and per prediction; %s." % told
+
+
+def _always(text: str) -> Callable[[Results], str]:
+    return lambda results: text
+
+
+# Name -> its title, which says what is to be seen; and how it is drawn.
+FIGURES: dict[str, tuple[Callable[[Results], str], Callable[[Results, str], str]]] = {
+    "drift-mnist": (_drift_title("mnist", "MNIST"), drift("mnist")),
+    "drift-series": (_drift_title("series-stacked", "The series, stacked"), drift("series-stacked")),
+    "learning-curves": (_learning_title, learning_curves),
+    "equivalence": (_equivalence_title, equivalence),
+    "early-curves": (_early_title, early_curves),
+    "series-curves": (_always("The series from own initial values: mean squared error by iteration."), series_curves),
+    "prediction": (_always("The series, shifted by one point, as each predicts it after training."), prediction),
+    "cost": (_cost_title, cost),
 }

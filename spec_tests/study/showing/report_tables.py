@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from spec_tests.study.findings import number, points, signed_points, times
-from spec_tests.study.showing.terminal_table import quantity_title
+from spec_tests.study import programs
+from spec_tests.study.findings import number, points, times
+from spec_tests.study.lockstep import WEAK
+from spec_tests.study.showing.terminal_table import difference, finals, quantity_title
 
 Results = Mapping[str, Any]
 
@@ -30,8 +32,21 @@ def _table(caption: str, headers: Sequence[str], rows: Sequence[tuple[Sequence[s
     return Table(caption, headers, [cells for cells, _ in rows], marked)
 
 
-def _error(error: Mapping[str, Any] | None) -> str:
-    return "" if error is None else "%s (%s)" % (number(error["relative"]), number(error["absolute"]))
+def _error(error: Mapping[str, Any] | None, without: str = "") -> str:
+    return without if error is None else number(error["relative"])
+
+
+def verdict(results: Results) -> list[Table]:
+    """A table for every two backends: question, verdict, what it rests on."""
+    found = []
+    for pair in results["verdict"]:
+        rows = [
+            ([line["question"], line["verdict"], line["by"]], line["verdict"] not in ("differs", "undecided"))
+            for line in pair["lines"]
+        ]
+        title = pair["title"] + (" (a control: the same backend twice)" if pair["control"] else "")
+        found.append(_table(title, ["question", "verdict", "by"], rows))
+    return found
 
 
 def parity(results: Results, dtype: str) -> Table:
@@ -42,14 +57,15 @@ def parity(results: Results, dtype: str) -> Table:
         cells = [row["title"]]
         for label in labels:
             failed = label in row["failed"]
-            cells += ["failed" if failed else _error(row["oracle"].get(label)), _error(row["recorded"].get(label))]
+            offered = failed or label in row["oracle"]
+            past = "not recorded" if offered else ""
+            cells.append("failed" if failed else _error(row["oracle"].get(label), "not offered"))
+            cells.append(_error(row["recorded"].get(label), past))
         rows.append(([*cells, _error(row["between"]), number(row["limit"])], row["within"]))
     headers = ["behaviour"]
     for label in labels:
         headers += [label, "%s: 1.15.5" % label]
-    caption = (
-        "%s: largest relative error (absolute in brackets) against the oracle, and against recorded 1.15.5" % dtype
-    )
+    caption = "%s: largest relative error against the oracle, and against what 1.15.5 was recorded to answer" % dtype
     return _table(caption, [*headers, "between backends", "limit"], rows)
 
 
@@ -58,7 +74,7 @@ def lockstep(results: Results) -> Table:
     for pair in results["lockstep"]["pairs"]:
         own = [each["weights"][-1] for each in pair["itself"].values()]
         cells = [
-            pair["program"],
+            programs.title(pair["program"]),
             pair["dtype"],
             "%s, %s" % (pair["one"], pair["other"]),
             str(pair["steps"][-1]),
@@ -67,7 +83,7 @@ def lockstep(results: Results) -> Table:
             number(max(own)) if own else "",
             "" if pair["ratio"] is None else "%s (step %d)" % (number(pair["ratio"]), pair["at"]),
             "" if pair["ratio"] is None else number(pair["limit"]),
-            pair["verdict"],
+            pair["verdict"] + (" (*)" if _weak(pair) else ""),
         ]
         rows.append((cells, pair["verdict"] != "more than rounding"))
     headers = [
@@ -81,7 +97,13 @@ def lockstep(results: Results) -> Table:
         "ratio, at most",
         "limit",
     ]
-    return _table("How far two backends drift apart in lockstep, relative", [*headers, "verdict"], rows)
+    weak = list(dict.fromkeys(_weak(pair) for pair in results["lockstep"]["pairs"] if _weak(pair)))
+    caption = "How far two backends drift apart in lockstep, relative" + "".join("; (*) %s" % text for text in weak)
+    return _table(caption, [*headers, "verdict"], rows)
+
+
+def _weak(pair: Mapping[str, Any]) -> str:
+    return WEAK.get((programs.data_of(pair["program"]), pair["dtype"]), "")
 
 
 def epochs(results: Results) -> Table:
@@ -95,35 +117,35 @@ def epochs(results: Results) -> Table:
     return _table("MNIST in lockstep, float32", headers, rows)
 
 
-def accuracy(results: Results) -> Table:
+def accuracy(results: Results, part: str) -> Table:
+    """part: "paired" or "accuracy"."""
     import numpy as np
 
     rows = []
-    for label, each in results["accuracy"]["backends"].items():
-        final = each["final"]
-        spread = points(float(np.std(final, ddof=1))) if len(final) > 1 else ""
-        shown = ["%.2f" % (100 * value) for value in (np.mean(final), min(final), max(final))]
-        cells = [label, str(len(final)), str(len(each["test_accuracy"][0])), shown[0], spread, *shown[1:]]
-        rows.append(([*cells, "%.0f" % np.mean(each["seconds"])], True))
-    headers = ["backend", "seeds", "epochs", "mean (%)", "deviation", "lowest", "highest", "seconds a run"]
-    return _table("Final test accuracy on MNIST", headers, rows)
+    for program, by_label in finals(results, part).items():
+        for label, final in by_label.items():
+            spread = points(float(np.std(final, ddof=1))) if len(final) > 1 else "one seed"
+            shown = ["%.2f" % (100 * value) for value in (np.mean(final), min(final), max(final))]
+            rows.append(([programs.title(program), label, str(len(final)), shown[0], spread, *shown[1:]], True))
+    headers = ["program", "backend", "seeds", "mean (%)", "deviation", "lowest", "highest"]
+    return _table("Final test accuracy", headers, rows)
 
 
-def equivalence(results: Results) -> Table:
-    rows = []
-    for pair in results["accuracy"]["pairs"]:
-        known = pair["low"] is not None
-        interval = "%s to %s" % (signed_points(pair["low"]), signed_points(pair["high"])) if known else ""
-        cells = ["%s - %s" % (pair["one"], pair["other"]), signed_points(pair["difference"]), interval]
-        cells += [number(pair["p"]) if pair["p"] is not None else "", number(pair["effect"]), pair["verdict"]]
-        early, level = pair["early"]["p"], EARLY_LEVEL / len(results["accuracy"]["pairs"])
-        cells += [
-            str(pair["seeds"] or ""),
-            "" if early is None else number(early) + (", differ" if early < level else ""),
-        ]
-        rows.append((cells, True))
-    headers = ["difference of", "points", "90% interval", "p", "effect (Hedges's g)", "verdict", "seeds needed"]
-    return _table("Equivalence of final test accuracies", [*headers, "early losses differ: p"], rows)
+def equivalence(results: Results, part: str) -> Table:
+    """part: "paired" or "accuracy"; early losses only of the latter."""
+    rows, pairs = [], results[part]["pairs"]
+    for pair in pairs:
+        cells = [programs.title(pair.get("program", "mnist")), "%s - %s" % (pair["one"], pair["other"])]
+        cells += [difference(pair), *("one seed" if pair["p_holm"] is None else number(pair["p_holm"]),)]
+        cells += ["" if pair["power"] is None else "%.2f" % pair["power"]]
+        cells += ["" if pair["seeds"] is None else str(pair["seeds"]), pair["verdict"]]
+        if part == "accuracy":
+            early, level = pair["early"]["p"], EARLY_LEVEL / len(pairs)
+            cells.insert(-1, "one seed" if early is None else number(early) + (", differ" if early < level else ""))
+        rows.append((cells, pair["verdict"] != "differs"))
+    headers = ["program", "difference of", "points (90% interval)", "p (Holm)", "power", "seeds needed"]
+    headers += ["early losses: p"] if part == "accuracy" else []
+    return _table("Equivalence of final test accuracies", [*headers, "verdict"], rows)
 
 
 def initial(results: Results) -> Table:
@@ -155,14 +177,16 @@ def series(results: Results) -> Table:
 def cost(results: Results) -> Table:
     if not results["cost"]:
         return Table("", [], [])
-    rows = []
-    for label, each in results["cost"]["backends"].items():
-        cells = [label, each["threads"] or ""]
-        cells += ["%.3g ms" % (1000 * median) for median in each["median_s"].values()]
-        cells += ["" if each[name] is None else "%.1f s" % each[name] for name in ("start_s", "first_step_s")]
-        cells.append("" if each["peak_bytes"] is None else "%.0f MB" % (each["peak_bytes"] / 1e6))
+    rows, backends = [], results["cost"]["backends"]
+    quantities = list(dict.fromkeys(name for each in backends.values() for name in each["median_s"]))
+    for label, each in backends.items():
+        without = "failed" if label in results["cost"]["failed"] else "not offered"
+        medians = [each["median_s"].get(name) for name in quantities]
+        cells = [label, each["threads"] or "not said"]
+        cells += [without if median is None else "%.3g ms" % (1000 * median) for median in medians]
+        cells += [without if each[name] is None else "%.1f s" % each[name] for name in ("start_s", "first_step_s")]
+        cells.append("not said" if each["peak_bytes"] is None else "%.0f MB" % (each["peak_bytes"] / 1e6))
         rows.append((cells, label not in results["cost"]["failed"]))
-    quantities = next(iter(results["cost"]["backends"].values()))["median_s"]
     headers = ["backend", "threads", *map(quantity_title, quantities), "start-up", "first step", "peak memory"]
     return _table("Medians over the rounds", headers, rows)
 
@@ -180,14 +204,18 @@ def backends(results: Results) -> Table:
     for label, facts in results["backends"].items():
         rows.append(([label, ", ".join("%s %s" % (name, value) for name, value in facts.items())], True))
     rows += [([label, "left out: %s" % reason], True) for label, reason in results["left_out"].items()]
-    for piece in results["cells"]:
-        if piece["status"] == "failed":
-            rows.append((["failed piece: %s" % piece["cell"], piece["reason"]], False))
     return _table("Backends", ["backend", "facts"], rows)
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def machine(results: Results) -> Table:
     given = dict(results["machine"])
     packages = given.pop("packages")
+    given["profile"] = ", ".join(
+        "%s %s" % (name, _plain(value)) for name, value in results["profile"].items() if "why" not in name
+    )
     given.update({name: version for name, version in packages.items() if version})
     return _table("Machine", ["", ""], [([name, str(value)], True) for name, value in given.items()])

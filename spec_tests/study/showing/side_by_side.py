@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, Sequence
 
-from spec_tests.study.findings import joined, number, signed_points
+from spec_tests.study import programs, verdict
+from spec_tests.study.findings import joined, number
 from spec_tests.study.showing.report_tables import Table
-from spec_tests.study.showing.terminal_table import quantity_title
+from spec_tests.study.showing.terminal_table import difference, finals, quantity_title
 
 Read = Mapping[str, Mapping[str, Any]]  # where a results file came from -> results
 
 
 def sentences(read: Read) -> list[str]:
-    """What differs between them at first sight."""
+    """What each says is not as it should be, or is undecided; else that all is decided."""
     found = []
     for name, each in read.items():
-        count = len(each["problems"])
-        found.append("%s: %s." % (name, "everything is as it should be" if not count else joined(each["problems"])))
+        open_lines = ["undecided: " + line for line in verdict.undecided(each)]
+        found.append("%s: %s." % (name, joined([*each["problems"], *open_lines] or ["every question is decided"])))
     return found
+
+
+def verdicts(read: Read) -> Table:
+    """A row for every pair and question."""
+    return _aligned(read, "backends and question", _verdict)
+
+
+def _verdict(results: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "%s: %s" % (pair["title"], line["question"]): "%s (%s)" % (line["verdict"], line["by"])
+        for pair in results["verdict"]
+        for line in pair["lines"]
+    }
 
 
 def sections(read: Read) -> list[tuple[str, str, Sequence[Table]]]:
     """Title, text and tables; a column for each results file."""
     return [
+        ("Verdict", "", [verdicts(read)]),
         ("Where and with what", "", [_facts(read)]),
         ("Parity", "The largest relative error against the oracle.", [_aligned(read, "behaviour", _parity)]),
         (
@@ -74,7 +89,7 @@ def _parity(results: Mapping[str, Any]) -> dict[str, str]:
 def _lockstep(results: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for pair in results["lockstep"]["pairs"]:
-        name = "%s, %s: %s and %s" % (pair["program"], pair["dtype"], pair["one"], pair["other"])
+        name = "%s, %s: %s and %s" % (programs.title(pair["program"]), pair["dtype"], pair["one"], pair["other"])
         ratio = "" if pair["ratio"] is None else "; ratio %s, %s" % (number(pair["ratio"]), pair["verdict"])
         found[name] = "%s after %d steps%s" % (number(pair["weights"][-1]), pair["steps"][-1], ratio)
     return found
@@ -82,13 +97,15 @@ def _lockstep(results: Mapping[str, Any]) -> dict[str, str]:
 
 def _accuracy(results: Mapping[str, Any]) -> dict[str, str]:
     found = {}
-    for label, each in results["accuracy"]["backends"].items():
-        final = each["final"]
-        found[label] = "%.2f%% over %d seeds" % (100 * sum(final) / len(final), len(final))
-    for pair in results["accuracy"]["pairs"]:
-        interval = "" if pair["low"] is None else " (%s to %s)" % tuple(map(signed_points, (pair["low"], pair["high"])))
-        name = "%s - %s" % (pair["one"], pair["other"])
-        found[name] = "%s%s: %s" % (signed_points(pair["difference"]), interval, pair["verdict"])
+    for part, how in (("paired", "shared start"), ("accuracy", "own start")):
+        for program, by_label in finals(results, part).items():
+            for label, final in by_label.items():
+                name = "%s, %s: %s" % (programs.title(program), how, label)
+                found[name] = "%.2f%% over %d seeds" % (100 * sum(final) / len(final), len(final))
+        for pair in results[part]["pairs"]:
+            place = programs.title(pair.get("program", "mnist"))
+            name = "%s, %s: %s - %s" % (place, how, pair["one"], pair["other"])
+            found[name] = "%s: %s" % (difference(pair), pair["verdict"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The one table that `compare` prints: differences of each behaviour, learning curves, accuracies, seconds."""
+"""What `compare` prints: the verdict, and the table of all numbers: errors, learning curves, accuracies, seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from tabulate import tabulate
 
-from spec_tests.study.findings import number, points, signed_points
+from spec_tests.study import programs
+from spec_tests.study.findings import number, signed_points
 
 ERRORS = "largest error against the float64 oracle, relative to the largest magnitude"
 
@@ -19,6 +20,19 @@ class Row(NamedTuple):
     values: list[str]
     difference: str = ""
     limit: str = ""
+
+
+def verdict(results: Mapping[str, Any]) -> str:
+    """For every two backends their names, and a line for each question: the verdict and what it rests on."""
+    if not results["verdict"]:
+        return "One backend alone: there is nothing to compare it with."
+    found = []
+    for pair in results["verdict"]:
+        found.append(pair["title"] + (" (a control: the same backend twice)" if pair["control"] else ""))
+        width = max(len(line["verdict"]) for line in pair["lines"])
+        for line in pair["lines"]:
+            found.append("  %-13s  %-*s  %s" % (line["question"], width, line["verdict"], line["by"]))
+    return "\n".join(found)
 
 
 def rows(results: Mapping[str, Any]) -> list[Row]:
@@ -52,7 +66,7 @@ def _parity(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
         values = []
         for label in labels:
             error = row["oracle"].get(label)
-            values.append("failed" if label in row["failed"] else number(error["relative"]) if error else "")
+            values.append("failed" if label in row["failed"] else number(error["relative"]) if error else "not offered")
         between = number(row["between"]["relative"]) if row["between"] else ""
         limit = number(row["limit"]) + ("" if row["within"] else "  ABOVE")
         yield Row(ERRORS, "%s, %s" % (row["title"], row["dtype"]), values, between, limit)
@@ -121,11 +135,11 @@ def _drift(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
     pairs = results["lockstep"]["pairs"]
     for pair in pairs:
         own = [number(pair["itself"][label]["weights"][-1]) if label in pair["itself"] else "" for label in labels]
-        title = "%s, %s, %d steps" % (pair["program"], pair["dtype"], pair["steps"][-1])
+        title = "%s, %s, %d steps" % (programs.title(pair["program"]), pair["dtype"], pair["steps"][-1])
         if len(pairs) > len(_kinds(pairs)):
             title += ": %s, %s" % (pair["one"], pair["other"])
         limit = "" if pair["ratio"] is None else pair["verdict"]
-        yield Row(section, title + " (each: itself, one ulp away)", own, number(pair["weights"][-1]), limit)
+        yield Row(section, title + " (each: itself, 1 ulp away)", own, number(pair["weights"][-1]), limit)
 
 
 def _kinds(pairs: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
@@ -133,20 +147,42 @@ def _kinds(pairs: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
 
 
 def _independent(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
-    found, section = results["accuracy"]["backends"], "MNIST alone: own initial values and batch order"
-    if not found:
-        return
-    values = []
-    for label in labels:
-        final = found.get(label, {}).get("final", [])
-        values.append("%.2f%%" % (100 * sum(final) / len(final)) if final else "")
-    seeds = max(len(each["final"]) for each in found.values())
-    yield Row(section, "test accuracy, mean of %d seed%s" % (seeds, "" if seeds == 1 else "s"), values)
-    for pair in results["accuracy"]["pairs"]:
-        interval = "" if pair["low"] is None else " (%s to %s)" % tuple(map(signed_points, (pair["low"], pair["high"])))
-        title = "%s less %s, points (90%% interval)" % (pair["one"], pair["other"])
-        shown = signed_points(pair["difference"]) + interval
-        yield Row(section, title, [""] * len(labels), shown, "%s: %s" % (points(pair["margin"]), pair["verdict"]))
+    for part, section in (
+        ("paired", "test accuracy after training, the same weights and batches in each seed"),
+        ("accuracy", "test accuracy after training, own initial values and batches"),
+    ):
+        final = finals(results, part)
+        for program, by_label in final.items():
+            values = [_mean(by_label.get(label, [])) for label in labels]
+            seeds = max(map(len, by_label.values()))
+            yield Row(
+                section, "%s, mean of %d seed%s" % (programs.title(program), seeds, "" if seeds == 1 else "s"), values
+            )
+        for pair in results[part]["pairs"]:
+            place = programs.title(pair.get("program", "mnist"))
+            title = "%s: %s less %s, points (90%% interval)" % (place, pair["one"], pair["other"])
+            yield Row(section, title, [""] * len(labels), difference(pair), pair["verdict"])
+
+
+def finals(results: Mapping[str, Any], part: str) -> dict[str, dict[str, list[float]]]:
+    """program -> label -> the final accuracy of each seed, of the "paired" or the "accuracy" part."""
+    if part == "accuracy":
+        found = {label: each["final"] for label, each in results[part]["backends"].items()}
+        return {"mnist": found} if found else {}
+    by_program: dict[str, dict[str, list[float]]] = {}
+    for run in results[part]["runs"]:
+        by_program.setdefault(run["program"], {})[run["backend"]] = run["final"]
+    return by_program
+
+
+def _mean(final: Sequence[float]) -> str:
+    return "%.2f%%" % (100 * sum(final) / len(final)) if final else ""
+
+
+def difference(pair: Mapping[str, Any]) -> str:
+    """In percentage points, with its interval where there is one."""
+    interval = "" if pair["low"] is None else " (%s to %s)" % tuple(map(signed_points, (pair["low"], pair["high"])))
+    return signed_points(pair["difference"]) + interval
 
 
 def _cost(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
@@ -167,5 +203,5 @@ def _cost(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
 def quantity_title(quantity: str) -> str:
     """ "mnist/step" in words."""
     program, _, what = quantity.partition("/")
-    where = {"mnist": "MNIST, batch of 150", "series-stacked": "series"}.get(program, program)
+    where = {"mnist": "MNIST, batch of 150", "series-stacked": "series"}.get(program) or programs.title(program)
     return "%s: %s" % (where, "training step" if what == "step" else "prediction")

@@ -1,0 +1,82 @@
+"""Which source files a module's numbers come from: its package, and what these import. Python 3.7 syntax."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import site
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Iterable, Iterator
+
+FILES = 2000  # of a backend that count
+_PRODUCT = ("unrolled", "spec_tests")  # counted by name, see `work.COMPUTING`
+
+
+def files(name: str) -> list[Path]:
+    """A module's file, or the files of a package that its answers come from: no tests, and no command line."""
+    origin, folder = _place(name)
+    if folder is None:
+        return [origin] if origin else []
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
+    kept = [path for path in found if "tests" not in path.parts and not path.name.startswith(("test_", "__main__"))]
+    return [folder / path for path in kept[:FILES]]
+
+
+def imported(given: Iterable[Path], package: str) -> list[Path]:
+    """The files that these import, and those that these import in turn, wherever the import stands: of what is
+    installed, of the standard library and of this product none, since their versions are known. What is imported by a
+    name that is computed is not found."""
+    found: dict[Path, None] = {}
+    waiting = [path for path in given if path.suffix == ".py"]
+    seen = set(waiting)
+    while waiting and len(found) < FILES:
+        for name in _names(waiting.pop(), package):
+            top = name.partition(".")[0]
+            for path in files(name) if top not in _PRODUCT and not _installed(top) else ():
+                if path not in seen:
+                    seen.add(path)
+                    found[path] = None
+                    waiting.append(path)
+    return list(found)
+
+
+def _place(name: str) -> tuple[Path | None, Path | None]:
+    """(file, folder): the latter of a package."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):  # of a module that was made, not found
+        return None, None
+    if spec is None:
+        return None, None
+    origin = Path(spec.origin).resolve() if spec.has_location and spec.origin else None
+    places = list(spec.submodule_search_locations or ())
+    return origin, Path(places[0]).resolve() if places else None
+
+
+def _names(path: Path, package: str) -> Iterator[str]:
+    """What a file imports; what is relative, from `package`, whose other files count anyway."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from ("%s.%s" % (node.module, alias.name) for alias in node.names if alias.name != "*")
+
+
+def _installed(top: str) -> bool:
+    """Whether a module or package is built in, or lies where Python and its packages are installed."""
+    if top in sys.builtin_module_names:
+        return True
+    origin, folder = _place(top)
+    place = folder or origin
+    if place is None:
+        return True
+    homes = [*site.getsitepackages(), site.getusersitepackages()] if hasattr(site, "getsitepackages") else []
+    homes += [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return any(Path(home).resolve() in place.parents or Path(home).resolve() == place.parent for home in homes if home)
