@@ -169,7 +169,7 @@ def equivalence(results: Results, name: str) -> str:
         axis.grid(False, axis="y")
         wide = 1.15 * max([2 * margin] + [100 * abs(pair[side]) for pair in pairs for side in ("low", "high")])
         axis.set_xlim(-wide, wide)
-        axis.set_xlabel("difference in test accuracy, percentage points (shaded: the margin)")
+        axis.set_xlabel("difference, percentage points (shaded: the margin)")
 
     return _drawn(name, draw, height=1.2 + 0.55 * len(pairs))
 
@@ -289,7 +289,7 @@ def _equivalence_title(results: Results) -> str:
     told = (
         "%d of %d differences lie" % (within, len(pairs))
         if len(pairs) != 1
-        else "The difference %s" % ("lies" if within else "does not lie")
+        else "the difference %s" % ("lies" if within else "does not lie")
     )
     return "From own initial values: %s within the margin, with the whole 90%% interval." % told
 

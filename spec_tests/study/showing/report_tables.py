@@ -137,8 +137,8 @@ def equivalence(results: Results, part: str) -> Table:
     for pair in pairs:
         cells = [programs.title(pair.get("program", "mnist")), "%s - %s" % (pair["one"], pair["other"])]
         cells += [difference(pair), *("one seed" if pair["p_holm"] is None else number(pair["p_holm"]),)]
-        cells += ["" if pair["power"] is None else "%.2f" % pair["power"]]
-        cells += ["" if pair["seeds"] is None else str(pair["seeds"]), pair["verdict"]]
+        cells += ["unknown" if pair["power"] is None else "%.2f" % pair["power"]]
+        cells += [_needed(pair), pair["verdict"]]
         if part == "accuracy":
             early, level = pair["early"]["p"], EARLY_LEVEL / len(pairs)
             cells.insert(-1, "one seed" if early is None else number(early) + (", differ" if early < level else ""))
@@ -148,12 +148,21 @@ def equivalence(results: Results, part: str) -> Table:
     return _table("Equivalence of final test accuracies", [*headers, "verdict"], rows)
 
 
+def _needed(pair: Mapping[str, Any]) -> str:
+    """The seeds needed, or why no number is said."""
+    if pair["seeds"] is not None:
+        return str(pair["seeds"])
+    if pair["low"] is None:
+        return "unknown"
+    return "no spread" if pair["low"] == pair["high"] else "difference beyond the margin"
+
+
 def initial(results: Results) -> Table:
     rows = []
     for row in results["accuracy"]["initial"]:
         cells = [row["backend"], row["program"], row["weight"], number(row["largest"]), number(row["limit"])]
         cells += [number(row["deviation"]), number(row["expected_deviation"])]
-        cells += ["" if row["p"] is None else number(row["p"]), "TF1's" if row["right"] else "not TF1's"]
+        cells += ["not drawn" if row["p"] is None else number(row["p"]), "TF1's" if row["right"] else "not TF1's"]
         rows.append((cells, row["right"]))
     headers = ["backend", "program", "weight", "largest", "limit", "deviation", "expected", "p", "distribution"]
     return _table("Initial values beside TF1's rule: Glorot uniform kernels, zero biases", headers, rows)
