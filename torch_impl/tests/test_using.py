@@ -294,7 +294,7 @@ def test_a_run_that_came_from_tensorflow_says_what_it_lacks(tmp_path: Path) -> N
         ({"scaling": {"shift": None, "scale": None}}, 'its "shift" is not 2 finite numbers'),
         ({"source": None}, "do not tell their source"),
         ({"source": "/nowhere.npz"}, "/nowhere.npz: no such file"),
-        ({"rows": {"train": 1}}, "no longer the rows"),
+        ({"rows": {"train": 1}}, "is no longer what the run was trained on"),
     ],
 )
 def test_altered_facts_are_one_sentence(change: dict[str, Any], words: str, runs: Path, tmp_path: Path) -> None:

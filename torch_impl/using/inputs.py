@@ -21,7 +21,17 @@ from unrolled.own_data.sequences import Names, Sequences, read_sequences
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.windows import Windows, windows
 
-__all__ = ["Rows", "check_usable", "class_names", "labelled_rows", "read_rows", "read_series", "test_windows", "words"]
+__all__ = [
+    "Rows",
+    "check_usable",
+    "class_names",
+    "header_of",
+    "labelled_rows",
+    "read_rows",
+    "read_series",
+    "test_windows",
+    "words",
+]
 
 _MOST_WINDOWS = 50_000
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -66,6 +76,12 @@ def class_names(run: Run) -> list[str]:
     return names
 
 
+def header_of(run: Run) -> bool | None:
+    """Whether numbers in the first line of its CSV files are names, as `read_numbers` takes it."""
+    found = run.data.get("header")
+    return found if isinstance(found, bool) else None
+
+
 def _names(found: Any, count: int) -> bool:
     """Whether it is so many texts that can be written out: JSON can hold halves of characters."""
     texts = found if isinstance(found, list) else []
@@ -77,7 +93,7 @@ def read_rows(run: Run, path: Path, labelled: bool = False, invert: bool = False
 
     invert: of images, black for white. Raises DataError for what cannot be read, or has another width than the model.
     """
-    found = _idx(path) if _is_idx(path) else read_sequences(path, labelled)
+    found = _idx(path) if _is_idx(path) else read_sequences(path, labelled, header_of(run))
     width, source = run.model.inputs, str(path)
     if found.inputs.shape[2] != width:
         hint = "; give images %d pixels wide" % width if found.images else ""
@@ -107,7 +123,7 @@ def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
         return columns or [str(column) for column in range(width)], found.inputs[0].astype(np.float64)
     if columns is None and width > 1:
         raise DataError("%s: the run does not name its %d columns; give the series as .npy" % (run.folder, width))
-    table = read_table(path, columns)
+    table = read_table(path, columns, header_of(run))
     return table.columns, table.values
 
 
@@ -175,7 +191,7 @@ def _own_test_part(run: Run) -> Rows:
         raise DataError("%s: its data do not tell their source; name a file with --data" % run.folder)
     if paths[1] is not None:
         return read_rows(run, paths[1], labelled=True)
-    found = read_sequences(paths[0])
+    found = read_sequences(paths[0], header=header_of(run))
     if found.classes != class_names(run):
         raise DataError("%s: its classes are no longer those trained on; name a file with --data" % paths[0])
     parts = drawn(found, split["validation"], split["test"], int(split["seed"]) % 2**32)
@@ -196,7 +212,7 @@ def _unseen(run: Run, path: Path, found: Sequences) -> tuple[Sequences, str]:
     if facts.get("kind") != "sequences" or not isinstance(facts.get("sha256"), str) or not isinstance(split, dict):
         return found, str(path)
     with contextlib.suppress(DataError, KeyError, TypeError, ValueError):
-        known = read_sequences(Path(str(facts["source"])))
+        known = read_sequences(Path(str(facts["source"])), header=header_of(run))
         if digest_of(known) == facts["sha256"]:
             share = 0.0 if facts.get("test_source") is not None else split["test"]
             train = known.rows(drawn(known, split["validation"], share, int(split["seed"]) % 2**32)[0])

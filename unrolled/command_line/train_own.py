@@ -38,6 +38,11 @@ def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         count_option("--batch-size", BATCH, "Rows per batch; all rows where there are fewer."),
         count_option("--epochs", EPOCHS, "Epochs to train."),
         click.option(
+            "--header/--no-header",
+            default=None,
+            help="Whether numbers in a CSV file's first line are the columns' names.  [default: decided by the file]",
+        ),
+        click.option(
             "--scale/--no-scale",
             default=True,
             show_default=True,
@@ -125,6 +130,7 @@ class ClassifierTask(EpochTask):
         self.header = [
             "%s: %s rows of up to %d steps of %d values, %d classes"
             % (options["data"], _counts(facts["rows"]), train.shape[1], train.shape[2], len(facts["classes"])),
+            *_header_words(options, made.facts),
             _plan(self, options),
             *shape_words(options),
         ]
@@ -156,6 +162,7 @@ class RegressorTask(Task):
                 ", ".join(self.columns[:10]),
                 made.facts["horizon"],
             ),
+            *_header_words(options, made.facts),
             _plan(self, options),
             *shape_words(options),
         ]
@@ -221,9 +228,9 @@ def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:
 
 
 def _is_older(resumed: Any) -> bool:
-    """Whether the run that is resumed is one of those that rounded its inputs before it scaled them."""
+    """Whether the run that is resumed is of those that took all numbers for data, and rounded before they scaled."""
     facts = None if resumed is None else resumed.checkpoint.state.get("data")
-    return isinstance(facts, dict) and "sha256" not in facts
+    return isinstance(facts, dict) and "header" not in facts
 
 
 def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
@@ -235,8 +242,10 @@ def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
 
 
 def _common(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("validation_share", "test_share", "scale", "learning_rate", "epochs")
+    names = ("validation_share", "test_share", "scale", "learning_rate", "epochs", "header")
     given = {name: options[name] for name in names}
+    if given["header"] is None and _is_older(options.get("resume")):
+        given["header"] = False
     return dict(given, network=network_of(options, NETWORK), batch=options["batch_size"])
 
 
@@ -258,6 +267,14 @@ def _enter(task: Task, options: dict[str, Any], made: Prepared) -> None:
         ),
         "data": made.facts,
     }
+
+
+def _header_words(options: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """What was decided of a first line of numbers, where nothing was asked for."""
+    if facts["header"] is None or options["header"] is not None:
+        return []
+    words = ("data", "--header if they are the columns' names"), ("the columns' names", "--no-header if they are data")
+    return ["numbers in the first line: taken for %s; %s" % words[facts["header"]]]
 
 
 def _counts(rows: dict[str, int]) -> str:

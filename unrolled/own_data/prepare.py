@@ -51,15 +51,16 @@ def classifier_data(
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
     rounded: bool = False,
+    header: bool | None = None,
 ) -> Prepared:
     """Sequences with labels (see unrolled.own_data.sequences) for a classifier.
 
     test_path: a second such folder or file, all of it to test on; otherwise the share `test_share` of each class is put
     aside, as `validation_share` is, drawn by `seed`. scale: to mean 0 and standard deviation 1 by input over the
     training rows; images stay from 0 to 1. rounded: inputs become float32 before they are scaled, not after, as in
-    runs whose facts have no "sha256". Raises DataError.
+    runs whose facts have no "sha256". header: of CSV files, as in `read_sequences`. Raises DataError.
     """
-    found = read_sequences(path)
+    found = read_sequences(path, header=header)
     sha256 = digest_of(found)
     if rounded:
         found = found._replace(inputs=found.inputs.astype(np.float32, copy=False))
@@ -75,7 +76,7 @@ def classifier_data(
     if missing:
         raise DataError("%s: no row of class %r is left to train on; give more, or smaller shares" % (path, missing[0]))
     if test_path is not None:
-        test = _same_classes(test_path, read_sequences(test_path), found)
+        test = _same_classes(test_path, read_sequences(test_path, header=found.header), found)
     plain = found.images or not scale
     scaling = ColumnScaling.none(found.inputs.shape[2]) if plain else ColumnScaling.fitted(_frames(train))
     shares = {"validation": validation_share, "test": test_share}
@@ -86,6 +87,7 @@ def classifier_data(
         "test_source": None if test_path is None else str(test_path.resolve()),
         "classes": found.classes,
         "images": found.images,
+        "header": found.header,
         "lengths": bool((found.lengths < found.inputs.shape[1]).any()),
         "scaling": scaling.to_json(),
         "split": dict(shares, seed=seed),
@@ -113,18 +115,19 @@ def regressor_data(
     batch: int = BATCH,
     learning_rate: float = 0.001,
     epochs: int = EPOCHS,
+    header: bool | None = None,
 ) -> Prepared:
     """A series from a CSV or Parquet file, its rows in order of time, for a regressor that predicts it.
 
     At each step of a window the model gives the next `horizon` rows of all columns. The last rows are the test part,
     those before them the validation part; the scaling is measured on the training part alone, and no window leaves its
-    part. stride: rows between the starts of two windows to train on; the other parts have every window. Raises
-    DataError.
+    part. stride: rows between the starts of two windows to train on; the other parts have every window. header:
+    of CSV, as in `read_table`. Raises DataError.
     """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
         if not 1 <= value <= MOST:
             raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST))
-    table = read_table(path, columns)
+    table = read_table(path, columns, header)
     count = len(table.columns)
     if count * horizon > MOST:
         raise DataError("%d columns and a horizon of %d are more than 2**20 values per step" % (count, horizon))
@@ -147,6 +150,7 @@ def regressor_data(
         "kind": "table",
         "source": str(path.resolve()),
         "columns": table.columns,
+        "header": table.header,
         "window": window,
         "horizon": horizon,
         "stride": stride,

@@ -54,7 +54,8 @@ class Sequences(NamedTuple):
     """inputs [rows, steps, inputs], float32 where the file holds no more and float64 otherwise, all within float32's
     range; zeros past each row's length, steps being the longest. lengths int64
     [rows], each at least 1. labels: int64 [rows], or None. classes: the names that the labels number, sorted. names:
-    what to call each row. images: whether the values are pixels."""
+    what to call each row. images: whether the values are pixels. header: whether CSV files' first lines, of
+    numbers, were taken for names; None where there are none."""
 
     inputs: np.ndarray
     lengths: np.ndarray
@@ -62,6 +63,7 @@ class Sequences(NamedTuple):
     classes: list[str]
     names: Sequence[str]
     images: bool
+    header: bool | None = None
 
     def valid(self) -> np.ndarray:
         """Which steps are within the lengths: bool [rows, steps]."""
@@ -74,15 +76,16 @@ class Sequences(NamedTuple):
         return self._replace(inputs=self.inputs[rows], lengths=self.lengths[rows], labels=labels, names=names)
 
 
-def read_sequences(path: Path, labelled: bool = True) -> Sequences:
+def read_sequences(path: Path, labelled: bool = True, header: bool | None = None) -> Sequences:
     """The sequences of a folder or of an .npz file.
 
     labelled: whether there must be labels; where there need not be, a folder may also hold the files themselves, and
-    path may be a single file. Raises DataError: one sentence that names the file, and the row or line in it.
+    path may be a single file. header: of CSV files, as in `read_numbers`; what the first of a folder tells holds for
+    all. Raises DataError: one sentence that names the file, and the row or line in it.
     """
     with plainly(path):
         if path.is_dir():
-            return _folder(path, labelled)
+            return _folder(path, labelled, header)
         if not path.exists():
             raise DataError("%s: no such file or folder" % path)
         if not path.is_file():
@@ -90,23 +93,24 @@ def read_sequences(path: Path, labelled: bool = True) -> Sequences:
     if path.suffix.lower() == ".npz":
         return _archive(path, labelled)
     if not labelled and path.suffix.lower() in _SUFFIXES:
-        return stacked([read_sequence(path)], [path.name], None, _is_image(path))
+        return stacked([read_sequence(path, header)[0]], [path.name], None, _is_image(path))
     kinds = "" if labelled else ", or a single " + ", ".join(_SUFFIXES)
     raise DataError("%s: expected a folder with a subfolder per class, or an .npz file%s" % (path, kinds))
 
 
-def read_sequence(path: Path) -> np.ndarray:
-    """One sequence [steps, inputs], its dtype as in `Sequences`, from an .npy file, a .csv file or an image."""
+def read_sequence(path: Path, header: bool | None = None) -> tuple[np.ndarray, bool | None]:
+    """One sequence [steps, inputs], its dtype as in `Sequences`, from an .npy file, a .csv file or an image; and what
+    became of a header of numbers, see `read_numbers`."""
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
-        return read_image(path)
+        return read_image(path), None
     if suffix == ".csv":
         with opened(path) as stream:
             if not stream.read(1):
                 raise DataError("%s: is empty; a sequence needs at least one step" % path)
-        found = read_numbers(path)
-        return _checked(found.values, str(path), found.lines)
-    return _checked(read_npy(path), str(path))
+        found = read_numbers(path, header=header)
+        return _checked(found.values, str(path), found.lines), found.header
+    return _checked(read_npy(path), str(path)), None
 
 
 def stacked(sequences: Sequence[np.ndarray], names: Sequence[str], labels: list[str] | None, images: bool) -> Sequences:
@@ -136,7 +140,7 @@ def stacked(sequences: Sequence[np.ndarray], names: Sequence[str], labels: list[
     return Sequences(inputs, lengths, numbered, classes, names, images)
 
 
-def _folder(path: Path, labelled: bool) -> Sequences:
+def _folder(path: Path, labelled: bool, header: bool | None) -> Sequences:
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in entries if entry.is_dir()]
     if labelled or folders:
@@ -154,11 +158,15 @@ def _folder(path: Path, labelled: bool) -> Sequences:
     labels = [name for _, name in files] if folders else None
     sequences, left = [], _MOST_VALUES
     for file, _ in files:
-        sequences.append(read_sequence(file))
+        sequence, decided = read_sequence(file, header)
+        header = decided if header is None else header
+        sequences.append(sequence)
         left -= sequences[-1].size
         if left < 0:
             raise DataError("%s: with all before it more than 2**29 values; give fewer files" % file)
-    return stacked(sequences, [str(path / name) for name in names], labels, kinds == {True})._replace(names=names)
+    return stacked(sequences, [str(path / name) for name in names], labels, kinds == {True})._replace(
+        names=names, header=header
+    )
 
 
 def _files(folder: Path) -> list[Path]:

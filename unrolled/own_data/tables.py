@@ -19,29 +19,32 @@ _AT_ONCE = 1 << 16  # rows
 
 
 class Table(NamedTuple):
-    """columns: the names of those chosen. values: float64 [rows, columns], in the file's order."""
+    """columns: the names of those chosen. values: float64 [rows, columns], in the file's order. header: as of
+    `Numbers`."""
 
     columns: list[str]
     values: np.ndarray
+    header: bool | None = None
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> Table:
+def read_table(path: Path, columns: list[str] | None = None, header: bool | None = None) -> Table:
     """Columns of numbers from a CSV or Parquet file (by its suffix: .parquet or .pq), in the order given.
 
-    columns: their names; None for the only one that the file has. Raises DataError that names the column, and the line
-    (of CSV, from 1) or row (of Parquet, from 0) where a value is missing, no number, NaN or infinite.
+    columns: their names; None for the only one that the file has. header: of CSV, as in `read_numbers`. Raises
+    DataError that names the column, and the line (of CSV, from 1) or row (of Parquet, from 0) where a value is missing,
+    no number, NaN or infinite.
     """
     with plainly(path):
         if not path.is_file():
             raise DataError("%s: no such file" % path)
     if columns is not None and len(set(columns)) < len(columns):
         raise DataError("a column is named twice: %s" % ", ".join(columns))
-    return _parquet(path, columns) if path.suffix.lower() in (".parquet", ".pq") else _text(path, columns)
+    return _parquet(path, columns) if path.suffix.lower() in (".parquet", ".pq") else _text(path, columns, header)
 
 
-def _text(path: Path, columns: list[str] | None) -> Table:
-    found = read_numbers(path, lambda names: _chosen(path, names, columns))
-    return Table(found.names, found.values)
+def _text(path: Path, columns: list[str] | None, header: bool | None) -> Table:
+    found = read_numbers(path, lambda names: _chosen(path, names, columns), header)
+    return Table(found.names, found.values, found.header)
 
 
 def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str]:

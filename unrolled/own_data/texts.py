@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from array import array
 from pathlib import Path
 from typing import IO, Any, Callable, Iterator, NamedTuple
@@ -24,6 +25,7 @@ _DELIMITERS = ",;\t"
 _MOST_COLUMNS = 100000
 _MOST_BYTES = 1 << 30
 _PIECE, _MOST_ROW = 1 << 20, 1 << 24  # bytes
+_LOOKED_AT = 100  # lines, to tell names from numbers
 _MOST_CELLS = 1 << 17  # that the csv module holds at a time
 _NUMERIC = b"0123456789eE+-. \r\n"
 
@@ -31,20 +33,23 @@ Choose = Callable[["list[str]"], "list[str]"]
 
 
 class Numbers(NamedTuple):
-    """names: of the columns. values: float64 [rows, columns], finite. lines: the number of each row's line, from 1."""
+    """names: of the columns. values: float64 [rows, columns], finite. lines: the number of each row's line, from 1.
+    header: whether a first line of numbers alone was taken for names; None where it was none."""
 
     names: list[str]
     values: np.ndarray
     lines: np.ndarray
+    header: bool | None = None
 
 
-def read_numbers(path: Path, choose: Choose = list) -> Numbers:
+def read_numbers(path: Path, choose: Choose = list, header: bool | None = None) -> Numbers:
     """The numbers of a file in UTF-8, separated by commas, semicolons or tabs; gzip when it ends in .gz.
 
-    The first line names the columns, "0", "1", … where all of its cells are numbers. choose: from all names those of
-    the columns to read; the others may hold anything. Empty lines are left out. Raises DataError for a file that is
-    empty, no text, whose lines have different numbers of cells, or for a cell that is no finite number: it names the
-    line.
+    The first line names the columns, "0", "1", … where its cells are numbers that are data. header: whether numbers in
+    the first line are names; None to decide by the file: they are where they are 0, 1, 2, … (pandas' names), at least
+    two, or different integers above columns that hold none (years). choose: from all names those of the columns to
+    read; the others may hold anything. Empty lines are left out. Raises DataError for a file that is empty, no text,
+    whose lines have different numbers of cells, or for a cell that is no finite number: it names the line.
     """
     with opened(path) as stream:
         pieces = _pieces(path, stream)
@@ -55,15 +60,16 @@ def read_numbers(path: Path, choose: Choose = list) -> Numbers:
         reader = _Reader(path, delimiter, pieces)
         row, line, rest = reader.first_row(first)
         numeric = [_is_number(cell) for cell in row]
-        names = _names(path, line, row, numeric)
+        decided = (_are_names(row, rest.text, delimiter) if header is None else header) if all(numeric) else None
+        names = _names(path, line, row, numeric, bool(decided))
         reader.expect(names, choose(names), line)
-        reader.read_piece(first if all(numeric) else rest)
+        reader.read_piece(first if decided is False else rest)
         for piece in pieces:
             reader.read_piece(piece)
     if not reader.lines:
         raise DataError("%s: has no line but the names of its columns" % path)
     values = np.frombuffer(reader.values, np.float64).reshape(-1, len(reader.chosen))
-    return Numbers(reader.chosen, values, np.frombuffer(reader.lines, np.int32))
+    return Numbers(reader.chosen, values, np.frombuffer(reader.lines, np.int32), decided)
 
 
 class _Piece(NamedTuple):
@@ -122,11 +128,26 @@ def _delimiter(path: Path, text: str) -> str:
     return delimiter
 
 
-def _names(path: Path, line: int, row: list[str], numeric: list[bool]) -> list[str]:
-    """Those of the columns, by the first row."""
-    if all(numeric):
+def _are_names(row: list[str], rest: str, delimiter: str) -> bool:
+    """Whether a first row of numbers looks like names, by the lines after it."""
+    lines = [line.strip("\r\n") for line in itertools.islice(io.StringIO(rest), _LOOKED_AT)]
+    following = [line.split(delimiter) for line in lines if line]
+    cells = [cell.strip() for cell in row]
+    if not following or not all(map(_is_integer, cells)) or len(set(cells)) < len(cells):
+        return False
+    counted = len(cells) > 1 and cells == [str(column) for column in range(len(cells))]
+    return counted or not any(_is_integer(cell.strip()) for line in following for cell in line)
+
+
+def _is_integer(cell: str) -> bool:
+    return (cell[1:] if cell.startswith("-") else cell).isdecimal()
+
+
+def _names(path: Path, line: int, row: list[str], numeric: list[bool], named: bool) -> list[str]:
+    """Those of the columns, by the first row; named: whether they are numbers."""
+    if all(numeric) and not named:
         return [str(column) for column in range(len(row))]
-    if any(numeric):
+    if any(numeric) and not named:
         raise DataError(
             "%s, line %d: holds numbers and %r, expected numbers alone, or the names of the columns"
             % (path, line, row[numeric.index(False)][:40])

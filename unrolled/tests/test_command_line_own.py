@@ -96,6 +96,18 @@ def test_a_regressor_on_two_columns(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "prediction.png").read_bytes().startswith(PNG)
 
 
+def test_what_was_decided_of_a_header_of_numbers_is_said(tmp_path: Path) -> None:
+    for row in range(20):
+        folder = tmp_path / "rows" / "ab"[row % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{row}.csv").write_text("0,1\n" + "%d.5,2.25\n" % row * 6)
+    for option, steps, words in (("--seed", 6, "taken for the columns' names; --no-header"), ("--no-header", 7, "")):
+        given = ("--data", tmp_path / "rows", "--epochs", 1, "--output", tmp_path / option, option)
+        result = call(FakeBackend(), "classifier", *given, *([3] if option == "--seed" else []))
+        assert result.exit_code == 0 and words in result.output
+        assert "up to %d steps" % steps in result.output and bool(words) == ("first line" in result.output)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -211,3 +211,23 @@ def test_what_is_measured_and_scaled_in_pieces_is_the_same(monkeypatch: pytest.M
     scaled = whole.apply(values.reshape(250, 4, 4))
     monkeypatch.undo()
     assert np.array_equal(scaled.reshape(1000, 4), whole.apply(values))
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "names", "rows"),
+    [
+        ("2019,2020\n50.5,1.25\n51.5,-0.5\n", None, ["2019", "2020"], 2),  # years above fractions
+        ("0,1\n3,4\n5,6\n", None, ["0", "1"], 2),  # pandas' own names
+        ("0\n3\n5\n", None, ["0"], 3),
+        ("7,9\n3.5,4\n", None, ["0", "1"], 2),
+        ("0.5,1.5\n3.5,4.5\n", None, ["0", "1"], 2),
+        ("2019,2020\n50.5,1.25\n", False, ["0", "1"], 2),
+        ("7,9\n3.5,4\n", True, ["7", "9"], 1),
+        ("a,b\n3.5,4\n", False, ["a", "b"], 1),
+    ],
+)
+def test_a_header_of_numbers(text: str, header: bool | None, names: list[str], rows: int, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    found = read_table(tmp_path / "t.csv", names, header)
+    assert found.columns == names and len(found.values) == rows
+    assert found.header == (None if text.startswith("a") else rows < text.count("\n"))
