@@ -49,6 +49,27 @@ def test_a_model_made_now_comes_over(name: str, fresh: Path, tmp_path: Path) -> 
     check_that_it_comes_over(name, fresh, tmp_path)
 
 
+@pytest.mark.skipif(not PYTHONS, reason="UNROLLED_BACKENDS names no Python of TensorFlow 1.15.5")
+@pytest.mark.parametrize(
+    ("name", "status", "lines"),
+    [
+        ("added_inputs", 1, ["no known loss (its outputs go to Add", "say what it is with --kind regressor or tagger"]),
+        (
+            "last_of_all",
+            0,
+            ["is of what is cut out of the outputs", "lengths are computed of lengths there (Sub, sub): give them"],
+        ),
+        ("penalties", 0, ["has penalties on dense/kernel, which training", "tokens are what Add"]),
+    ],
+)
+def test_what_the_model_here_does_not_do_is_said(name: str, status: int, lines: list[str], fresh: Path) -> None:
+    result = convert(fresh / name)
+    assert result.exit_code == status, result.output
+    for line in lines:
+        assert line in result.output, result.output
+    assert status or "ASSUMED" in result.output
+
+
 def check_that_it_comes_over(name: str, folder: Path, out: Path) -> None:
     result = convert(folder / name, out / "run")
     assert result.exit_code == 0, result.output

@@ -264,6 +264,36 @@ def residual_stack(training=True):
     return Built(x, predictions, loss, wanted, adam(loss), limits)
 
 
+def added_inputs():
+    """What is wanted is the dense layer's outputs with the inputs added, which no model here gives."""
+    x = values()
+    outputs, _ = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, dtype=tf.float32)
+    predictions = tf.layers.dense(outputs, 2) + x[:, :, :2]
+    wanted, loss = squares(predictions)
+    return Built(x, predictions, loss, wanted, adam(loss))
+
+
+def last_of_all():
+    """A dense layer on every step, of which the loss looks at the last; lengths are computed."""
+    x, limits = values(), lengths()
+    outputs, _ = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, limits - 1, dtype=tf.float32)
+    predictions = tf.layers.dense(outputs, 2)
+    wanted, loss = squares(predictions[:, -1])
+    return Built(x, predictions, loss, wanted, adam(loss), limits)
+
+
+def penalties():
+    """Tokens that are shifted before they are looked up, and a penalty on the weights."""
+    x = tokens()
+    table = tf.get_variable("embedding", [VOCABULARY + 1, WIDTH])
+    _, state = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), tf.nn.embedding_lookup(table, x + 1), dtype=tf.float32)
+    logits = tf.layers.dense(state, OUTPUTS, kernel_regularizer=layers.l2_regularizer(0.1))
+    labels, loss = classes(logits)
+    return Built(x, logits, loss, labels, adam(loss + tf.losses.get_regularization_loss()))
+
+
+OTHERS = [added_inputs, last_of_all, penalties]  # of which something is to be said
+
 ZOO = [
     embedding_lstm_classifier, language_model, bidirectional_tagger, gru_classifier, peepholes_projection_clips,
     fused_time_major, stacked_bidirectional_gru, scoped_partitioned_ema, rmsprop_resource, momentum, keras_lstm,
@@ -283,7 +313,7 @@ def fed(tensor, random, time_major):
         return random.normal(size=shape).astype(np.float32)
     if tensor.op.name.startswith("labels"):
         return random.randint(0, OUTPUTS, (BATCH, STEPS)[: len(sizes)]).astype(np.int32)
-    return random.normal(size=(BATCH, STEPS, 2)).astype(np.float32)
+    return random.normal(size=(BATCH, STEPS, 2) if len(sizes) == 3 else (BATCH, 2)).astype(np.float32)
 
 
 def session():
@@ -346,6 +376,6 @@ DRAWING = ("residual_stack",)  # by dropout, each time anew
 if __name__ == "__main__":
     home = Path(sys.argv[1])
     (home / "next").mkdir(parents=True, exist_ok=True)
-    for each in ZOO:
+    for each in ZOO + OTHERS:
         if len(sys.argv) == 2 or each.__name__ in sys.argv[2:]:
             record(home, each)

@@ -160,17 +160,22 @@ class Compared(Parts):
                     best = min(best, near)
         return None, best
 
-    def _on_lengths(self, part: Part) -> list[str]:
-        """Where lengths, and initial states, come from."""
-        lines = []
+    def _on_lengths(self, part: Part) -> tuple[list[str], list[str]]:
+        """Where lengths, and initial states, come from; and of lengths that are not what is fed, that they are not."""
+        lines, loud = [], []
         lengths, masks = self._lengths(part), self._masks(part)
         if lengths:
             source = self.walk.node(self.walk.strip(lengths[0]))
-            told = f"fed by {source.name}" if source.op == "Placeholder" else f"computed there ({source.name})"
-            lines.append(f"lengths: {told}; give them here")
+            if source.op.startswith("Placeholder"):
+                lines.append(f"lengths: fed by {source.name}; give them here")
+            else:
+                below = self.walk.ancestors(lengths[0], 50)
+                of = [name for name in below if self.graph.nodes[name].op == "Placeholder"]
+                told = f"of {', '.join(of)} " if of else ""
+                loud.append(f"lengths are computed {told}there ({source.op}, {source.name}): give them here so")
         elif masks:
-            lines.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
+            loud.append(f"lengths: those of a mask ({masks[0].node}), whose padding must come last; give them here")
         states = self._initial(part)[0]
         if states:
             lines.append(f"the initial state is fed by {', '.join(sorted(states))}; here it is zeros unless given")
-        return lines
+        return lines, loud

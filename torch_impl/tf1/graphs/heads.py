@@ -9,7 +9,7 @@ from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.pieces import Stored, Variables, biased, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 
-__all__ = ["DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss_on"]
+__all__ = ["DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss_on", "used_by"]
 
 _UNARY = {"Tanh": "tanh", "Relu": "relu", "Sigmoid": "sigmoid", "Softsign": "softsign", "Softplus": "softplus",
           "Elu": "elu", "Selu": "selu"}  # fmt: skip
@@ -176,8 +176,12 @@ def _stitched(walk: Walk, variables: Variables, stitch: Node) -> Embedded | None
     return Embedded(Stored(group), tokens, interleaved, rows, width)
 
 
-def loss_on(walk: Walk, *tensors: Tensor) -> str | None:
-    """What the graph makes of a model's outputs, these tensors: "cross-entropy", "squares", or None for neither."""
+def loss_on(walk: Walk, *tensors: Tensor, sliced: bool = False) -> str | None:
+    """What the graph makes of a model's outputs, these tensors: "cross-entropy", "squares", or None for neither.
+
+    sliced: also of what is cut out of them. Outputs that something is added to, or that are multiplied, are not the
+    model's any more.
+    """
     queue, seen = list(tensors), set()
     for tensor in queue:
         for node in walk.users(tensor):
@@ -190,14 +194,24 @@ def loss_on(walk: Walk, *tensors: Tensor) -> str | None:
                 for each in walk.users(Tensor(node.name))
             ):
                 return "squares"
-            if (
-                node.op in (*_SHAPED, "Mul", "Cast", "StridedSlice", "ConcatV2", "Pack", "AddV2", "Add")
-                and node.name not in seen
-            ):
+            through = (*_SHAPED, "Cast", "ConcatV2", "Pack", *(["StridedSlice"] if sliced else []))
+            if node.op in through and node.name not in seen:
                 seen.add(node.name)
-                if len(seen) < 50 and node.op != "Mul":
+                if len(seen) < 50:
                     queue.append(Tensor(node.name))
     return None
+
+
+def used_by(walk: Walk, tensor: Tensor) -> list[str]:
+    """What the graph does with a tensor, reshapes left out, gradients too: operations and their nodes' names."""
+    queue, found = [tensor], []
+    for each in queue:
+        for node in walk.users(each):
+            if node.op in (*_SHAPED, "Identity", "Cast") and len(queue) < 20:
+                queue.append(Tensor(node.name))
+            elif node.op not in ("Shape", "ArgMax", "ZerosLike") and "gradients" not in node.name.split("/")[0]:
+                found.append(f"{node.op} ({node.name})")
+    return found
 
 
 def _logged(walk: Walk, softmax: Node) -> bool:

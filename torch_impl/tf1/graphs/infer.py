@@ -10,10 +10,10 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
-from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds, loss_on
+from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds, loss_on, used_by
 from torch_impl.tf1.graphs.judge import LIMIT, Unknown
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Graph, Tensor
+from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
 from torch_impl.tf1.graphs.optimizers import optimizers
 from torch_impl.tf1.graphs.pieces import Found, Stored, Unlike
 from torch_impl.tf1.graphs.trained import Trained
@@ -26,6 +26,8 @@ from unrolled.networks import Layers, prefixed
 __all__ = ["infer"]
 
 
+# What inputs come in by.
+_FED = ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2")
 Read = Callable[[str], np.ndarray]
 
 
@@ -187,7 +189,10 @@ class _Inference(Trained):
             self.put(weights, name + "kernel", each.kernel)
             self.put(weights, name + "bias", each.bias or Stored(zeros=(each.units,)))
         top = chain[-1]
-        loss = loss_on(self.walk, top.linear, top.end, part.outputs if part.wrapped else top.end)
+        outputs = (top.linear, top.end, part.outputs if part.wrapped else top.end)
+        loss = loss_on(self.walk, *outputs)
+        if loss is None and (loss := loss_on(self.walk, *outputs, sliced=True)) is not None:
+            self.prepared.append("the loss in the graph is of what is cut out of the outputs; training here is on all")
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
         sizes = {"inputs": embedding.rows if embedding else width, "embedding": embedding.width if embedding else 0}
         rest: dict[str, Any] = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
@@ -207,15 +212,23 @@ class _Inference(Trained):
             where, kinds = (
                 ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
             )
-            why = f"it has a dense layer on {where} and {told}: say what it is with --kind {kinds}"
+            takes = "" if form == "all" else ", which takes its outputs as logits, to predict with"
+            after = "" if loss else f" (its outputs go to {', '.join(used_by(self.walk, top.end)[:3]) or 'nothing'})"
+            why = f"it has a dense layer on {where} and {told}{after}: say what it is with --kind {kinds}{takes}"
             return Inferred(None, weights, facts=facts, why=why)
         model = Model(
             kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
         )
         if loss != ("squares" if kind == "regressor" else "cross-entropy"):
-            told = "a mean square" if loss == "squares" else "a cross-entropy" if loss else "none that is known"
+            after = ", ".join(used_by(self.walk, top.end)[:3]) or "nothing"
+            told = (
+                "a mean square" if loss == "squares" else "a cross-entropy" if loss
+                else f"none that is known: its outputs go to {after}, which is no part of the model"
+            )  # fmt: skip
             self.prepared.append(f"it goes on as a {kind}, by that loss; the loss in the graph is {told}")
-        facts += self._facts() + self._on_lengths(part) + _shared(weights)
+        lengths, loud = self._on_lengths(part)
+        self.prepared += loud
+        facts += self._facts() + lengths + _shared(weights)
         parts = [found.network]
         return Inferred(
             model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
@@ -267,22 +280,29 @@ class _Inference(Trained):
         tensor, _swapped = self.sequences._source(tensor)
         embedding = embedding_of(self.walk, self.variables, tensor)
         if embedding is None:
-            node = self.walk.node(tensor)
-            for _ in range(4):
-                if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
-                    node = self.walk.node(node.inputs[0])
-            if node.op not in ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2"):
+            node = self._source_of(tensor)
+            if node.op not in _FED:
                 self.prepared = [f"inputs are what {node.op} ({tensor.node}) gives there: prepare them so"]
             else:
                 facts.append(
                     f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")
                 )
         else:
+            if (source := self._source_of(embedding.tokens)).op not in _FED:
+                self.prepared.append(f"tokens are what {source.op} ({source.name}) gives there: prepare them so")
             facts.append(
                 f"embedding of {embedding.rows} tokens, width {embedding.width}"
                 + (f", in {len(embedding.table.parts)} slices whose rows take turns" if embedding.interleaved else "")
             )
         return tensor, embedding, found
+
+    def _source_of(self, tensor: Tensor) -> Node:
+        """What gives a tensor, without what only moves or casts it."""
+        node = self.walk.node(tensor)
+        for _ in range(6):
+            if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
+                node = self.walk.node(node.inputs[0])
+        return node
 
     # Judging
 

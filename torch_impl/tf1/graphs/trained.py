@@ -37,6 +37,7 @@ class Trained(Compared):
                 found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
             return
         found.clip_norm = adam.clip
+        found.assumed += self._penalties(parts)
         known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
         found.optimizer = Adam(**known)
         if "learning_rate" in adam.fed:
@@ -47,6 +48,14 @@ class Trained(Compared):
             self._moments(found, adam)
         if not found.slots:
             found.facts.append("Adam's moments are not in the checkpoint: training here starts them afresh")
+
+    def _penalties(self, parts: set[str]) -> list[str]:
+        """That the loss has terms of the weights alone, where it does."""
+        nodes = [self.walk.graph.variable(node.inputs[0]) for node in self.graph.of("L2Loss", "Square", "Abs")]
+        names = [self.saved[node].name for node in dict.fromkeys(nodes) if node in parts and node in self.saved]
+        if not names:
+            return []
+        return [f"the loss there has penalties on {', '.join(names)}, which training here does not have"]
 
     def _moments(self, found: Inferred, adam: Optimizer) -> None:
         pattern = [(before, behind) for node, slots in adam.slots.items()
