@@ -75,16 +75,18 @@ class Run:
         count are the run's, and so is the norm that gradients are clipped to, so that its next step on a batch is the
         one that would have come next, but for dropout, which draws from torch's generator here.
 
-        inputs [rows, steps, inputs]; targets: labels [rows], values [rows, steps, outputs] or tokens [rows, any];
-        lengths [rows] or None; arrays or tensors, values in the user's own units. Raises CheckpointError where the
-        checkpoint does not tell Adam's settings, TypeError or ValueError that names the argument.
+        inputs [rows, steps, inputs]; targets: labels [rows], numbers or the names of the run's classes, values [rows,
+        steps, outputs] or tokens [rows, any]; lengths [rows] or None; arrays or tensors, values in one's own units.
+        Raises CheckpointError where the checkpoint does not tell Adam's settings, TypeError or ValueError that names
+        the argument, also for a value that is not finite within its row's length.
         """
-        weight, wanted = next(self.model.parameters()), torch.as_tensor(targets)
+        weight, wanted = next(self.model.parameters()), torch.as_tensor(self._numbered(targets))
         if isinstance(self.model, Regressor):
             if self.scaling is not None and self.scaling.target_scale is not None:
                 wanted = (wanted.to("cpu", torch.float64) - self.scaling.target_shift) / self.scaling.target_scale
             wanted = wanted.to(weight.dtype)
         wanted = wanted.to(weight.device, weight.dtype if wanted.is_floating_point() else wanted.dtype)
+        _check_finite(torch.as_tensor(inputs), lengths)
         rows, slots = self._taken(torch.as_tensor(inputs)), slots_of(Checkpoint(dict(self.tensors), self.state))
         trainer = Trainer(
             self.model.train(), self._adam(), rows, wanted, lengths, slots or None, clip_norm=self._clip_norm
@@ -124,10 +126,15 @@ class Run:
         """
         return self._rescaled(self._rows(self.model, inputs, lengths, rows))
 
-    def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
+    def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000, names: bool = False) -> np.ndarray:
         """A classifier's classes, int64 [batch]; a tagger's [batch, steps]; a regressor's predictions; a speller's
-        tokens, int64 [batch, max_steps]; a module's own `predict` or `forward`. Arguments as for `logits`."""
-        return self._rescaled(self._rows(getattr(self.model, "predict", self.model), inputs, lengths, rows))
+        tokens, int64 [batch, max_steps]; a module's own `predict` or `forward`. Arguments as for `logits`.
+
+        names: of a classifier whose data name its classes, these instead, text [batch]; ValueError where they do not.
+        """
+        known = np.array(self._classes()) if names else None
+        found = self._rescaled(self._rows(getattr(self.model, "predict", self.model), inputs, lengths, rows))
+        return found if known is None else known[found]
 
     def probabilities(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """A classifier's probabilities [batch, classes], softmax of the logits. Raises TypeError for other models."""
@@ -144,6 +151,8 @@ class Run:
             raise ValueError(
                 f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
             )
+        else:
+            _check_finite(values, lengths)
         rows = max(1, min(rows, _MOST_STEPS // max(1, values.shape[1])))
         with evaluating(self.model):
             found = in_chunks(lambda part, limits: function(self._taken(part), limits), values, lengths, rows)
@@ -168,6 +177,24 @@ class Run:
         if self.scaling is None or self.scaling.target_scale is None or not isinstance(self.model, Regressor):
             return predictions
         return predictions.astype(np.float64) * self.scaling.target_scale + self.scaling.target_shift
+
+    def _classes(self) -> list[str]:
+        found = self.data.get("classes")
+        if not (
+            isinstance(found, list) and len(found) == getattr(getattr(self.model, "dense", None), "out_features", 0)
+        ):
+            raise ValueError("names: the run's data do not name its classes; predict numbers")
+        return [str(name) for name in found]
+
+    def _numbered(self, targets: Any) -> Any:
+        """Names of classes as their numbers; anything else as it is."""
+        if isinstance(targets, Tensor) or np.asarray(targets).dtype.kind != "U":
+            return targets
+        places = {name: place for place, name in enumerate(self._classes())}
+        for row, name in enumerate(np.asarray(targets).ravel()):
+            if str(name) not in places:
+                raise ValueError(f"targets[{row}] = {str(name)!r:.80} must be one of the classes {', '.join(places)}")
+        return np.vectorize(lambda name: places[str(name)], otypes=[np.int64])(targets)
 
     def _adam(self) -> Adam:
         found = self.state.get("optimizer")
@@ -242,6 +269,22 @@ def save_run(
     run = _opened(folder, "last", found, trainer.model, {})
     save_checkpoint(folder, found.tensors, state)
     return run
+
+
+def _check_finite(values: Tensor, lengths: Any) -> None:
+    """ValueError that names the first value, of inputs [batch, steps, inputs], that is not finite within its row's
+    length."""
+    if not values.is_floating_point() or bool(values.isfinite().all()):
+        return
+    wrong = ~values.isfinite()
+    if lengths is not None:
+        limits = torch.as_tensor(lengths).to(wrong.device)
+        wrong &= (torch.arange(wrong.shape[1], device=wrong.device) < limits[:, None])[:, :, None]
+    for row, step, column in wrong.nonzero()[:1].tolist():
+        raise ValueError(
+            f"inputs, row {row}: {float(values[row, step, column])} at step {step}, input {column}, expected a finite "
+            "number; mend the row or leave it out"
+        )
 
 
 def _model(found: Checkpoint, given: nn.Module | None, device: torch.device | None) -> nn.Module:

@@ -237,3 +237,29 @@ assert settings() == before
 assert not [name for name in sys.modules if name.partition(".")[0] in ("triton", "click")]
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path], check=True, timeout=120)
+
+
+def test_a_classifier_takes_and_gives_the_names_of_its_classes_and_no_nan(tmp_path: Path) -> None:
+    model = torch_impl.Classifier(torch_impl.RNN(2, 5), 3)
+    random = np.random.default_rng(0)
+    inputs, labels = random.normal(size=(12, 4, 2)), np.arange(12) % 3
+    first = torch_impl.Trainer(model, Adam(0.01), torch.tensor(inputs).float(), torch.tensor(labels))
+    names = np.array(["ä", "b", "c"])
+    save_run(tmp_path, first, data={"classes": names.tolist()})
+    runs = [load_run(tmp_path), load_run(tmp_path)]
+    losses = [
+        run.trainer(inputs, given).run(np.arange(12)[None])
+        for run, given in zip(runs, (labels, names[labels]), strict=True)
+    ]
+    np.testing.assert_array_equal(*losses)
+    assert runs[0].predict(inputs, names=True).tolist() == names[runs[0].predict(inputs)].tolist()
+    with pytest.raises(ValueError, match=r"targets\[1\] = 'd' must be one of the classes ä, b, c"):
+        runs[0].trainer(inputs[:2], ["b", "d"])
+    inputs[3, 2, 1] = np.nan
+    for use in (runs[0].predict, runs[0].logits, lambda values: runs[0].trainer(values, labels)):
+        with pytest.raises(ValueError, match="inputs, row 3: nan at step 2, input 1, expected a finite number"):
+            use(inputs)
+    runs[0].predict(inputs, lengths=np.full(12, 2))  # padding may hold anything
+    run = save_run(tmp_path / "nameless", first)
+    with pytest.raises(ValueError, match="do not name its classes"):
+        run.predict(inputs, names=True)

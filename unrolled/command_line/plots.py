@@ -14,6 +14,7 @@ __all__ = ["forecasts", "learning_curve", "spelled_images", "truth_against_predi
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+_BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}  # where it hides no line
 _IMAGES_PER_LINE = 10
 _CURVES = (
     ("train", "last training batch", _ORANGE, 1),
@@ -25,7 +26,7 @@ _CURVES = (
 def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
     """Accuracies in percent, of the parts that were measured, and the mean loss over the epochs; epochs as in
     results.json, at least one."""
-    figure, (upper, lower) = _figure(2, (7.5, 6.5))
+    figure, (upper, lower) = _figure(2, (9.5, 6.5))
     numbers = [epoch["epoch"] for epoch in epochs]
     marker = "o" if len(epochs) <= 30 else None
     style = {"marker": marker, "markersize": 4}
@@ -35,11 +36,12 @@ def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
             upper.plot(numbers, values, color=color, linewidth=width, label=label, **style)
     upper.set_ylabel("accuracy (%)")
     upper.set_title(_plain(title), loc="left")
-    upper.legend(loc="lower right", frameon=False)
+    upper.legend(**_BESIDE)
     lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_ORANGE, linewidth=1, label="training", **style)
     if "validation_loss" in epochs[0]:
         values = [epoch["validation_loss"] for epoch in epochs]
         lower.plot(numbers, values, color=_GREY, linewidth=2, label="validation set", **style)
+    lower.legend(**_BESIDE)
     lower.set_ylabel("mean loss")
     lower.set_ylim(bottom=0)
     lower.set_xlabel("epoch")
