@@ -224,7 +224,7 @@ def _origin(variables: Variables, found: Inferred, dtype: np.dtype[Any]) -> Orig
 
 def _carried(variables: Variables, found: Inferred, origin: Origin) -> tuple[dict[str, Later], list[str]]:
     """What is no part of the model, for the way back: other optimizers' state, averages, counters."""
-    used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
+    used = found.used
     carried, uncarried = {}, []
     for name, entry in variables.entries.items():
         if name in used or name == found.step:

@@ -86,3 +86,8 @@ class Inferred:
     trained: set[str] = field(default_factory=set)
     time_major: bool = False
     probe: Probe | None = None
+
+    @property
+    def used(self) -> set[str]:
+        """The variables that the weights and slots are."""
+        return {name for source in (*self.weights.values(), *self.slots.values()) for name in source.names}

@@ -105,7 +105,7 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
 
 
 def _with_left(found: Inferred, entries: Mapping[str, object]) -> Inferred:
-    used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
+    used = found.used
     return replace(found, left=[name for name in entries if name not in used and name != found.step])
 
 

@@ -55,12 +55,6 @@ def _shared(weights: dict[str, Source]) -> list[str]:
 
 
 class _Inference(Trained):
-    # Weights
-
-    # Parts
-
-    # The whole
-
     def result(self) -> Inferred:
         """What the graph says: the model, its optimizer, and what is no part of it."""
         self.optimizers = optimizers(self.walk, self.variable)
@@ -69,7 +63,7 @@ class _Inference(Trained):
         self._optimized(found)
         slots = find_slots(self.entries)
         found.step = slots.steps[0] if len(slots.steps) == 1 else None
-        used = {name for source in (*found.weights.values(), *found.slots.values()) for name in source.names}
+        used = found.used
         found.left = [name for name in self.entries if name not in used and name not in slots.all]
         lost = [name for name in found.left if name in found.trained]
         if lost and found.model is not None:
@@ -303,8 +297,6 @@ class _Inference(Trained):
             if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
                 node = self.walk.node(node.inputs[0])
         return node
-
-    # Judging
 
     def _with_inputs_dropped(self, found: Found, keep: float, variational: bool) -> Found:
         """A dropout of what the lowest layer reads."""

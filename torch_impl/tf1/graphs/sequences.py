@@ -16,10 +16,6 @@ __all__ = ["Sequences"]
 class Sequences(WrittenOut):
     """Parts by the tensor that they give."""
 
-    # Within a step
-
-    # Over sequences
-
     def part(self, tensor: Tensor) -> Part | None:
         """The network that gives a tensor as all its outputs, or as its outputs turned round; None for none."""
         tensor, swapped = self._source(tensor)
@@ -48,7 +44,7 @@ class Sequences(WrittenOut):
         elif node.op in ("Add", "AddV2"):
             found = self._summed(node)
         if found is not None:
-            found.outputs, found.outputs_time_major = tensor, found.outputs_time_major
+            found.outputs = tensor
             if swapped:
                 found.outputs_time_major = not found.outputs_time_major
         return found
@@ -122,15 +118,12 @@ class Sequences(WrittenOut):
         """Two parts, one on the other, as one of layers."""
         if below.wrapped is not None:
             return upper
-        time_major = below.time_major
-        if upper.time_major != below.outputs_time_major:
-            time_major = below.time_major
         own = [below.found] if not isinstance(below.found.network, Layers) else apart(below.found)
         top = [upper.found] if not isinstance(upper.found.network, Layers) else apart(upper.found)
         cells = below.cells + upper.cells
         facts = below.facts + upper.facts
         return Part(
-            layered(own + top), below.inputs, time_major, cells, upper.outputs, upper.outputs_time_major, False,
+            layered(own + top), below.inputs, below.time_major, cells, upper.outputs, upper.outputs_time_major, False,
             upper.wrapped, facts,
         )  # fmt: skip
 
@@ -140,7 +133,6 @@ class Sequences(WrittenOut):
         node = self.walk.node(end)
         if node.op not in ("BiasAdd", "Add", "AddV2", "MatMul") and len(node.inputs) == 1:
             node = self.walk.node(self.walk.strip(node.inputs[0]))
-        result = Tensor(node.name)
         product = (
             node
             if node.op == "MatMul"
@@ -152,7 +144,7 @@ class Sequences(WrittenOut):
         if not kernel:
             return None
         _, bias = biased(self.walk, self.variables, Tensor(product.name))
-        return Wrapped(Stored(kernel), bias or Stored(), end, product.inputs[0]) if result else None
+        return Wrapped(Stored(kernel), bias or Stored(), end, product.inputs[0])
 
     def _variable(self, flow: Tensor) -> str | None:
         """The loop variable whose last value a tensor is."""
