@@ -219,6 +219,8 @@ def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None
     assert chosen_path(TANH, 4, 3, 1, False, weight, few) == "native"  # one step of a stream
     assert chosen_path(lstm.KIND, 4, 63, 1, False, weight, few) == "native"  # oneDNN
     assert chosen_path(lstm.KIND, 4, 64, 1, False, weight, few) == "compiled"
+    assert chosen_path(lstm.KIND, 65, 2999, 30, False, weight, few) == "native"
+    assert chosen_path(lstm.KIND, 65, 3000, 30, False, weight, few) == "compiled"
     assert chosen_path(lstm.KIND, 4, 63, 1, True, weight, few) == "compiled"
     for name in paths.PATHS:
         with forced_path(name):

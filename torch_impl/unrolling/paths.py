@@ -13,8 +13,9 @@ tracing, torch.func transforms, forward-mode derivatives and fake tensors, and f
 - "bptt" for a batch below 8 of more than 512 units, where the weights no longer fit the cache and the bare
   matrix-vector product decides;
 - "native" without lengths on fewer than 4 rows times steps, such as one step of a stream, where what any call costs
-  decides; for an LSTM, which oneDNN runs, on fewer than 64, or, where Numba is missing, on any number: oneDNN does at
-  once what costs "bptt" a dozen operations a step.
+  decides; for an LSTM, which oneDNN runs, on fewer than 64, of more than 64 units on fewer than 3000 (on two threads
+  "compiled" has there 0.5 to 0.9 of its speed, from 3000 on 1.0 to 1.5), or, where Numba is missing, on any number:
+  oneDNN does at once what costs "bptt" a dozen operations a step.
 
 Whole training steps (`torch_impl.training.whole_steps`) never go by oneDNN: they have no node of autograd, and lay out
 the weights where they update them. Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
@@ -132,7 +133,7 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     if wanted is not None:
         return wanted
     by_onednn = kind.name == "lstm" and not lengths
-    if not lengths and places < (64 if by_onednn else 4):
+    if not lengths and places < ((3000 if units > 64 else 64) if by_onednn else 4):
         return "native"
     if units > 512 and batch < 8:
         return "native" if by_onednn else "bptt"

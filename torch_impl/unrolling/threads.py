@@ -14,9 +14,10 @@ import torch
 
 __all__ = ["at_once", "give_way", "parts_of", "shared", "shares"]
 
-# Multiply-adds that are worth a second thread: handing work over costs about 20 microseconds, which is what one thread
-# does of them in float32.
-WORTH_A_THREAD = 2_000_000
+# Multiply-adds that are worth a second thread where threads wait for each other in compiled code (`at_once`), which
+# costs about 20 microseconds: what one thread does of them in float32. HAND_OVER: how many times more it takes to hand
+# work over from Python (`shared`), often to a core on which a thread of PyTorch's still looks for work.
+WORTH_A_THREAD, HAND_OVER = 2_000_000, 10
 
 # Threads beside the one that calls.
 HELPERS = max(1, (os.cpu_count() or 2) - 1)
@@ -30,7 +31,7 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: S
 
     work: multiply-adds in all. weights: how much of it each of the count is; None: all the same.
     """
-    parts = parts_of(count, work)
+    parts = parts_of(count, work / HAND_OVER)
     if parts == 1:
         piece(0, count)
         return
@@ -84,7 +85,7 @@ def shares(count: int, parts: int, weights: Sequence[int] | None = None) -> list
 
 
 def parts_of(count: int, work: float) -> int:
-    """How many threads `shared` would use."""
+    """How many threads so much work is worth."""
     return max(1, min(torch.get_num_threads(), HELPERS + 1, count, int(work / WORTH_A_THREAD)))
 
 
