@@ -16,10 +16,11 @@ import safetensors.numpy
 
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.tests import made_runs
+from torch_impl.tests.fuzz_graphs import ZOO, graph, wrongly_converted
 from torch_impl.tests.mutations import Random, damaged, forged_tensors, mutated_value, write_checkpoint
 from torch_impl.tf1.table import build_table, read_table
 
-__all__ = ["KINDS", "Base", "make_base"]
+__all__ = ["CHECKS", "KINDS", "Base", "make_base"]
 
 TF1 = Path(__file__).parent / "files" / "tf1"
 _TF1_KINDS = {"classifier": "classifier", "older": "classifier", "sharded": "classifier", "wrapped": "regressor"}
@@ -48,6 +49,8 @@ def make_base(folder: Path) -> Base:
     (folder / "some-idx3-ubyte").write_bytes(head + images.tobytes())
     (folder / "more-idx3-ubyte.gz").write_bytes(gzip.compress(head + images.tobytes()))
     _write_optional(folder, images[0])
+    with zipfile.ZipFile(ZOO) as archive:
+        archive.extractall(folder / "zoo")
     return Base(folder)
 
 
@@ -264,9 +267,14 @@ def _damage(path: Path, random: Random) -> None:
     path.write_bytes(damaged(path.read_bytes(), random))
 
 
+# What must hold of a case that was used: a sentence where it does not.
+CHECKS: dict[str, Callable[[Base, Path, str], str]] = {
+    "graph": lambda base, place, output: wrongly_converted(base.folder / "zoo", place, output)
+}
 KINDS: dict[str, Callable[[Base, Path, Random], list[str]]] = {
     "checkpoint": checkpoint,
     "tf1": tf1,
+    "graph": lambda base, place, random: graph(base.folder / "zoo", place, random),
     "configuration": configuration,
     "data": data,
 }

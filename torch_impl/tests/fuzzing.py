@@ -1,6 +1,6 @@
 """Damaged checkpoints, TensorFlow 1 checkpoints, configurations and data files, each given to what reads it.
 
-    python -m torch_impl.tests.fuzzing 1000 [--processes N]
+    python -m torch_impl.tests.fuzzing 1000 [--processes N] [KIND...]
 
 prints by kind how many of so many files were used and how many refused; --processes sends every N-th of them through
 a `python -m torch_impl` of its own as well. A case is right when the command ends with status 0, or with a status of
@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from torch_impl.__main__ import make_group
-from torch_impl.tests.fuzz_kinds import KINDS, Base, make_base
+from torch_impl.tests.fuzz_kinds import CHECKS, KINDS, Base, make_base
 from torch_impl.tests.mutations import Random
 
 __all__ = ["Failure", "fuzz"]
@@ -83,7 +84,13 @@ def fuzz(kind: str, seeds: range, folder: Path, base: Base, processes: int = 0) 
         place = folder / f"{kind}-{seed}"
         place.mkdir()
         words = make(base, place, _random(kind, seed))
+        start = time.process_time()
         outcome, what = _in_process(words, place)
+        spent = int(1000 * (time.process_time() - start))
+        counts["ms of computing at most"] = max(counts["ms of computing at most"], spent)
+        if outcome == "used" and kind in CHECKS:
+            wrong = CHECKS[kind](base, place, what)
+            outcome, what = ("failed", wrong) if wrong else (outcome, what)
         endless = outcome == "used" and words[0] == "train"
         if outcome != "failed" and processes and seed % processes == 0 and not endless:
             shutil.rmtree(place)
@@ -115,7 +122,8 @@ def _in_process(words: list[str], place: Path) -> tuple[str, str]:
         return "failed", f"took {grown:.0f} MiB"
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return "failed", "".join(traceback.format_exception(*(result.exc_info or (None, None, None))))
-    return _judged(result.exit_code, result.stderr, place)
+    outcome, what = _judged(result.exit_code, result.stderr, place)
+    return outcome, result.output if outcome == "used" else what
 
 
 def _own_process(words: list[str], place: Path) -> tuple[str, str]:
@@ -143,12 +151,13 @@ def _judged(status: int, errors: str, place: Path) -> tuple[str, str]:
 def main() -> None:
     count = int(sys.argv[1])
     processes = int(sys.argv[3]) if sys.argv[2:3] == ["--processes"] else 0
+    kinds = [word for word in sys.argv[2:] if word in KINDS] or list(KINDS)
     failed = False
     with tempfile.TemporaryDirectory() as name:
         base = make_base(Path(name) / "base")
-        for kind in KINDS:
+        for kind in kinds:
             with without_training():
-                counts, failures = fuzz(kind, range(count // len(KINDS)), Path(name), base, processes)
+                counts, failures = fuzz(kind, range(count // len(kinds)), Path(name), base, processes)
             print(
                 f"{kind}: {', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items()))}", flush=True
             )

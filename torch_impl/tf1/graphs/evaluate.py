@@ -18,7 +18,7 @@ from torch_impl.tf1.graphs.operations import OPERATIONS, Unknown
 __all__ = ["Evaluator", "Unknown"]
 
 DEAD: Any = object()
-_MOST_ROUNDS = 100_000
+_MOST_ROUNDS = 10_000  # of a loop, over the few steps that are drawn
 _DEPTH = 16  # loops within loops
 _LARGE = 1 << 22  # entries of a float32 array that stays one: a table, of which some rows are looked up
 
