@@ -12,6 +12,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
+from spec_tests.study.showing import titles
+
 Results = Mapping[str, Any]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -263,62 +265,17 @@ def cost(results: Results, name: str) -> str:
     return _drawn(name, draw, height=1.2 + 0.6 * len(quantities))
 
 
-def _drift_title(program: str, where: str) -> Callable[[Results], str]:
-    def title(results: Results) -> str:
-        pairs = [pair for pair in results["lockstep"]["pairs"] if pair["program"] == program]
-        judged = [pair for pair in pairs if pair["ratio"] is not None]
-        wrong = any(pair["verdict"] == "more than rounding" for pair in judged)
-        if not judged:
-            return "%s: how far the weights of two backends drift apart." % where
-        told = "farther apart than rounding explains" if wrong else "no farther apart than rounding explains"
-        ratio = max(pair["ratio"] for pair in judged)
-        return "%s: two backends drift %s, at most %.2g times as far as one from itself." % (where, told, ratio)
-
-    return title
-
-
-def _learning_title(results: Results) -> str:
-    finals = [sum(each["final"]) / len(each["final"]) for each in results["accuracy"]["backends"].values()]
-    apart = 100 * (max(finals) - min(finals)) if finals else 0.0
-    return "MNIST from own initial values: means end %.2f points apart; bands are one standard deviation." % apart
-
-
-def _equivalence_title(results: Results) -> str:
-    pairs = results["accuracy"]["pairs"]
-    within = sum(pair["verdict"] == "equivalent" for pair in pairs)
-    told = (
-        "%d of %d differences lie" % (within, len(pairs))
-        if len(pairs) != 1
-        else "the difference %s" % ("lies" if within else "does not lie")
-    )
-    return "From own initial values: %s within the margin, with the whole 90%% interval." % told
-
-
-def _early_title(results: Results) -> str:
-    known = [pair["early"]["p"] for pair in results["accuracy"]["pairs"] if pair["early"]["p"] is not None]
-    told = "; no pair differs by less than p = %.2g" % min(known) if known else ""
-    return "The first optimizer steps on MNIST from own initial values, mean over seeds%s." % told
-
-
-def _cost_title(results: Results) -> str:
-    lines = [line for pair in results["verdict"] for line in pair["lines"] if line["question"] == "faster"]
-    verdicts = list(dict.fromkeys(line["verdict"] for line in lines))
-    told = "faster in training: %s" % verdicts[0] if len(verdicts) == 1 else "every round of every backend"
-    return "Time per training step and per prediction; %s." % told
-
-
-def _always(text: str) -> Callable[[Results], str]:
-    return lambda results: text
-
-
 # Name -> its title, which says what is to be seen; and how it is drawn.
 FIGURES: dict[str, tuple[Callable[[Results], str], Callable[[Results, str], str]]] = {
-    "drift-mnist": (_drift_title("mnist", "MNIST"), drift("mnist")),
-    "drift-series": (_drift_title("series-stacked", "The series, stacked"), drift("series-stacked")),
-    "learning-curves": (_learning_title, learning_curves),
-    "equivalence": (_equivalence_title, equivalence),
-    "early-curves": (_early_title, early_curves),
-    "series-curves": (_always("The series from own initial values: mean squared error by iteration."), series_curves),
-    "prediction": (_always("The series, shifted by one point, as each predicts it after training."), prediction),
-    "cost": (_cost_title, cost),
+    "drift-mnist": (titles.drift("mnist", "MNIST"), drift("mnist")),
+    "drift-series": (titles.drift("series-stacked", "The series, stacked"), drift("series-stacked")),
+    "learning-curves": (titles.learning, learning_curves),
+    "equivalence": (titles.equivalence, equivalence),
+    "early-curves": (titles.early, early_curves),
+    "series-curves": (
+        titles.always("The series from own initial values: mean squared error by iteration."),
+        series_curves,
+    ),
+    "prediction": (titles.always("The series, shifted by one point, as each predicts it after training."), prediction),
+    "cost": (titles.cost, cost),
 }
