@@ -96,7 +96,7 @@ def summarize(found: Found) -> dict[str, Any]:
             "peak_bytes": values.get("peak"),
             "threads": values.get("threads"),
             "rounds": rounds,
-            "median_s": {name: _median(several) for name, several in rounds.items()},
+            "median_s": {name: _positive(_median(several)) for name, several in rounds.items()},
         }
     ratios = []
     for one, other in itertools.combinations(backends, 2):
@@ -104,7 +104,8 @@ def summarize(found: Found) -> dict[str, Any]:
         for quantity in first:
             if len(first[quantity]) == len(second.get(quantity, ())):
                 ratio = ratio_of(first[quantity], second[quantity])
-                ratios.append(dict(ratio, one=one, other=other, quantity=quantity))
+                if ratio["rounds"]:
+                    ratios.append(dict(ratio, one=one, other=other, quantity=quantity))
     return {"backends": backends, "ratios": ratios, "failed": found.values["failed"]}
 
 
@@ -133,6 +134,11 @@ def ratio_of(one: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
         ).confidence_interval
         found.update(low=float(interval.low), high=float(interval.high))
     return found
+
+
+def _positive(value: float | None) -> float | None:
+    """None for a difference of timings that the noise swallowed."""
+    return value if value is not None and value > 0 else None
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from spec_tests.study import findings, results, verdict
+from spec_tests.study import cost, findings, results, verdict
 from spec_tests.study.showing import report, terminal_table
+from spec_tests.study.store import Found
 
 for package in ("scipy", "statsmodels", "jinja2"):
     pytest.importorskip(package, reason="%s is not installed (the extra `study`)" % package)
@@ -202,3 +203,13 @@ def test_two_results_side_by_side(found, tmp_path):
     assert "Another &lt;Processor&gt;" in without_spans((tmp_path / "side-by-side.html").read_text("utf-8"))
     (facts,) = [line for line in markdown.splitlines() if line.startswith("| newcomer |")]
     assert facts.startswith("| newcomer |  | NumPy")
+
+
+def test_a_timing_that_the_noise_swallowed_is_named_and_compared_with_nothing(found, tmp_path):
+    noisy = {"start_s": [1.0], "first_step_s": [0.1], "mnist/predict": [-0.1, -0.2, 0.1]}
+    quiet = dict(noisy, **{"mnist/predict": [0.1, 0.1, -0.2]})
+    found["cost"] = cost.summarize(Found({"backends": {"oracle": noisy, "other": quiet}, "failed": {}}, {}))
+    assert found["cost"]["ratios"] == []
+    report.write(found, tmp_path)
+    assert "below the noise" in (tmp_path / "report.md").read_text("utf-8")
+    report.write_side_by_side({"here": found, "there": found}, tmp_path)

@@ -192,7 +192,9 @@ def cost(results: Results) -> Table:
         without = "failed" if label in results["cost"]["failed"] else "not offered"
         medians = [each["median_s"].get(name) for name in quantities]
         cells = [label, each["threads"] or "not said"]
-        cells += [without if median is None else "%.3g ms" % (1000 * median) for median in medians]
+        lacking = ["below the noise" if name in each["median_s"] else without for name in quantities]
+        for median, why in zip(medians, lacking):
+            cells.append(why if median is None else "%.3g ms" % (1000 * median))
         cells += [without if each[name] is None else "%.1f s" % each[name] for name in ("start_s", "first_step_s")]
         cells.append("not said" if each["peak_bytes"] is None else "%.0f MB" % (each["peak_bytes"] / 1e6))
         rows.append((cells, label not in results["cost"]["failed"]))

@@ -115,7 +115,9 @@ def _cost(results: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for label, each in results["cost"]["backends"].items():
         for quantity, median in each["median_s"].items():
-            found["%s: %s" % (quantity_title(quantity), label)] = "%.3g ms" % (1000 * median)
+            found["%s: %s" % (quantity_title(quantity), label)] = (
+                "below the noise" if median is None else "%.3g ms" % (1000 * median)
+            )
         for name, title in (("start_s", "start-up"), ("peak_bytes", "peak memory")):
             if each[name] is not None:
                 shown = "%.1f s" % each[name] if name == "start_s" else "%.0f MB" % (each[name] / 1e6)
