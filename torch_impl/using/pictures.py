@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from torch_impl.using.evaluate import Evaluation, Forecasts
 from torch_impl.using.predict import Predictions
+from unrolled.command_line.plots import png_of
 from unrolled.showing import shown
 
 __all__ = ["evaluation_picture", "predictions_picture"]
@@ -57,7 +57,7 @@ def _confusion(title: str, confusion: np.ndarray, classes: list[str]) -> bytes:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     figure.suptitle(_wrapped(title, 70), x=0.01, ha="left", fontsize=11)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _forecasts(title: str, found: Forecasts) -> bytes:
@@ -80,7 +80,7 @@ def _forecasts(title: str, found: Forecasts) -> bytes:
     _legend(axes[0])
     axes[-1].set_xlabel("row, from the first forecast on")
     figure.suptitle(_wrapped(title, 100), x=0.01, ha="left", fontsize=11)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _series(title: str, predictions: Predictions) -> bytes:
@@ -106,7 +106,7 @@ def _series(title: str, predictions: Predictions) -> bytes:
         _legend(axes[0])
     figure.suptitle(_wrapped(title, 90), x=0.01, ha="left", fontsize=11)
     axes[-1].set_xlabel("row")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _images(title: str, predictions: Predictions) -> bytes:
@@ -123,7 +123,7 @@ def _images(title: str, predictions: Predictions) -> bytes:
         axis.set_title(_short(row[1]) + sure, fontsize=9, pad=3, color=_GREY)
     more = f" (the first {len(rows)} of {len(predictions.rows)})" if len(rows) < len(predictions.rows) else ""
     figure.suptitle(_wrapped(title + more, 100), x=0.01, ha="left", fontsize=12)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _bars(title: str, predictions: Predictions) -> bytes:
@@ -138,7 +138,7 @@ def _bars(title: str, predictions: Predictions) -> bytes:
     axis.set_xlabel("probability of the class")
     more = f" (the first {len(rows)} of {len(predictions.rows)})" if len(rows) < len(predictions.rows) else ""
     figure.suptitle(_wrapped(title + more, 80), x=0.01, ha="left", fontsize=11)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _legend(axis: Any) -> None:
@@ -163,9 +163,3 @@ def _figure(size: tuple[float, float]) -> Any:
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()

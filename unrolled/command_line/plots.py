@@ -10,11 +10,17 @@ import numpy as np
 
 from unrolled.showing import shown
 
-__all__ = ["forecasts", "learning_curve", "spelled_images", "truth_against_prediction"]
+__all__ = ["forecasts", "learning_curve", "png_of", "spelled_images", "truth_against_prediction"]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 _BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}  # where it hides no line
+# Fonts of Linux, macOS and Windows for scripts that Matplotlib's own, DejaVu, lacks, in the order tried.
+_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC", "Microsoft YaHei",
+    "Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS",
+    "Unifont",
+)  # fmt: skip
 _IMAGES_PER_LINE = 10
 _CURVES = (
     ("train", "last training batch", _ORANGE, 1),
@@ -121,9 +127,7 @@ def spelled_images(title: str, sections: list[tuple[str, np.ndarray, list[str], 
             text = word if right else "%s\n(%s)" % (word or "nothing", name)
             axis.set_title(text, fontsize=9, pad=3, color=_GREY if right else _ORANGE)
             axis.title.set_fontweight("normal" if right else "bold")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    return png_of(figure)
 
 
 def _figure(rows: int, size: tuple[float, float], ratios: tuple[int, ...] | None = None, shared: bool = True) -> Any:
@@ -148,10 +152,26 @@ def _plain(text: str) -> str:
 
 
 def _png(figure: Any) -> bytes:
+    figure.set_layout_engine("tight")
+    figure.align_ylabels()
+    return png_of(figure)
+
+
+def png_of(figure: Any) -> bytes:
+    """The figure as PNG bytes, its texts in fonts for whatever scripts the machine has some for.
+
+    No warning of Matplotlib's goes to the user: of a character that no font has, of labels that absurd values leave
+    too little room.
+    """
+    from matplotlib.font_manager import get_font_names
+    from matplotlib.text import Text
+
+    installed = set(get_font_names())
+    fonts = ["DejaVu Sans", *(name for name in _FONTS if name in installed)]
+    for text in figure.findobj(Text):
+        text.set_fontfamily(fonts)
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that absurd values leave the labels too little room
-        figure.align_ylabels()
-        figure.tight_layout()
+        warnings.simplefilter("ignore")
         figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from unrolled.command_line import command_line
+from unrolled.command_line.plots import forecasts
 from unrolled.datasets.batches import BatchStream
 from unrolled.models import Model
 from unrolled.networks import BasicRNN
@@ -66,6 +67,13 @@ def test_few_rows_without_a_test_part(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "1 iterations of 10 rows per epoch" in result.output
     assert (tmp_path / "out" / "learning_curve.png").exists()
     assert "test_accuracy" not in results_of(tmp_path / "out")["epochs"][0]
+
+
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    values = np.linspace(1.0, 2.0, 5)
+    found = {"columns": ["水位", "ระดับ$x$"], "truth": np.stack([values] * 2, 1), "forecast": np.stack([values] * 2, 1)}
+    image = forecasts("水位", [{"epoch": 1, "loss": 0.5}], found)
+    assert image.startswith(PNG) and not recwarn.list
 
 
 def write_table(path: Path, rows: int = 200) -> None:
