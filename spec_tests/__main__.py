@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from spec_tests.chapter.page import chapter
 from spec_tests.conformance.command import conform
 from spec_tests.study.command import compare, report
 from unrolled.command_line.door import Door
@@ -17,6 +18,7 @@ def main() -> None:
 main.add_command(conform)
 main.add_command(compare)
 main.add_command(report)
+main.add_command(chapter)
 
 
 if __name__ == "__main__":

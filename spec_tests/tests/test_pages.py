@@ -11,6 +11,7 @@ from spec_tests.tests.processes import ROOT, run
 
 PAGES = [
     "README.md",
+    "CHAPTER.md",
     "CONTRIBUTING.md",
     "spec_tests/DIFFERENCES.md",
     "spec_tests/NEW_BACKEND.md",
