@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from spec_tests.oracle.backend import backend as oracle
 from spec_tests.tests.processes import ROOT
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers
 
-NETWORKS = {
+NETWORKS: dict[str, Any] = {
     "static": BasicRNN(5),
     "dynamic": BasicRNN(5),
     "lengths": BasicRNN(5),
@@ -118,12 +119,12 @@ def expected(name):
         return [tokens, last["h"]]
     network = NETWORKS.get(name, BasicRNN(5))
     weights, inputs = values(network)
-    wide = {each: array.astype(np.float64) for each, array in weights.items()}, inputs.astype(np.float64)
+    wide, read = {each: array.astype(np.float64) for each, array in weights.items()}, inputs.astype(np.float64)
     if name.startswith("bptt"):
-        found = computed.rnn_gradients(network, *wide, np.ones((4, 2, 5)))
+        found = computed.rnn_gradients(network, wide, read, np.ones((4, 2, 5)))
         return [found["kernel"], found["bias"]]
     lengths = LENGTHS if name in ("lengths", *[each.name for each in BEYOND]) else None
-    outputs, state = computed.dynamic_rnn(network, *wide, lengths)
+    outputs, state = computed.dynamic_rnn(network, wide, read, lengths)
     if name in ("two_step", "static"):
         return [outputs[:, 0], outputs[:, 1]] + ([] if name == "two_step" else list(state.values()))
     return [outputs, *state.values()]
