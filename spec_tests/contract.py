@@ -85,6 +85,8 @@ class Backend(Protocol):
     # Test function name -> why this backend is known to fail it. Each is a strict xfail: passing it is a failure, and
     # so is failing it by anything but an assertion of the test, such as an exception of the backend's own.
     expected_failures: Mapping[str, str]
+    # It may also have `differences`, test function name -> what its framework does otherwise, and what this backend
+    # does about it, so that the test passes, or is not run: for one who ports to read.
 
     def describe(self) -> dict[str, str]:
         """Plain facts for the header of a run: framework, its version, Python, device, threads."""

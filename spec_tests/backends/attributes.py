@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-__all__ = ["ATTRIBUTES", "check"]
+__all__ = ["ATTRIBUTES", "check", "differences"]
 
 
 def _is_text(found: Any) -> bool:
@@ -28,6 +28,11 @@ ATTRIBUTES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
+def differences(backend: Any) -> dict[str, str]:
+    """Test function's name -> what its framework does otherwise; empty where the backend tells none."""
+    return dict(getattr(backend, "differences", {}))
+
+
 def check(name: str, backend: Any) -> None:
     """Raise ValueError unless the backend has them all, each as it must be. name: what it was asked for by."""
     absent = [attribute for attribute in ATTRIBUTES if not hasattr(backend, attribute)]
@@ -43,5 +48,8 @@ def check(name: str, backend: Any) -> None:
             ) from error
         if not right:
             raise ValueError("backend %r: its %s is %.60r, expected %s" % (name, attribute, found, expected))
+    if not _is_told(getattr(backend, "differences", {})):
+        expected = "a dict, test function's name -> a sentence"
+        raise ValueError("backend %r: its differences is %.60r, expected %s" % (name, backend.differences, expected))
     if not backend.capabilities:
         raise ValueError("backend %r declares no capability, so nothing of it would be tested" % name)

@@ -34,9 +34,14 @@ SHIPPED: dict[str, Shipped] = {
     "tf_reference": Shipped("tf_reference.adapter:backend", {"tensorflow": "tensorflow", "tf_keras": "tf-keras"}, True),
     "oracle": Shipped("spec_tests.oracle.backend:backend", {}, False),
     "torch.nn": Shipped("spec_tests.field.torch_nn:backend", {"torch": "torch"}, False),
-    "keras.tensorflow": Shipped("spec_tests.field.keras3:on_tensorflow", {"keras": "keras"}, False),
+    "keras.tensorflow": Shipped(
+        "spec_tests.field.keras3:on_tensorflow", {"keras": "keras", "tensorflow": "tensorflow"}, False
+    ),
     "keras.jax": Shipped("spec_tests.field.keras3:on_jax", {"keras": "keras", "jax": "jax"}, False),
     "keras.torch": Shipped("spec_tests.field.keras3:on_torch", {"keras": "keras", "torch": "torch"}, False),
+    "flax": Shipped("spec_tests.field.flax_linen:backend", {"flax": "flax", "jax": "jax"}, False),
+    "jax": Shipped("spec_tests.examples.jax_backend:backend", {"jax": "jax"}, False),
+    "numpy": Shipped("spec_tests.examples.numpy_backend:backend", {}, False),
     "onnxruntime": Shipped(
         "spec_tests.field.onnx_operators:backend", {"onnxruntime": "onnxruntime", "onnx": "onnx"}, False
     ),

@@ -75,6 +75,7 @@ class RemoteBackend:
             self.contract = facts["contract"]
             self.capabilities = frozenset(facts["capabilities"])
             self.expected_failures: dict[str, str] = dict(facts["expected_failures"])
+            self.differences: dict[str, str] = dict(facts.get("differences", {}))
             self._described = dict(facts["describe"], worker=python)
             self._offered = frozenset(facts["methods"]) & frozenset(EXPECTED)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -148,7 +148,7 @@ class Server:
 
     def _open(self, name: str, device: str, methods: list[str]) -> dict[str, Any]:
         """Load the backend, and say what it is and which of the methods it has."""
-        from spec_tests.backends import loading
+        from spec_tests.backends import attributes, loading
 
         backend = self._backend = loading.load(name, device)
         return {
@@ -157,6 +157,7 @@ class Server:
             "python": list(sys.version_info[:3]),
             "capabilities": sorted(backend.capabilities),
             "expected_failures": dict(backend.expected_failures),
+            "differences": attributes.differences(backend),
             "describe": backend.describe(),
             "methods": [method for method in methods if callable(getattr(backend, method, None))],
         }

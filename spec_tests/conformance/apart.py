@@ -71,6 +71,7 @@ class Shown:
         self.facts: dict[str, str] = {}
         self.capabilities: frozenset[str] = frozenset()
         self.description: list[str] = []
+        self.differences: dict[str, str] = {}
         self.titles: dict[str, str] = {}
         self.verdicts: list[Verdict] = []
         self.lost = ""  # why it was given up, where it was
@@ -125,6 +126,7 @@ def _once(
             elif "backend" in message:
                 shown.name, shown.facts = message["backend"], message["facts"]
                 shown.capabilities, shown.description = frozenset(message["capabilities"]), message["description"]
+                shown.differences = message["differences"]
                 opened(shown)
             elif "total" in message:
                 left = message["total"]

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from typing import Any, Callable, Sequence
 
 from spec_tests import distribution
-from spec_tests.backends import loading
+from spec_tests.backends import attributes, loading
 from spec_tests.capabilities import CAPABILITIES, GROUPS, grouped
 from spec_tests.causes import Failure, causes
 from spec_tests.conformance.apart import Progress, Shown, SuiteError, Verdict, show
@@ -118,7 +118,9 @@ def matrix(selection: Any, verdicts: list[Verdict], titles: dict[str, str]) -> d
 def _facts(backend: Any, verdicts: list[Verdict]) -> dict[str, Any]:
     counts = Counter(verdict.outcome for verdict in verdicts if verdict.backend == backend.name)
     return {
+        "asked": getattr(backend, "asked", backend.name),
         "facts": dict(backend.describe()),
+        "differences": attributes.differences(backend),
         "offers": [name for name in CAPABILITIES if name in backend.capabilities],
         "groups": grouped(backend.capabilities),
         "lacks": [name for name in CAPABILITIES if name not in backend.capabilities],

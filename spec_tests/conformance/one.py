@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     question = json.loads(arguments[1])
     threading.Thread(target=end_with_parent, args=(int(arguments[0]),), daemon=True).start()
     with os.fdopen(int(arguments[0]), "w", encoding="ascii") as stream:
-        from spec_tests.backends import loading
+        from spec_tests.backends import attributes, loading
 
         try:
             selection = loading.select([question["name"]], question["device"])
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> None:
         teller = Teller(stream, selection, question["left_out"])
         teller.tell(
             backend=backend.name, facts=dict(backend.describe()), capabilities=sorted(backend.capabilities),
-            description=plugin.description(backend),
+            description=plugin.description(backend), differences=attributes.differences(backend),
         )  # fmt: skip
         status = _run(teller, question["files"], question["expression"])
         teller.tell(status=int(status), complaints=teller.complaints)

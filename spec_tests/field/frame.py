@@ -2,7 +2,9 @@
 
 A framework's arrays are what its `array` makes. Shapes: inputs [batch, steps, values]; lengths are integers [batch] in
 NumPy; a state is a dict, each part [batch, width]. Layers are layers on each other, and two directions are the
-framework's own form of them, as its users write it; what a framework has no layer for is not offered.
+framework's own form of them, as its users write it; what a framework has no layer or function for is not offered.
+Arguments are checked here, by `spec_tests.checks`: what the suite shows of refusals is so of these modules, not of the
+frameworks.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ from spec_tests import checks
 from spec_tests.capabilities import needs_of
 from spec_tests.contract import State, Weights
 from unrolled.models import Model
-from unrolled.networks import Network, below
+from unrolled.networks import Bidirectional, Layers, Network, below
 
 Array = Any  # of the framework, or from NumPy on its way in
 
 # What all of them offer: the rest depends on what their layers can do.
 COMMON = frozenset(
     ["basic_rnn", "lstm", "layers", "bidirectional", "tanh", "relu", "dynamic_rnn", "lengths", "initial_state"]
-    + ["classifier", "regressor", "in_top_k", "float32"]
+    + ["classifier", "regressor", "float32"]
 )
 
 
@@ -73,17 +75,16 @@ class Field:
 
     def unroll(self, network: Any, weights: Any, inputs: Array, lengths: Any, state: Any) -> Any:
         """(outputs, state) of any network that is offered."""
-        if network.kind == "layers":
-            found: dict[str, Array] = {}
-            for number, layer in enumerate(network.layers):
-                prefix = "cell_%d/" % number
-                inputs, after = self.unroll(
-                    layer, below(prefix, weights), inputs, lengths, state and below(prefix, state)
-                )
-                found.update((prefix + name, part) for name, part in after.items())
-            return inputs, found
-        run = self.both if network.kind == "bidirectional" else self.cell
-        return run(network, weights, inputs, lengths, state)
+        ways = {Layers.kind: self._layers, Bidirectional.kind: self.both}
+        return ways.get(network.kind, self.cell)(network, weights, inputs, lengths, state)
+
+    def _layers(self, network: Any, weights: Any, inputs: Array, lengths: Any, state: Any) -> Any:
+        found: dict[str, Array] = {}
+        for number, layer in enumerate(network.layers):
+            prefix = "cell_%d/" % number
+            inputs, after = self.unroll(layer, below(prefix, weights), inputs, lengths, state and below(prefix, state))
+            found.update((prefix + name, part) for name, part in after.items())
+        return inputs, found
 
     def _arrays(self, values: dict[str, np.ndarray]) -> dict[str, Array]:
         return {name: self.array(value) for name, value in values.items()}
@@ -131,12 +132,6 @@ class Field:
         _, gradients = self.pull_back(run, given, [self.array(cost) for cost in costs])
         return {name: own(gradient) for name, gradient in gradients.items()}
 
-    def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
-        checks.check_logits(logits, targets, k)
-        inside = (targets >= 0) & (targets < logits.shape[1])
-        target = np.take_along_axis(logits, np.where(inside, targets, 0)[:, None], axis=1)
-        return inside & np.isfinite(logits).all(axis=1) & ((logits > target).sum(axis=1) < k)
-
     def _predictions(self, model: Any, weights: Any, inputs: Array, lengths: Any) -> Array:
         self._check_offered(model.network)
         network = {name: weights[name] for name in model.network.weights(model.inputs)}
@@ -179,6 +174,12 @@ class Field:
 
         (value,), gradients = self.pull_back(run, self._arrays(weights), [self.array(np.ones((), dtype))])
         return float(own(value)), {name: own(gradient) for name, gradient in gradients.items()}
+
+
+def split_rows(kernel: Array, units: int) -> tuple[Array, Array]:
+    """A kernel's rows for the inputs, and those for the output of the step before."""
+    size = kernel.shape[0] - units
+    return kernel[:size], kernel[size:]
 
 
 def own(array: Array) -> np.ndarray:

@@ -13,8 +13,36 @@ from typing import Any, Callable, ClassVar
 
 import numpy as np
 
-from spec_tests.field.frame import COMMON, Array, Field
-from unrolled.networks import below
+from spec_tests import checks
+from spec_tests.field.frame import COMMON, Array, Field, own, split_rows
+from unrolled.networks import GRU, LSTM, BasicRNN, below
+
+# What Keras does otherwise, as `differences` has it: on every engine, and on one of them alone.
+_FLOAT32 = (
+    "keras.backend.result_type makes float32 of float64 on every engine but TensorFlow (BIT64_TO_BIT32_DTYPE in "
+    "common/dtypes.py), so float64 is not offered"
+)
+ANYWHERE = {
+    "test_outputs_past_the_length_are_exactly_zero": (
+        "a padded step repeats the last valid output, unless the layer is told zero_output_for_mask=True, as here"
+    ),
+}
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "jax": {
+        "test_a_target_out_of_range_is_a_miss": (
+            "keras.ops.in_top_k takes a target of -1 for the last class and counts rows that are not finite, so it is "
+            "not offered"
+        ),
+        "test_outputs_and_state_match_the_oracle": _FLOAT32,
+    },
+    "torch": {
+        "test_a_target_out_of_range_is_a_miss": (
+            "keras.ops.in_top_k takes a target of -1 for the last class, and one above the classes may be a hit, "
+            "and fails for a k above their number, so it is not offered"
+        ),
+        "test_outputs_and_state_match_the_oracle": _FLOAT32,
+    },
+}
 
 
 class KerasBackend(Field):
@@ -30,10 +58,6 @@ class KerasBackend(Field):
         """engine: tensorflow, jax or torch. Raises ValueError where this process has Keras on another one already."""
         asked = os.environ.get("KERAS_BACKEND")
         os.environ["KERAS_BACKEND"] = engine
-        if engine == "jax":
-            import jax
-
-            jax.config.update("jax_enable_x64", True)  # or there is no float64
         import keras
 
         if keras.backend.backend() != engine:
@@ -43,8 +67,9 @@ class KerasBackend(Field):
                 "as NAME@%s does" % (keras.backend.backend(), engine, sys.executable)
             )
         self.name = "keras." + engine
-        if engine == "tensorflow":  # on the others Keras takes every float64 for a float32 (common/dtypes.py:235)
-            self.capabilities = self.capabilities | {"float64"}
+        if engine == "tensorflow":
+            self.capabilities = self.capabilities | {"float64", "in_top_k"}
+        self.differences = dict(ANYWHERE, **ELSEWHERE.get(engine, {}))
         self._keras, self._engine = keras, __import__(engine)
 
     def describe(self) -> dict[str, str]:
@@ -83,29 +108,7 @@ class KerasBackend(Field):
 
     def _converted(self, cell: Any, weights: dict[str, Array]) -> list[Array]:
         """Keras's weights of a cell: kernel, recurrent kernel, bias."""
-        ops = self._keras.ops
-        if cell.kind == "basic_rnn":
-            kernel, bias = weights["kernel"], weights["bias"]
-        elif cell.kind == "lstm":  # i, f, c, o for TensorFlow 1's i, j, f, o
-            kernel, bias = (_gates(ops, weights[name], (0, 2, 1, 3)) for name in ("kernel", "bias"))
-            forget = np.repeat([0.0, cell.forget_bias, 0.0, 0.0], cell.units)
-            bias = bias + ops.cast(ops.convert_to_tensor(forget), bias.dtype)
-        elif cell.reset_after:
-            kernel, bias = (_gates(ops, weights["gates/" + name], (1, 0)) for name in ("kernel", "bias"))  # z, r
-            x, h = (below("candidate/%s_projection/" % part, weights) for part in ("input", "hidden"))
-            size = x["kernel"].shape[0]
-            by_h = ops.concatenate([bias * 0, h["bias"]], 0)
-            bias = ops.stack([ops.concatenate([bias, x["bias"]], 0), by_h])
-            return [
-                ops.concatenate([kernel[:size], x["kernel"]], 1),
-                ops.concatenate([kernel[size:], h["kernel"]], 1),
-                bias,
-            ]
-        else:
-            kernel = ops.concatenate([_gates(ops, weights["gates/kernel"], (1, 0)), weights["candidate/kernel"]], 1)
-            bias = ops.concatenate([_gates(ops, weights["gates/bias"], (1, 0)), weights["candidate/bias"]], 0)
-        size = kernel.shape[0] - cell.units
-        return [kernel[:size], kernel[size:], bias]
+        return CONVERTED[cell.kind](self._keras.ops, cell, weights)
 
     def pull_back(self, function: Callable[[Any], Any], given: dict[str, Array], costs: list[Any]) -> Any:
         if self._engine.__name__ == "jax":
@@ -123,6 +126,10 @@ class KerasBackend(Field):
         unconnected = self._engine.UnconnectedGradients.ZERO
         return results, tape.gradient(results, given, costs, unconnected_gradients=unconnected)
 
+    def in_top_k(self, logits: np.ndarray, targets: np.ndarray, k: int = 1) -> np.ndarray:
+        checks.check_logits(logits, targets, k)
+        return own(self._keras.ops.in_top_k(targets.astype(np.int32), logits, k))
+
     def cross_entropy(self, logits: Array, targets: np.ndarray) -> Array:
         losses = self._keras.ops.sparse_categorical_crossentropy(targets.astype(np.int32), logits, from_logits=True)
         return self._keras.ops.mean(losses)
@@ -133,22 +140,53 @@ def made(cell: Any, inputs: int, dtype: str, both: bool) -> Any:
     """Keras's layer for a cell; its own weights are never read."""
     import keras
 
-    options = {"dtype": dtype, "return_sequences": True, "return_state": True, "zero_output_for_mask": True}
-    if cell.kind == "basic_rnn":
-        layer = keras.layers.SimpleRNN(cell.units, activation=cell.activation, **options)
-    elif cell.kind == "lstm":
-        layer = keras.layers.LSTM(cell.units, activation=cell.activation, **options)
-    else:
-        layer = keras.layers.GRU(cell.units, activation=cell.activation, reset_after=cell.reset_after, **options)
+    name, options = LAYERS[cell.kind]
+    named = {option: getattr(cell, option) for option in ("activation", *options)}
+    named.update(dtype=dtype, return_sequences=True, return_state=True, zero_output_for_mask=True)
+    layer = getattr(keras.layers, name)(cell.units, **named)
     layer = keras.layers.Bidirectional(layer, dtype=dtype) if both else layer
     layer.build((None, None, inputs))
     return layer
+
+
+# Kind -> Keras's layer, and the options that both have by one name.
+LAYERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    BasicRNN.kind: ("SimpleRNN", ()),
+    LSTM.kind: ("LSTM", ()),
+    GRU.kind: ("GRU", ("reset_after",)),
+}
+
+
+def _plain(ops: Any, cell: Any, weights: dict[str, Array]) -> list[Array]:
+    return [*split_rows(weights["kernel"], cell.units), weights["bias"]]
+
+
+def _lstm(ops: Any, cell: Any, weights: dict[str, Array]) -> list[Array]:
+    """Gates i, f, c, o for TensorFlow 1's i, j, f, o."""
+    kernel, bias = (_gates(ops, weights[name], (0, 2, 1, 3)) for name in ("kernel", "bias"))
+    forget = np.repeat([0.0, cell.forget_bias, 0.0, 0.0], cell.units)
+    return [*split_rows(kernel, cell.units), bias + ops.cast(ops.convert_to_tensor(forget), bias.dtype)]
+
+
+def _gru(ops: Any, cell: Any, weights: dict[str, Array]) -> list[Array]:
+    """Gates z, r, and the candidate, for TensorFlow 1's r, u."""
+    kernel, bias = (_gates(ops, weights["gates/" + name], (1, 0)) for name in ("kernel", "bias"))
+    if not cell.reset_after:
+        whole = ops.concatenate([kernel, weights["candidate/kernel"]], 1)
+        return [*split_rows(whole, cell.units), ops.concatenate([bias, weights["candidate/bias"]], 0)]
+    x, h = (below("candidate/%s_projection/" % part, weights) for part in ("input", "hidden"))
+    by_x, by_h = split_rows(kernel, cell.units)
+    biases = [ops.concatenate([bias, x["bias"]], 0), ops.concatenate([bias * 0, h["bias"]], 0)]
+    both = [ops.concatenate(pair, 1) for pair in ((by_x, x["kernel"]), (by_h, h["kernel"]))]
+    return [*both, ops.stack(biases)]
 
 
 def _gates(ops: Any, array: Array, order: tuple[int, ...]) -> Array:
     parts = ops.split(array, len(order), axis=-1)
     return ops.concatenate([parts[place] for place in order], -1)
 
+
+CONVERTED: dict[str, Callable[..., list[Array]]] = {BasicRNN.kind: _plain, LSTM.kind: _lstm, GRU.kind: _gru}
 
 on_tensorflow = functools.partial(KerasBackend, "tensorflow")
 on_jax = functools.partial(KerasBackend, "jax")

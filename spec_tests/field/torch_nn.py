@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import functools
+from typing import Any, Callable, ClassVar
 
 import numpy as np
 import torch
@@ -10,16 +11,24 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from spec_tests.field.frame import COMMON, Field
-from unrolled.networks import below
+from spec_tests.field.frame import COMMON, Field, split_rows
+from unrolled.networks import GRU, LSTM, BasicRNN, below
 
-# Of each kind, the gates as PyTorch has them: i, f, g, o for TensorFlow 1's i, j, f, o.
+# The gates as PyTorch has them: i, f, g, o for TensorFlow 1's i, j, f, o.
 LSTM_GATES = (0, 2, 1, 3)
 
 
 class TorchBackend(Field):
     name = "torch.nn"
     capabilities = COMMON | {"gru_reset_after", "projection", "gradients", "float64"}
+    differences: ClassVar[dict[str, str]] = {
+        "test_length_zero_keeps_the_initial_state": (
+            "pack_padded_sequence refuses a row of length 0; such rows run one step, and get their initial state back"
+        ),
+        "test_all_steps_are_kept": (
+            "pad_packed_sequence pads to the longest length there is, not to all steps; it is told total_length"
+        ),
+    }
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
@@ -86,35 +95,49 @@ class TorchBackend(Field):
 
 def module(cell: Any, inputs: int, both: bool) -> nn.Module:
     """PyTorch's layer for a cell."""
-    options = {"batch_first": True, "bidirectional": both}
-    if cell.kind == "basic_rnn":
-        return nn.RNN(inputs, cell.units, nonlinearity=cell.activation, **options)
-    if cell.kind == "lstm":
-        return nn.LSTM(inputs, cell.units, proj_size=cell.projection or 0, **options)
-    return nn.GRU(inputs, cell.units, **options)
+    return MODULES[cell.kind](cell)(inputs, cell.units, batch_first=True, bidirectional=both)
+
+
+MODULES: dict[str, Callable[[Any], Any]] = {
+    BasicRNN.kind: lambda cell: functools.partial(nn.RNN, nonlinearity=cell.activation),
+    LSTM.kind: lambda cell: functools.partial(nn.LSTM, proj_size=cell.projection or 0),
+    GRU.kind: lambda cell: nn.GRU,
+}
 
 
 def converted(cell: Any, weights: dict[str, Tensor], suffix: str) -> dict[str, Tensor]:
     """PyTorch's parameters for a cell's weights."""
-    if cell.kind == "gru":
-        kernel, bias = weights["gates/kernel"], weights["gates/bias"]
-        x, h = (below("candidate/%s_projection/" % part, weights) for part in ("input", "hidden"))
-        size = len(x["kernel"])
-        ih, hh = torch.cat([kernel[:size], x["kernel"]], 1), torch.cat([kernel[size:], h["kernel"]], 1)
-        biases = torch.cat([bias, x["bias"]]), torch.cat([torch.zeros_like(bias), h["bias"]])
-    else:
-        kernel, bias = weights["kernel"], weights["bias"]
-        if cell.kind == "lstm":
-            kernel, bias = gates(kernel), gates(bias)
-            ones = torch.zeros_like(bias)
-            ones[cell.units : 2 * cell.units] = cell.forget_bias
-            bias = bias + ones
-        size = len(kernel) - cell.output_size
-        ih, hh, biases = kernel[:size], kernel[size:], (bias, torch.zeros_like(bias))
-    found = {"weight_ih_l0": ih.T, "weight_hh_l0": hh.T, "bias_ih_l0": biases[0], "bias_hh_l0": biases[1]}
-    if "projection/kernel" in weights:
-        found["weight_hr_l0"] = weights["projection/kernel"].T
-    return {name + suffix: tensor for name, tensor in found.items()}
+    found = CONVERTED[cell.kind](cell, weights)
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_hr_l0")
+    return {name + suffix: tensor for name, tensor in zip(names, found, strict=False)}
+
+
+def _one_bias(cell: Any, kernel: Tensor, bias: Tensor) -> list[Tensor]:
+    x, h = split_rows(kernel, cell.output_size)
+    return [x.T, h.T, bias, torch.zeros_like(bias)]
+
+
+def _plain(cell: Any, weights: dict[str, Tensor]) -> list[Tensor]:
+    return _one_bias(cell, weights["kernel"], weights["bias"])
+
+
+def _lstm(cell: Any, weights: dict[str, Tensor]) -> list[Tensor]:
+    kernel, bias = gates(weights["kernel"]), gates(weights["bias"])
+    forget = torch.zeros_like(bias)
+    forget[cell.units : 2 * cell.units] = cell.forget_bias
+    projection = [weights["projection/kernel"].T] if "projection/kernel" in weights else []
+    return [*_one_bias(cell, kernel, bias + forget), *projection]
+
+
+def _gru(cell: Any, weights: dict[str, Tensor]) -> list[Tensor]:
+    """r, u, and the candidate, as PyTorch has them."""
+    bias, (by_x, by_h) = weights["gates/bias"], split_rows(weights["gates/kernel"], cell.units)
+    x, h = (below("candidate/%s_projection/" % part, weights) for part in ("input", "hidden"))
+    kernels = [torch.cat(pair, 1).T for pair in ((by_x, x["kernel"]), (by_h, h["kernel"]))]
+    return [*kernels, torch.cat([bias, x["bias"]]), torch.cat([torch.zeros_like(bias), h["bias"]])]
+
+
+CONVERTED: dict[str, Callable[[Any, Any], list[Tensor]]] = {BasicRNN.kind: _plain, LSTM.kind: _lstm, GRU.kind: _gru}
 
 
 def gates(tensor: Tensor) -> Tensor:
