@@ -251,7 +251,7 @@ def test_labels_may_be_whole_numbers_of_any_float(tmp_path: Path, dtype: str) ->
 def test_values_are_scaled_before_they_become_float32(kind: type, tmp_path: Path) -> None:
     """Seconds since 1970: float32 has steps of 128 there, and what varies is lost before any scaling could show it."""
     labels = np.arange(60) % 2
-    times = (1_600_000_000 + np.cumsum(1 + labels[:, None] * np.ones((60, 20)), 1)).astype(kind)
+    times: np.ndarray = (1_600_000_000 + np.cumsum(1 + labels[:, None] * np.ones((60, 20)), 1)).astype(kind)
     np.savez(tmp_path / "times.npz", inputs=times, labels=labels)
     made = classifier_data(tmp_path / "times.npz")
     assert made.train.inputs.dtype == np.float32 and len(np.unique(made.train.inputs)) > 20
