@@ -102,7 +102,8 @@ class SeriesTask(Task):
         results["prediction"] = _predict(trainer)
         return [
             "after %d iterations   MSE %.6f   predicting the last %d points   MSE %.6f"
-            % (len(results["mse"]), results["final_mse"], SERIES.steps, results["prediction"]["mse"])
+            % (len(results["mse"]), results["final_mse"], SERIES.steps, results["prediction"]["mse"]),
+            *_came_apart(results, float(self.train.targets.var())),
         ]
 
     def plot(self, results: dict[str, Any]) -> bytes | None:
@@ -128,6 +129,17 @@ def _predict(trainer: Any) -> dict[str, Any]:
 
 def _mse(predictions: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(np.square(predictions.astype(np.float64) - targets.astype(np.float64))))
+
+
+def _came_apart(results: dict[str, Any], variance: float) -> list[str]:
+    """A sentence where a fit was found and lost: without bounds on ReLU's outputs one step can undo thousands."""
+    least = int(np.argmin(results["mse"]))
+    if results["mse"][least] > 0.01 * variance or results["final_mse"] < 0.1 * variance:
+        return []
+    return [
+        "Its least MSE was %.6f, at iteration %d; then training came apart, as a ReLU cell's may. "
+        "Try --clip-norm 1 or another --seed." % (results["mse"][least], least + 1)
+    ]
 
 
 def _plot(name: str, results: dict[str, Any]) -> bytes | None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from unrolled import writing
 from unrolled.command_line import command_line
+from unrolled.command_line.train_series import _came_apart
 from unrolled.datasets import mnist, series
 from unrolled.datasets.batches import BatchStream
 from unrolled.models import Model
@@ -205,6 +206,14 @@ def test_train_series(backend, tmp_path):
     np.testing.assert_array_equal(prediction["truth"], targets.ravel())
     np.testing.assert_array_equal(prediction["predicted"], trainer.forward(inputs).ravel())
     assert (tmp_path / "out" / "prediction.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("losses", "final", "told"), [([4.0, 0.01, 3.0], 3.0, True), ([4.0, 0.01], 0.01, False), ([4.0, 3.0], 3.0, False)]
+)
+def test_a_fit_that_was_found_and_lost_is_told(losses, final, told):
+    said = _came_apart({"mse": losses, "final_mse": final}, variance=4.0)
+    assert [line.split(";")[0] for line in said] == ["Its least MSE was 0.010000, at iteration 2"] * told
 
 
 @pytest.mark.parametrize(("program", "epochs"), [("mnist", 1), ("series", None)])
