@@ -69,7 +69,7 @@ def build_onnx(
     scaling = check_scaling(check_model(model), scaling, wide)
     graph = new_graph()
     weights = {name: array.astype(np.float32) for name, array in model.canonical_weights().items()}
-    values = _inputs(graph, model, weights, scaling)
+    given, values = _inputs(graph, model, weights, scaling)
     limits = graph.input("lengths", np.int64, ["batch"]) if lengths else ""
     if isinstance(model, Speller):
         _, state = _run(graph, model.encoder.network, below("encoder/", weights), values, limits)
@@ -85,25 +85,35 @@ def build_onnx(
             logits = _head(graph, model, weights, outputs)
             _classify(graph, model, graph.add("Transpose", logits, perm=[1, 0, 2]), ["batch", "steps"])
         else:
-            _regress(graph, model, weights, outputs, limits, scaling)
+            _regress(graph, model, weights, outputs, limits, scaling, given)
     return graph.model(type(model).__name__, metadata or {})
 
 
-def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | None) -> str:
-    """What the network reads: [batch, steps, width]."""
+def _inputs(graph: Graph, model: AnyModel, weights: Arrays, scaling: Scaling | None) -> tuple[str, str]:
+    """What is given, its logarithm where that is taken, and what the network reads: [batch, steps, width]."""
     if model.embedding is not None:
         tokens = graph.input("inputs", np.int64, ["batch", "steps"])
         rows = weights["encoder/embedding" if isinstance(model, Speller) else "embedding"]
         # Gather counts a negative index from the end; as one past the last it is refused.
         negative = graph.add("Less", tokens, graph.constant(np.array(0)))
         tokens = graph.add("Where", negative, graph.constant(np.array(len(rows))), tokens)
-        return graph.add("Gather", graph.constant(rows), tokens)
+        return tokens, graph.add("Gather", graph.constant(rows), tokens)
     kind = np.float32 if scaling is None else scaling.shift.dtype.type
     values = graph.input("inputs", kind, ["batch", "steps", model.inputs])
     if scaling is None:
-        return values
+        return values, values
+    values = given = graph.add("Log", values) if scaling.log else values
+    if scaling.reading != "level":
+        before = _sliced(graph, given, 0, 1, axis=1)
+        if scaling.reading == "difference":
+            before = graph.add("Concat", before, _sliced(graph, given, 0, -1, axis=1), axis=1)
+        values = graph.add("Sub", given, before)
     scaled = graph.add("Div", graph.add("Sub", values, graph.constant(scaling.shift)), graph.constant(scaling.scale))
-    return scaled if kind is np.float32 else graph.cast(scaled, np.float32)
+    return given, scaled if kind is np.float32 else graph.cast(scaled, np.float32)
+
+
+def _sliced(graph: Graph, values: str, start: int, end: int, axis: int) -> str:
+    return graph.add("Slice", values, *(graph.constant(np.array([each])) for each in (start, end, axis)))
 
 
 def _run(graph: Graph, network: Network, weights: Arrays, values: str, limits: str) -> tuple[str, dict[str, str]]:
@@ -131,7 +141,9 @@ def _classify(graph: Graph, model: Headed, logits: str, of: list[int | str]) -> 
     graph.output("probabilities", graph.add("Softmax", logits, axis=-1), np.float32, shape)
 
 
-def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limits: str, scaling: Any) -> None:
+def _regress(
+    graph: Graph, model: Regressor, weights: Arrays, outputs: str, limits: str, scaling: Any, given: str
+) -> None:
     predictions = _head(graph, model, weights, outputs)
     if model.projection == "wrapped" and limits:
         valid = valid_steps(graph, outputs, limits)
@@ -144,6 +156,13 @@ def _regress(graph: Graph, model: Regressor, weights: Arrays, outputs: str, limi
         predictions = graph.add("Mul", predictions, graph.constant(scaling.target_scale))
         predictions = graph.add("Add", predictions, graph.constant(scaling.target_shift))
     rows_first = graph.add("Transpose", predictions, perm=[1, 0, 2])
+    if scaling is not None and scaling.target_scale is not None:
+        if scaling.reading != "level":
+            targets = scaling.targets or model.inputs
+            base = _sliced(graph, given, 0, targets, axis=2)
+            times = graph.constant(np.array([1, 1, model.dense.out_features // targets]))
+            rows_first = graph.add("Add", rows_first, graph.add("Tile", base, times))
+        rows_first = graph.add("Exp", rows_first) if scaling.log else rows_first
     graph.output("predictions", rows_first, kind, ["batch", "steps", model.dense.out_features])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from torch_impl.models import AnyModel, Regressor
 
@@ -23,13 +25,55 @@ class Scaling(NamedTuple):
     """(values - shift) / scale goes into the model; predictions * target_scale + target_shift come out.
 
     shift, scale: numbers [inputs], scale nowhere 0. target_shift, target_scale: [outputs], or None for predictions as
-    they are (always for a classifier and a speller).
+    they are (always for a classifier and a speller). reading: "level", "relative" or "difference", see
+    unrolled.own_data.reading; for the latter two the row read is added to what is predicted, its first `targets` values
+    (0 for all) for each row ahead. log: whether the logarithm is taken before, and undone at the end.
     """
 
     shift: Any
     scale: Any
     target_shift: Any = None
     target_scale: Any = None
+    reading: str = "level"
+    log: bool = False
+    targets: int = 0
+
+    def read(self, values: Tensor) -> Tensor:
+        """What the model reads of values [batch, steps, inputs], in their dtype and on their device."""
+        values = values.log() if self.log else values
+        if self.reading == "relative":
+            values = values - values[:, :1]
+        elif self.reading == "difference":
+            before = (torch.arange(values.shape[1], device=values.device) - 1).clamp(min=0)
+            values = values - values.index_select(1, before)  # no slice: torch.export would fix the number of steps
+        return (values - _like(self.shift, values)) / _like(self.scale, values)
+
+    def undo(self, predictions: Tensor, values: Tensor) -> Tensor:
+        """Predictions [batch, steps, outputs] of values [batch, steps, inputs], in their units, and in the wider of the
+        predictions' dtype and the scaling's."""
+        if self.target_scale is None:
+            return predictions
+        scale = torch.as_tensor(self.target_scale).to(predictions.device)
+        predictions = predictions.to(torch.promote_types(predictions.dtype, scale.dtype))
+        found = predictions * scale + _like(self.target_shift, predictions)
+        found = found if self.reading == "level" else found + self._base(values, found)
+        return found.exp() if self.log else found
+
+    def wanted(self, targets: Tensor, values: Tensor) -> Tensor:
+        """Targets in the units of values as the model is to predict them: the reverse of `undo`."""
+        if self.target_scale is None:
+            return targets
+        found = targets.log() if self.log else targets
+        found = found if self.reading == "level" else found - self._base(values, found)
+        return (found - _like(self.target_shift, found)) / _like(self.target_scale, found)
+
+    def _base(self, values: Tensor, like: Tensor) -> Tensor:
+        read = values[..., : self.targets or values.shape[-1]].to(like)
+        return (read.log() if self.log else read).repeat(1, 1, like.shape[-1] // read.shape[-1])
+
+
+def _like(numbers: Any, values: Tensor) -> Tensor:
+    return torch.as_tensor(numbers).to(values)
 
 
 def check_model(model: Any) -> AnyModel:
@@ -66,5 +110,8 @@ def check_scaling(model: AnyModel, scaling: Any, wide: bool | None = None) -> Sc
         with np.errstate(over="ignore"):
             narrow = {name: array.astype(np.float32) for name, array in arrays.items()}
         held = all(np.isfinite(array).all() for array in narrow.values()) and narrow["scale"].all()
-        wide = not held or bool((np.abs(arrays["shift"]) > _FAR * np.abs(arrays["scale"])).any())
-    return Scaling(**{name: array.astype(np.float64 if wide else np.float32) for name, array in arrays.items()})
+        # Read less their level, values may be as far from 0 as they like, and shift and scale do not tell.
+        wide = not held or scaling.reading != "level" or scaling.log
+        wide = wide or bool((np.abs(arrays["shift"]) > _FAR * np.abs(arrays["scale"])).any())
+    dtype = np.float64 if wide else np.float32
+    return scaling._replace(**{name: array.astype(dtype) for name, array in arrays.items()})

@@ -35,6 +35,8 @@ from torch_impl.structures import Structure
 
 __all__ = ["build_program", "to_torch"]
 
+_NUMBERS = ("shift", "scale", "target_shift", "target_scale")
+
 
 def to_torch(
     model: AnyModel,
@@ -83,13 +85,12 @@ class _Exported(nn.Module):
     def __init__(self, model: AnyModel, scan: Callable[..., Any], scaling: Scaling | None) -> None:
         super().__init__()
         self.shift: Tensor | None
-        self.scale: Tensor | None
-        self.target_shift: Tensor | None
-        self.target_scale: Tensor | None
         self.model = copy.deepcopy(model)
         self._scan = scan
         like = next(model.parameters()).detach()
-        for name, array in (scaling or Scaling(None, None))._asdict().items():
+        self.reading = None if scaling is None else Scaling(None, None, None, None, *scaling[4:])
+        for name in _NUMBERS:
+            array = getattr(scaling, name, None)
             given = None if array is None else torch.from_numpy(array).to(like.device)
             # In the weights' dtype, or float64 where only that holds what the values tell.
             kept = None if given is None else given.to(torch.promote_types(given.dtype, like.dtype))
@@ -98,8 +99,9 @@ class _Exported(nn.Module):
     def forward(self, *arguments: Tensor) -> Any:
         inputs, lengths = arguments if len(arguments) == 2 else (arguments[0], None)
         model = self.model
-        if self.shift is not None and self.scale is not None:
-            inputs = ((inputs - self.shift) / self.scale).to(next(model.parameters()).dtype)
+        values, scaling = inputs, self._scaling()
+        if scaling is not None:
+            inputs = scaling.read(inputs).to(next(model.parameters()).dtype)
         if model.embedding is not None:
             inputs = F.embedding(inputs, model.embedding.weight)
         rnn = model.encoder if isinstance(model, Speller) else model.rnn
@@ -109,7 +111,15 @@ class _Exported(nn.Module):
             return model.head(states.read_out(rnn.network, state))
         if isinstance(model, Speller):
             return self._spell(model, state)
-        return model.head(outputs) if isinstance(model, Tagger) else self._regress(model, outputs, lengths)
+        if isinstance(model, Tagger):
+            return model.head(outputs)
+        predictions = self._regress(model, outputs, lengths)
+        return predictions if scaling is None else scaling.undo(predictions, values)
+
+    def _scaling(self) -> Scaling | None:
+        """With the buffers for its numbers, so that they become the program's own."""
+        buffers = {name: getattr(self, name) for name in _NUMBERS}
+        return None if self.reading is None else self.reading._replace(**buffers)
 
     def _run(self, cell: Cell, inputs: Tensor, lengths: Tensor | None, *_: Any) -> tuple[Tensor, State]:
         """(outputs [batch, steps, width], state) under the length law."""
@@ -139,8 +149,6 @@ class _Exported(nn.Module):
         if model.projection == "wrapped" and lengths is not None:
             valid = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
             predictions = torch.where(valid[:, :, None], predictions, 0.0)
-        if self.target_scale is not None and self.target_shift is not None:
-            predictions = predictions * self.target_scale + self.target_shift
         return predictions
 
     def _spell(self, model: Speller, state: State) -> tuple[Tensor, Tensor]:

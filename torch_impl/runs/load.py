@@ -82,8 +82,8 @@ class Run:
         """
         weight, wanted = next(self.model.parameters()), torch.as_tensor(self._numbered(targets))
         if isinstance(self.model, Regressor):
-            if self.scaling is not None and self.scaling.target_scale is not None:
-                wanted = (wanted.to("cpu", torch.float64) - self.scaling.target_shift) / self.scaling.target_scale
+            if self.scaling is not None:
+                wanted = self.scaling.wanted(wanted.to("cpu", torch.float64), torch.as_tensor(inputs).to("cpu"))
             wanted = wanted.to(weight.dtype)
         wanted = wanted.to(weight.device, weight.dtype if wanted.is_floating_point() else wanted.dtype)
         _check_finite(torch.as_tensor(inputs), lengths)
@@ -124,7 +124,7 @@ class Run:
         [batch] or None. `rows` are computed at a time, fewer where they are long. Raises TypeError or ValueError that
         names the argument.
         """
-        return self._rescaled(self._rows(self.model, inputs, lengths, rows))
+        return self._rescaled(self._rows(self.model, inputs, lengths, rows), inputs)
 
     def predict(self, inputs: Any, lengths: Any = None, rows: int = 5000, names: bool = False) -> np.ndarray:
         """A classifier's classes, int64 [batch]; a tagger's [batch, steps]; a regressor's predictions; a speller's
@@ -133,7 +133,7 @@ class Run:
         names: of a classifier whose data name its classes, these instead, text [batch]; ValueError where they do not.
         """
         known = np.array(self._classes()) if names else None
-        found = self._rescaled(self._rows(getattr(self.model, "predict", self.model), inputs, lengths, rows))
+        found = self._rescaled(self._rows(getattr(self.model, "predict", self.model), inputs, lengths, rows), inputs)
         return found if known is None else known[found]
 
     def probabilities(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
@@ -164,8 +164,7 @@ class Run:
         if self._tokens:
             return values.to(weight.device)
         if self.scaling is not None and values.shape[-1] == len(self.scaling.shift):
-            shift, scale = (torch.from_numpy(part) for part in (self.scaling.shift, self.scaling.scale))
-            values = (values.to("cpu", torch.float64) - shift) / scale
+            values = self.scaling.read(values.to("cpu", torch.float64))
         return values.to(weight.device, weight.dtype)
 
     @property
@@ -173,10 +172,11 @@ class Run:
         """Whether the inputs are tokens, integers [batch, steps]."""
         return isinstance(self.model, Reading) and self.model.embedding is not None
 
-    def _rescaled(self, predictions: np.ndarray) -> np.ndarray:
+    def _rescaled(self, predictions: np.ndarray, inputs: Any) -> np.ndarray:
         if self.scaling is None or self.scaling.target_scale is None or not isinstance(self.model, Regressor):
             return predictions
-        return predictions.astype(np.float64) * self.scaling.target_scale + self.scaling.target_shift
+        made = torch.from_numpy(predictions).to(torch.float64)
+        return self.scaling.undo(made, torch.as_tensor(inputs).to("cpu", torch.float64)).numpy()
 
     def _classes(self) -> list[str]:
         found = self.data.get("classes")

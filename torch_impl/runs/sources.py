@@ -78,9 +78,11 @@ def _of_a_run(options: dict[str, Any], ctx: click.Context, path: Path) -> dict[s
 
 def _as_made(options: dict[str, Any], model: Any) -> dict[str, Any]:
     """A run's options, with what one had that is older than an option: a classifier's best round had the highest
-    accuracy."""
-    classifier = isinstance(model, dict) and model.get("kind") == "classifier"
-    return {"monitor": "accuracy", **options} if classifier else options
+    accuracy, and a series of one's own was read as it is."""
+    kind = model.get("kind") if isinstance(model, dict) else None
+    if kind == "regressor" and "horizon" in options:
+        return {"reading": "level", **options}
+    return {"monitor": "accuracy", **options} if kind == "classifier" else options
 
 
 def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> Resumed | None:

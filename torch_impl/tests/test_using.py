@@ -155,9 +155,10 @@ def test_evaluation_of_a_regressor_is_on_the_test_part_alone(runs: Path) -> None
     figures = json.loads(call(evaluate, runs / "regressor", "--format", "json").stdout)
     run = torch_impl.load_run(runs / "regressor")
     values = np.genfromtxt(runs / "tide.csv", delimiter=",", skip_header=1, usecols=(1, 2))
-    cut = windows(values, (320, 400), "test", 20, 4, 1)
+    ahead = np.concatenate([values[step : 396 + step] for step in range(1, 5)], axis=1)
+    cut = windows(values, ahead, (320, 400), "test", 20, 4)
     errors = (run.predict(cut.inputs) - cut.targets)[:, -1].reshape(-1, 4, 2)
-    assert figures["rows"] == 80 - 23 == len(errors)
+    assert figures["rows"] == 80 - 3 == len(errors)
     third = figures["forecasts"][2]
     assert (third["column"], third["steps_ahead"]) == ("level", 3)
     np.testing.assert_allclose(third["MAE"], np.abs(errors[:, 2, 0]).mean())
@@ -193,7 +194,7 @@ def test_an_export_is_checked_and_takes_the_users_own_values(name: str, runs: Pa
 
 def test_an_export_for_pytorch(runs: Path, tmp_path: Path) -> None:
     result = call(export, runs / "regressor", tmp_path / "m.pt2")
-    assert result.exit_code == 0 and "over 57 rows" in result.stdout
+    assert result.exit_code == 0 and "over 77 rows" in result.stdout
     program = torch.export.load(tmp_path / "m.pt2").module()
     raw = torch.tensor([[[4000.0, 8.0]] * 7])
     found = program(raw, torch.tensor([7])).detach().numpy()

@@ -12,11 +12,13 @@ from tabulate import tabulate
 
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
-from torch_impl.using.inputs import check_usable, class_names, labelled_rows, test_windows, words
+from torch_impl.using.inputs import check_usable, class_names, labelled_rows, words
+from torch_impl.using.series import cut, judged_series, series_facts
 from unrolled.command_line.scores import balanced_accuracy, confusion_matrix, macro_f1
 from unrolled.datasets import series
 from unrolled.datasets.spelling import names_of
 from unrolled.errors import DataError
+from unrolled.own_data.compared import Comparison
 from unrolled.showing import shown
 
 __all__ = ["Evaluation", "Forecasts", "evaluate", "wilson_interval"]
@@ -57,7 +59,8 @@ class Evaluation(NamedTuple):
             return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
         if self.confusion is not None:
             return f"{self.headline()}\n{_table(self.figures['by_class'], '.4f')}"
-        return f"{self.headline()}\n{_table(self.figures['forecasts'], '.4g')}"
+        verdict = [self.figures["verdict"]] if "verdict" in self.figures else []
+        return "\n".join([self.headline(), *verdict, _table(self.figures["forecasts"], ".4g")])
 
     def headline(self) -> str:
         """The one line that says it."""
@@ -150,14 +153,16 @@ def _by_class(confusion: np.ndarray, classes: list[str]) -> list[dict[str, Any]]
 
 def _forecasts(run: Run, path: Path | None) -> Evaluation:
     """Errors of the forecasts from each window's last step, by column and steps ahead, in the data's own units, beside
-    those of the simplest forecast: the last known value."""
-    found, source = test_windows(run, path)
-    columns = found.inputs.shape[2]
-    names = run.data.get("columns") or [str(column) for column in range(columns)]
-    predicted = run.predict(found.inputs, rows=_AT_ONCE)[:, -1]
-    shape = (len(predicted), -1, columns)
-    forecasts = Forecasts(names, found.targets[:, -1].reshape(shape), predicted.astype(np.float64).reshape(shape))
-    return Evaluation(source, _errors(run, forecasts, found.inputs[:, -1][:, None]), forecasts=forecasts)
+    those of the forecasts that a model has to beat."""
+    facts, judged = series_facts(run), judged_series(run, path)
+    found = cut(run, judged)
+    compared = Comparison.of(facts, judged.values, found.starts + facts["window"], judged.trained)
+    predicted = run.predict(found.inputs, rows=_AT_ONCE)[:, -1].astype(np.float64)
+    forecasts = Forecasts(facts["targets"], compared.truth, predicted.reshape(compared.truth.shape))
+    figures = _errors(run, forecasts, compared.forecasts)
+    rmse = compared.with_model(forecasts.forecast)
+    figures.update(rmse_over_all=rmse, verdict=compared.verdict(rmse))
+    return Evaluation(judged.source, figures, forecasts=forecasts)
 
 
 def _chapter_series(run: Run, path: Path | None) -> Evaluation:
@@ -175,10 +180,10 @@ def _chapter_series(run: Run, path: Path | None) -> Evaluation:
     return Evaluation("the series, shifted by one point", _errors(run, forecasts, None), forecasts=forecasts)
 
 
-def _errors(run: Run, found: Forecasts, last: np.ndarray | None) -> dict[str, Any]:
+def _errors(run: Run, found: Forecasts, others: dict[str, np.ndarray] | None) -> dict[str, Any]:
     """Over all columns and steps, scaled where the columns have units of their own, and for each of them.
 
-    last: the last known values [windows, 1, columns], a forecast to compare with.
+    others: forecasts to compare with by name, shaped like the run's own.
     """
     errors = found.forecast - found.truth
     if not np.isfinite(errors).all():
@@ -188,13 +193,14 @@ def _errors(run: Run, found: Forecasts, last: np.ndarray | None) -> dict[str, An
         for step in range(errors.shape[1]):
             error = errors[:, step, column]
             row = {"column": name, "steps_ahead": step + 1, "MAE": float(np.abs(error).mean()), "RMSE": _rms(error)}
-            if last is not None:
-                row["RMSE_of_the_last_value"] = _rms(last[:, 0, column] - found.truth[:, step, column])
-            else:
+            for other, forecast in (others or {}).items():
+                key = "RMSE_of_the_%s" % other.replace(" ", "_")
+                row[key] = _rms(forecast[:, step, column] - found.truth[:, step, column])
+            if others is None:
                 del row["steps_ahead"]
             rows.append(row)
     scaled = len(found.columns) > 1 and run.scaling is not None
-    overall = errors / run.scaling.scale if scaled and run.scaling is not None else errors
+    overall = errors / run.scaling.scale[: len(found.columns)] if scaled and run.scaling is not None else errors
     return {
         "rows": len(errors),
         "mean_square_error": float(np.square(overall).mean()),

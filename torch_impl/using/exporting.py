@@ -14,7 +14,8 @@ from torch_impl.checkpoints.files import write_atomically
 from torch_impl.export import ExportError
 from torch_impl.models import Regressor, Speller
 from torch_impl.runs import Run
-from torch_impl.using.inputs import class_names, labelled_rows, read_rows, read_series, test_windows
+from torch_impl.using.inputs import class_names, labelled_rows, read_rows, read_series
+from torch_impl.using.series import test_windows
 from unrolled.datasets import series
 from unrolled.errors import DataError
 

@@ -15,11 +15,10 @@ from torch_impl.runs import Run
 from unrolled.datasets import mnist, spelling, vowels
 from unrolled.datasets.reading import plainly
 from unrolled.errors import DataError
-from unrolled.networks import MOST
 from unrolled.own_data.prepare import digest_of, drawn, renumbered, without
 from unrolled.own_data.sequences import Names, Sequences, read_sequences
+from unrolled.own_data.series import logarithms
 from unrolled.own_data.tables import read_table
-from unrolled.own_data.windows import Windows, windows
 
 __all__ = [
     "Rows",
@@ -29,11 +28,9 @@ __all__ = [
     "labelled_rows",
     "read_rows",
     "read_series",
-    "test_windows",
     "words",
 ]
 
-_MOST_WINDOWS = 50_000
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -124,6 +121,8 @@ def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
     if columns is None and width > 1:
         raise DataError("%s: the run does not name its %d columns; give the series as .npy" % (run.folder, width))
     table = read_table(path, columns, header_of(run))
+    if run.scaling is not None and run.scaling.log:
+        logarithms(path, table, log=True)
     return table.columns, table.values
 
 
@@ -146,38 +145,6 @@ def labelled_rows(run: Run, path: Path | None) -> Rows:
         widths = (rows.source, rows.inputs.shape[2], run.model.inputs)
         raise DataError("%s: has %d values per step, the run takes %d; name its data with --data" % widths)
     return rows
-
-
-def test_windows(run: Run, path: Path | None) -> tuple[Windows, str]:
-    """The windows to evaluate a run on a table by: of all of a given file, else of the test part of its own.
-
-    Not scaled. One starts at each row; at every second row, third, … where there are more than 50,000."""
-    source = path or Path(str(run.data.get("source")))
-    _, values = read_series(run, source)
-    part = (0, len(values)) if path is not None else _test_part(run, len(values))
-    stride = 1 + (part[1] - part[0]) // _MOST_WINDOWS
-    found = windows(values, part, "test", _integer(run, "window"), _integer(run, "horizon"), stride)
-    if not len(found.inputs):
-        raise DataError("%s: the run has no test part; name a file with --data" % source)
-    return found, str(source) if path is not None else "%s, test part" % source
-
-
-def _integer(run: Run, name: str) -> int:
-    value = run.data.get(name)
-    if type(value) is not int or not 1 <= value <= MOST:
-        raise DataError("%s: its %s is %.40r, expected an integer; use another checkpoint" % (run.folder, name, value))
-    return value
-
-
-def _test_part(run: Run, rows: int) -> tuple[int, int]:
-    split = run.data.get("split")
-    part = split.get("test") if isinstance(split, dict) else None
-    good = isinstance(part, list) and len(part) == 2 and all(type(row) is int for row in part)
-    if not good or not 0 <= part[0] <= part[1]:  # type: ignore[index]
-        raise DataError("%s: its data do not tell the test part; name a file with --data" % run.folder)
-    if part[1] > rows:  # type: ignore[index]
-        raise DataError("%s: has %d rows, fewer than when the run was trained" % (run.data.get("source"), rows))
-    return part[0], part[1]  # type: ignore[index]
 
 
 def _own_test_part(run: Run) -> Rows:

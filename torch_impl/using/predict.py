@@ -15,6 +15,7 @@ from tabulate import tabulate
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs import Run
 from torch_impl.using.inputs import Rows, check_usable, class_names, read_rows, read_series, words
+from torch_impl.using.series import series_facts
 from unrolled.errors import DataError
 from unrolled.showing import shown
 
@@ -113,32 +114,37 @@ def _series(run: Run, path: Path, steps: int | None) -> Predictions:
         return _outputs(run, columns, known, steps)
     forecast = continued(run, known, steps)
     rows = [[step + 1, *map(_plain, row)] for step, row in enumerate(forecast)]
-    return Predictions("series", ["step", *columns], rows, known, forecast)
+    targets = forecast.shape[1]
+    return Predictions("series", ["step", *columns[:targets]], rows, known[:, :targets], forecast)
 
 
 def continued(run: Run, known: np.ndarray, steps: int | None) -> np.ndarray:
-    """The `steps` rows after a series known [rows, columns], both in their own units; float64 [steps, columns].
+    """The `steps` rows after a series known [rows, columns], both in their own units; float64 [steps, targets].
 
-    The model reads the last window of rows and gives the next `horizon` of them; these are appended, and so on.
+    The model reads the last window of rows and gives the next `horizon` of them; these are appended, and so on. Where
+    it reads columns that it does not predict, it goes no further than its horizon.
     """
-    columns = known.shape[1]
-    horizon, rest = divmod(int(run.model.dense.out_features), columns)
-    window = run.data.get("window")
-    if rest or not horizon or type(window) is not int or window < 1:
-        raise DataError("%s: its data do not fit its model; use another checkpoint" % run.folder)
+    facts, columns = series_facts(run), known.shape[1]
+    window, horizon, targets = facts["window"], facts["horizon"], len(facts["targets"])
     steps = horizon if steps is None else steps
     if not 1 <= steps <= _MOST_STEPS:
         raise DataError("--steps is %d, expected 1 to %d" % (steps, _MOST_STEPS))
+    if targets < columns and steps > horizon:
+        raise DataError(
+            "--steps is %d, but the run reads columns that it does not predict (%s), so it goes no further than its "
+            "horizon of %d" % (steps, ", ".join(facts["columns"][targets : targets + 10]), horizon)
+        )
     rows = known[-window:]
     made: list[np.ndarray] = []
     while len(made) * horizon < steps:
-        ahead = run.predict(rows[None])[0, -1].reshape(horizon, columns)
+        ahead = run.predict(rows[None])[0, -1].reshape(horizon, targets)
         if not np.isfinite(ahead).all():
             raise DataError(
                 "the series grows beyond all bounds %d steps on; ask for fewer --steps" % (len(made) * horizon)
             )
         made.append(ahead.astype(np.float64))
-        rows = np.concatenate([rows, ahead])[-window:]
+        if targets == columns:
+            rows = np.concatenate([rows, ahead])[-window:]
     return np.concatenate(made)[:steps]
 
 

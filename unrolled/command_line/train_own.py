@@ -21,9 +21,13 @@ from unrolled.command_line.network_options import (
 from unrolled.command_line.options import count_option, learning_rate_option, output_options, seed_option
 from unrolled.command_line.plots import forecasts
 from unrolled.command_line.tasks import EpochTask, Task
+from unrolled.datasets.parts import Part
 from unrolled.errors import DataError
-from unrolled.own_data.prepare import BATCH, EPOCHS, NETWORK, Prepared, classifier_data, regressor_data
-from unrolled.own_data.scaling import ColumnScaling
+from unrolled.networks import MOST
+from unrolled.own_data.compared import Comparison
+from unrolled.own_data.prepare import BATCH, EPOCHS, NETWORK, Prepared, classifier_data
+from unrolled.own_data.reading import READINGS
+from unrolled.own_data.series import PreparedSeries, regressor_data
 
 __all__ = ["classifier_command", "regressor_command"]
 
@@ -89,11 +93,30 @@ def regressor_command(name: str, trained: Train) -> click.Command:
     @click.command("regressor", short_help="Predict a series of your own.")
     @click.option("--data", required=True, type=click.Path(), help="A CSV or Parquet file, its rows in order of time.")
     @click.option(
+        "--target",
         "--column",
         "columns",
         multiple=True,
         metavar="NAME",
         help="A column to read and to predict; may be given several times.  [default: the file's only one]",
+    )
+    @click.option(
+        "--covariate", "covariates", multiple=True, metavar="NAME", help="A column to read alone: its past values."
+    )
+    @click.option(
+        "--reading",
+        type=click.Choice(["auto", *READINGS]),
+        default="auto",
+        show_default=True,
+        help="level: the values as they are. relative: less the window's first row. difference: less the row before. "
+        "The latter two predict changes from the last row on. auto: relative where the last value forecasts the "
+        "validation part better than the mean does, else level.",
+    )
+    @click.option("--log", is_flag=True, help="Take the logarithm first; predictions are in the data's own units.")
+    @click.option(
+        "--season",
+        type=click.IntRange(2, MOST),
+        help="Rows of a season, for the seasonal naive forecast to compare with.  [default: looked for]",
     )
     @count_option("--window", 100, "Rows that the network reads.")
     @count_option("--horizon", 1, "Rows that it predicts after each of them.")
@@ -106,11 +129,12 @@ def regressor_command(name: str, trained: Train) -> click.Command:
     def train(**options: Any) -> None:
         """Predict a series of your own, of one column or several.
 
-        The rows of --data are split by time: the last ones are the test part, those before them the validation part; no
-        window leaves its part, and the scaling is measured on the training part alone. A basic recurrent cell, or the
-        --cell, reads a window row by row; a dense layer on each of its outputs gives the next --horizon rows of all
-        columns. Adam minimises the mean square error of the scaled values. All of the file is checked before training
-        starts.
+        The rows of --data are split by time: the last ones are the test part, those before them the validation part.
+        Windows to validate and test on may begin in earlier rows, but what they predict is in their own part; the
+        scaling is measured on the training part alone. A basic recurrent cell, or the --cell, reads a window row by
+        row; a dense layer on each of its outputs gives the next --horizon rows of the targets. Adam minimises the mean
+        square error of the scaled values. All of the file is checked before training starts. At the end the forecasts
+        of the test part stand beside the last value's, the seasonal naive's, the mean's and a ridge regression's.
         """
         trained(options, prepare_regressor)
 
@@ -148,21 +172,26 @@ class RegressorTask(Task):
     program = "regressor"
     plot_name = "prediction.png"
 
-    def __init__(self, name: str, options: dict[str, Any], made: Prepared) -> None:
-        self.implementation = name
-        _enter(self, options, made)
-        self.columns = made.facts["columns"]
-        self.scaling = ColumnScaling.from_json(made.facts["scaling"], len(self.columns))
+    def __init__(self, name: str, options: dict[str, Any], series: PreparedSeries) -> None:
+        self.implementation, self.series, facts = name, series, series.made.facts
+        _enter(self, options, series.made)
+        self.columns = facts["targets"]
+        reading = facts["scaling"]["reading"]
+        chosen = " (chosen on the validation part)" if options["reading"] == "auto" else ""
+        season = "no season found" if facts["season"] is None else "a season of %d rows" % facts["season"]
+        read = [name for name in facts["columns"] if name not in self.columns]
         self.header = [
-            "%s: %s windows of %d rows of %s, predicting %d ahead"
+            "%s: %s windows of %d rows of %s, predicting %d ahead%s"
             % (
                 options["data"],
-                _counts(made.facts["rows"]),
-                made.facts["window"],
+                _counts(facts["rows"]),
+                facts["window"],
                 ", ".join(self.columns[:10]),
-                made.facts["horizon"],
+                facts["horizon"],
+                "; beside them %s" % ", ".join(read[:10]) if read else "",
             ),
-            *_header_words(options, made.facts),
+            *_header_words(options, facts),
+            "read as %s%s%s; %s" % ("logarithms, " if options["log"] else "", reading, chosen, season),
             _plan(self, options),
             *shape_words(options),
         ]
@@ -174,9 +203,12 @@ class RegressorTask(Task):
         figures = {"epoch": done // self.per_round, "loss": float(losses.mean())}
         for name, part in (("validation_mse", self.validation), ("test_mse", self.test)):
             if part is not None:
-                errors = by_rows(trainer.forward, part.inputs).astype(np.float64) - part.targets
-                figures[name] = float(np.square(errors).mean())
+                figures[name] = _mse(trainer, part)
         return figures
+
+    def validated(self, backend: Any, trainer: Any) -> dict[str, float]:
+        assert self.validation is not None
+        return {"validation_mse": _mse(trainer, self.validation)}
 
     def record(self, results: dict[str, Any], figures: dict[str, Any]) -> None:
         results["epochs"].append(figures)
@@ -192,21 +224,28 @@ class RegressorTask(Task):
     def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
         if self.test is None:
             return []
-        truth, forecast = (
-            self._own_units(values) for values in (self.test.targets, by_rows(trainer.forward, self.test.inputs))
-        )
-        last = self.scaling.undo(self.test.inputs[:, -1])
-        found = {"columns": self.columns, "rmse": _rms(forecast - truth), "rmse_of_the_last_value": _rms(last - truth)}
+        facts, values = self.series.made.facts, self.series.values
+        first, last = facts["split"]["test"]
+        compared = Comparison.of(facts, values, np.arange(first, last - facts["horizon"] + 1), values)
+        read = values[compared.origins - 1, : len(self.columns)]
+        predicted = self.series.scaling.undo(by_rows(trainer.forward, self.test.inputs)[:, -1], read)
+        forecast = predicted.reshape(compared.truth.shape)
+        rmse = compared.with_model(forecast)
         shown = slice(0, 2000)
-        results["forecast"] = dict(found, truth=truth[shown].tolist(), forecast=forecast[shown].tolist())
-        return [
-            "test part, column %s   one row ahead: RMSE %.5g   the last value as forecast: RMSE %.5g" % figures
-            for figures in zip(self.columns, found["rmse"], found["rmse_of_the_last_value"])
+        results["forecast"] = {
+            "columns": self.columns,
+            "rmse": compared.by_column(forecast),
+            "rmse_of_the_last_value": compared.by_column(compared.forecasts["last value"]),
+            "scaled_rmse": rmse,
+            "truth": compared.truth[shown, 0].tolist(),
+            "forecast": forecast[shown, 0].tolist(),
+        }
+        figures = zip(self.columns, *(results["forecast"][key] for key in ("rmse", "rmse_of_the_last_value")))
+        lines = [
+            "test part, column %s   one row ahead: RMSE %.5g   the last value as forecast: RMSE %.5g" % figure
+            for figure in figures
         ]
-
-    def _own_units(self, values: np.ndarray) -> np.ndarray:
-        """The first row ahead of each window's last step, [windows, columns]."""
-        return self.scaling.undo(values[:, -1, : len(self.columns)])
+        return [*lines, compared.verdict(rmse)]
 
     def plot(self, results: dict[str, Any]) -> bytes | None:
         if not results["epochs"]:
@@ -236,8 +275,9 @@ def _is_older(resumed: Any) -> bool:
 def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
     """The task for the options of the command line."""
     check_directions(options)
-    cut = {key: options[key] for key in ("window", "horizon", "stride")}
+    cut = {key: options[key] for key in ("window", "horizon", "stride", "reading", "log", "season")}
     columns = list(options["columns"]) or None
+    cut["covariates"] = list(options["covariates"])
     return RegressorTask(name, options, regressor_data(Path(options["data"]), columns, **cut, **_common(options)))
 
 
@@ -286,5 +326,7 @@ def _plan(task: Task, options: dict[str, Any]) -> str:
     return "%d units, %s; %d iterations of %d rows per epoch" % figures
 
 
-def _rms(errors: np.ndarray) -> list[float]:
-    return [float(error) for error in np.sqrt(np.square(errors).mean(axis=0))]
+def _mse(trainer: Any, part: Part) -> float:
+    """Of the forecasts from the last step of each window, scaled."""
+    errors = by_rows(trainer.forward, part.inputs)[:, -1].astype(np.float64) - part.targets[:, -1]
+    return float(np.square(errors).mean())

@@ -17,11 +17,10 @@ from unrolled.models import Model
 from unrolled.networks import MOST, BasicRNN, Network
 from unrolled.own_data.scaling import ColumnScaling
 from unrolled.own_data.sequences import Sequences, read_sequences
-from unrolled.own_data.tables import read_table
-from unrolled.own_data.windows import Windows, check_shares, fitted, split_by_time, windows
+from unrolled.own_data.windows import check_shares
 from unrolled.programs import Adam, Program
 
-__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "digest_of", "drawn", "regressor_data", "without"]
+__all__ = ["EPOCHS", "NETWORK", "Prepared", "classifier_data", "digest_of", "drawn", "program_of", "without"]
 
 EPOCHS = 50
 BATCH = 32
@@ -96,76 +95,13 @@ def classifier_data(
     if found.inputs.shape[2] > MOST:
         raise DataError("%s: has %d values per step, expected at most %d" % (path, found.inputs.shape[2], MOST))
     model = Model("classifier", network, found.inputs.shape[2], len(found.classes))
-    program = _program(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
+    program = program_of(model, len(parts[0]), found.inputs.shape[1], batch, learning_rate, epochs)
     made = [_part(some, scaling) for some in (train, validation, test)]
     assert made[0] is not None
     return Prepared(program, made[0], made[1], made[2], facts)
 
 
-def regressor_data(
-    path: Path,
-    columns: list[str] | None = None,
-    window: int = 100,
-    horizon: int = 1,
-    stride: int = 1,
-    validation_share: float = 0.1,
-    test_share: float = 0.1,
-    scale: bool = True,
-    network: Network = NETWORK,
-    batch: int = BATCH,
-    learning_rate: float = 0.001,
-    epochs: int = EPOCHS,
-    header: bool | None = None,
-) -> Prepared:
-    """A series from a CSV or Parquet file, its rows in order of time, for a regressor that predicts it.
-
-    At each step of a window the model gives the next `horizon` rows of all columns. The last rows are the test part,
-    those before them the validation part; the scaling is measured on the training part alone, and no window leaves its
-    part. stride: rows between the starts of two windows to train on; the other parts have every window. header:
-    of CSV, as in `read_table`. Raises DataError.
-    """
-    for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
-        if not 1 <= value <= MOST:
-            raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST))
-    table = read_table(path, columns, header)
-    count = len(table.columns)
-    if count * horizon > MOST:
-        raise DataError("%d columns and a horizon of %d are more than 2**20 values per step" % (count, horizon))
-    split = split_by_time(len(table.values), validation_share, test_share)
-    if split.train[1] < window + horizon:  # before anything is measured on it
-        windows(table.values, split.train, "training", window, horizon, stride)
-    scaling = fitted(table.values, split) if scale else ColumnScaling.none(count)
-    with np.errstate(over="ignore"):
-        series = scaling.apply(table.values)
-    for row, column in np.argwhere(~np.isfinite(series))[:1]:
-        raise DataError(
-            "%s, row %d: column %r holds %g, too far from the training part for float32; mend it or leave the row out"
-            % (path, row + 1, table.columns[column], table.values[row, column])
-        )
-    parts = [
-        windows(series, part, name, window, horizon, stride if name == "training" else 1)
-        for name, part in zip(("training", "validation", "test"), split)
-    ]
-    facts = {
-        "kind": "table",
-        "source": str(path.resolve()),
-        "columns": table.columns,
-        "header": table.header,
-        "window": window,
-        "horizon": horizon,
-        "stride": stride,
-        "scaling": scaling.to_json(),
-        "split": {name: list(part) for name, part in split._asdict().items()},
-        "rows": {name: len(part.inputs) for name, part in zip(split._fields, parts)},
-    }
-    model = Model("regressor", network, count, count * horizon)
-    program = _program(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
-    train, validation, test = (_of_windows(part) for part in parts)
-    assert train is not None
-    return Prepared(program, train, validation, test, facts)
-
-
-def _program(model: Model, rows: int, steps: int, batch: int, learning_rate: float, epochs: int) -> Program:
+def program_of(model: Model, rows: int, steps: int, batch: int, learning_rate: float, epochs: int) -> Program:
     """What to train on so many rows; the batch is no larger than they are, an epoch is as many whole ones as fit."""
     batch = min(batch, rows)
     iterations = epochs * max(1, rows // batch)
@@ -249,7 +185,3 @@ def _part(sequences: Sequences, scaling: ColumnScaling) -> Part | None:
     inputs = scaling.apply(sequences.inputs, into)
     inputs[~sequences.valid()] = 0
     return Part(inputs, sequences.labels, None if whole else sequences.lengths)
-
-
-def _of_windows(part: Windows) -> Part | None:
-    return Part(part.inputs, part.targets, None) if len(part.inputs) else None

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.own_data.scaling import ColumnScaling
 
-__all__ = ["Split", "Windows", "check_shares", "fitted", "split_by_time", "windows"]
+__all__ = ["Split", "Windows", "check_shares", "split_by_time", "windows"]
 
 _MOST_BYTES = 1 << 31
 
@@ -23,11 +22,12 @@ class Split(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """inputs [windows, window, columns]: what is known. targets [windows, window, horizon * columns]: for each step the
-    `horizon` rows after it, the nearest first. Both are views of the series, which lie within each other."""
+    """inputs [windows, window, columns]: what is known. targets [windows, window, outputs]: for each step what lies
+    ahead of it. starts: the first row of each. The arrays are views of the series, which lie within each other."""
 
     inputs: np.ndarray
     targets: np.ndarray
+    starts: np.ndarray
 
 
 def check_shares(validation: float, test: float) -> None:
@@ -47,37 +47,44 @@ def split_by_time(rows: int, validation: float, test: float) -> Split:
     return Split((0, middle), (middle, last), (last, rows))
 
 
-def windows(series: np.ndarray, part: tuple[int, int], name: str, window: int, horizon: int, stride: int) -> Windows:
-    """All windows of a series [rows, columns] that lie within a part with the `horizon` rows after them.
+def windows(
+    series: np.ndarray,
+    ahead: np.ndarray,
+    part: tuple[int, int],
+    name: str,
+    window: int,
+    horizon: int,
+    stride: int = 1,
+    reaching: bool = True,
+) -> Windows:
+    """All windows of a series [rows, columns] whose next `horizon` rows lie within a part.
 
-    stride: rows between the first steps of two windows. An empty part gives no windows; DataError for a part too short
-    for one, and for more windows than fit into 2 GiB.
+    ahead: what lies ahead of each row, [rows - horizon, outputs]. stride: rows between the first steps of two windows.
+    reaching: whether the windows themselves may begin before the part, in rows that were known by then; such windows
+    are judged at their last step alone. An empty part gives no windows; DataError for a part too short for one, and for
+    more windows than fit into 2 GiB.
     """
     first, last = part
-    columns = series.shape[1]
-    starts = np.arange(first, last - window - horizon + 1, stride)
+    starts = np.arange(max(0, first - window) if reaching else first, last - window - horizon + 1, stride)
     if not len(starts) and last > first:
+        before = min(first, window) if reaching else 0
         raise DataError(
             "the %s part has %d rows, but a window of %d steps and a horizon of %d need %d; give more rows, a shorter "
-            "window, or another share (0 leaves the part out)" % (name, last - first, window, horizon, window + horizon)
+            "window, or another share (0 leaves the part out)"
+            % (name, last - first, window, horizon, window + horizon - before)
         )
-    size = len(starts) * window * columns * (1 + horizon) * series.itemsize
+    size = len(starts) * window * (series.shape[1] * series.itemsize + ahead.shape[1] * ahead.itemsize)
     if size > _MOST_BYTES:
         raise DataError(
             "the %s part gives %d windows, %.1f GiB; give a larger stride" % (name, len(starts), size / 2.0**30)
         )
-    if not len(starts):
-        return Windows(*(np.zeros((0, window, size * columns), series.dtype) for size in (1, horizon)))
-    series = np.ascontiguousarray(series)
+    if not len(starts) or last <= first:
+        inputs, targets = (np.zeros((0, window, each.shape[1]), each.dtype) for each in (series, ahead))
+        return Windows(inputs, targets, starts[:0])
 
-    def view(start: int, size: int) -> np.ndarray:
-        """At each step of each window `size` rows beside each other, from row `start` on."""
-        shape, step = (len(starts), window, size * columns), series.strides[0]
-        return np.lib.stride_tricks.as_strided(series[start:], shape, (step * stride, step, series.itemsize))
+    def view(values: np.ndarray) -> np.ndarray:
+        values = np.ascontiguousarray(values)
+        shape, step = (len(starts), window, values.shape[1]), values.strides[0]
+        return np.lib.stride_tricks.as_strided(values[starts[0] :], shape, (step * stride, step, values.itemsize))
 
-    return Windows(view(first, 1), view(first + 1, horizon))
-
-
-def fitted(values: np.ndarray, split: Split) -> ColumnScaling:
-    """The scaling of the training part alone: nothing of what comes later may be known."""
-    return ColumnScaling.fitted(values[slice(*split.train)])
+    return Windows(view(series), view(ahead), starts)

@@ -98,8 +98,8 @@ def test_a_regressor_on_two_columns(tmp_path: Path) -> None:
     assert set(results["epochs"][0]) >= {"loss", "validation_mse", "test_mse"}
     forecast = results["forecast"]
     truth, last = np.array(forecast["truth"]), np.array(forecast["rmse_of_the_last_value"])
-    assert truth.shape == (11, 2) and truth.min() >= 40 and truth.max() <= 60  # in the data's own units
-    np.testing.assert_allclose(truth[0], [50 + 10 * np.sin(189 / 3), 50 + 10 * np.sin(188 / 3)], atol=1e-3)
+    assert truth.shape == (19, 2) and truth.min() >= 40 and truth.max() <= 60  # in the data's own units
+    np.testing.assert_allclose(truth[0], [50 + 10 * np.sin(181 / 3), 50 + 10 * np.sin(180 / 3)], atol=1e-3)
     assert (last > 1).all() and "the last value as forecast: RMSE" in result.output
     assert (tmp_path / "out" / "prediction.png").read_bytes().startswith(PNG)
 

@@ -10,8 +10,9 @@ import pytest
 
 from unrolled.errors import DataError
 from unrolled.own_data import scaling, texts
-from unrolled.own_data.prepare import regressor_data
+from unrolled.own_data.reading import READINGS, chosen_reading
 from unrolled.own_data.scaling import ColumnScaling
+from unrolled.own_data.series import known_rows, regressor_data
 from unrolled.own_data.tables import read_table
 from unrolled.own_data.texts import read_numbers
 
@@ -69,31 +70,78 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, text: str, columns: list[st
     assert words in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_no_window_straddles_the_split_and_the_targets_are_the_next_rows(tmp_path: Path) -> None:
+def test_no_target_leaves_its_part_and_windows_reach_back_for_what_they_read(tmp_path: Path) -> None:
     window, horizon = 7, 3
-    made = regressor_data(csv(tmp_path / "own.csv"), ["a", "b"], window, horizon, 1, 0.2, 0.1, scale=False)
+    table, shares = csv(tmp_path / "own.csv"), (0.2, 0.1)
+    made = regressor_data(table, ["a", "b"], window, horizon, 1, *shares, scale=False, reading="level").made
     assert made.facts["split"] == {"train": [0, 140], "validation": [140, 180], "test": [180, 200]}
     for part, (first, last) in zip((made.train, made.validation, made.test), made.facts["split"].values(), strict=True):
         assert part is not None and part.lengths is None
-        assert len(part.inputs) == last - first - window - horizon + 1
+        reach = 0 if first == 0 else window
+        assert len(part.inputs) == last - first + reach - window - horizon + 1
         times = part.inputs[:, :, 0]  # column a is the time
-        assert times.min() == first and np.array_equal(times, times[:, :1] + np.arange(window))
+        assert times.min() == first - reach and np.array_equal(times, times[:, :1] + np.arange(window))
         ahead = part.targets.reshape(len(part.targets), window, horizon, 2)
         assert ahead[..., 0].max() == last - 1  # nothing beyond the part is looked at
+        assert ahead[:, -1, :, 0].min() >= first  # nor is anything before it forecast from a window's last step
         assert np.array_equal(ahead[..., 0], times[:, :, None] + np.arange(1, horizon + 1))
         assert np.array_equal(ahead[..., 1], 1000 - ahead[..., 0])
     assert (made.program.model.inputs, made.program.model.outputs, made.program.steps) == (2, 6, 7)
 
 
 def test_the_scaling_knows_only_the_training_part(tmp_path: Path) -> None:
-    made = regressor_data(csv(tmp_path / "own.csv"), ["a"], 7, 2, 3, 0.2, 0.1)
-    train = np.arange(140)
-    scaling = ColumnScaling.from_json(made.facts["scaling"], 1)
+    found = regressor_data(csv(tmp_path / "own.csv"), ["a"], 7, 2, 3, 0.2, 0.1, reading="level")
+    train, made, scaling = np.arange(140), found.made, found.scaling.inputs
     np.testing.assert_allclose([scaling.shift[0], scaling.scale[0]], [train.mean(), train.std()])
+    assert made.facts["scaling"]["shift"] == [train.mean()]
     assert made.test is not None
-    np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(180, 192), rtol=1e-6)
+    np.testing.assert_allclose(scaling.undo(made.test.inputs)[:, 0, 0], np.arange(173, 192), rtol=1e-6)
     assert made.train is not None  # a stride of 3 is for the training part alone
     np.testing.assert_allclose(scaling.undo(made.train.inputs)[:, 0, 0], np.arange(0, 132, 3), atol=1e-4)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("reading", READINGS)
+def test_what_is_read_and_predicted_is_undone(tmp_path: Path, reading: str, log: bool) -> None:
+    values = np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.1, (80, 2)), axis=0))
+    np.savetxt(tmp_path / "own.csv", values, delimiter=",", header="a,b", comments="", fmt="%.17g")
+    found = regressor_data(tmp_path / "own.csv", ["a"], 6, 3, covariates=["b"], reading=reading, log=log)
+    part = found.made.validation
+    assert part is not None and part.inputs.shape[1:] == (6, 2) and part.targets.shape[1:] == (6, 3)
+    first = found.made.facts["split"]["validation"][0]
+    starts = first - 6 + np.arange(len(part.inputs))
+    rows = starts[:, None] + np.arange(6)
+    came = values[rows[..., None] + np.arange(1, 4)][..., 0]
+    np.testing.assert_allclose(found.scaling.undo(part.targets, values[rows, :1]), came, rtol=1e-5)
+    raised = np.exp(np.log(values) + 3) if log else values + 3  # another level is read as the same, but by "level"
+    read = [found.scaling.read((np.log(each) if log else each)[rows]) for each in (values, raised)]
+    np.testing.assert_allclose(part.inputs, read[0], atol=1e-5)
+    assert np.allclose(read[0], read[1], atol=1e-4) == (reading != "level")
+
+
+def test_the_reading_is_chosen_on_the_validation_part() -> None:
+    time, noise = np.arange(200.0), np.random.default_rng(0).normal(size=(200, 1))
+    assert chosen_reading(time[:, None], 180, 1) == "relative"
+    assert chosen_reading(noise, 180, 1) == "level"
+    late = np.concatenate([noise[:180], np.cumsum(noise[180:], axis=0) + 30])  # only the validation part wanders
+    assert chosen_reading(late, 180, 1) == "relative"
+    assert chosen_reading(np.cumsum(noise, axis=0), 200, 1) == "relative"  # there is no validation part
+
+
+def test_no_logarithm_of_what_has_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 1: column 'a' holds 0, which has no logarithm"):
+        regressor_data(csv(tmp_path / "own.csv"), ["a"], 7, 2, log=True)
+
+
+def test_the_rows_seen_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    made = regressor_data(csv(tmp_path / "own.csv"), ["a", "b"], 7, 2, 1, 0.2, 0.1).made
+    rows = np.arange(200.0)
+    values, known = np.stack([rows, 1000 - rows], 1), made.facts["known"]
+    assert known_rows(values, 180, known) == 0
+    assert known_rows(np.concatenate([values[-60:], values]), 180, known) == 60
+    assert known_rows(values[:180], 180, known) == 0 and known_rows(values[1:], 180, known) is None
+    values[90, 0] += 1e-9
+    assert known_rows(values, 180, known) is None
 
 
 def test_a_value_too_far_for_float32_is_named(tmp_path: Path) -> None:
@@ -184,7 +232,7 @@ def test_a_constant_column_is_only_shifted() -> None:
     [
         ({"window": 0}, "the window is 0, expected 1"),
         ({"window": 130, "horizon": 11}, "the training part has 140 rows, but .* need 141"),
-        ({"window": 18, "horizon": 3}, "the test part has 20 rows, but .* need 21"),
+        ({"window": 18, "horizon": 21}, "the test part has 20 rows, but .* need 21"),
         ({"validation_share": 0.6, "test_share": 0.4}, "shares?"),
         ({"horizon": 1 << 20}, "more than 2\\*\\*20 values per step"),
     ],

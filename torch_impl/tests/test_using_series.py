@@ -1,0 +1,97 @@
+"""What a run makes of a series: level and trend go on, and no row that it has seen is one to judge it by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import torch_impl
+from torch_impl.__main__ import make_group
+from torch_impl.tests.made_runs import train
+
+_TINY = ("--window", 5, "--batch-size", 16, "--units", 10, "--learning-rate", 0.005)
+
+
+def call(*arguments: Any) -> Any:
+    return CliRunner().invoke(make_group(), [str(argument) for argument in arguments])
+
+
+def write(path: Path, *columns: np.ndarray) -> Path:
+    names = ",".join("ab"[: len(columns)])
+    np.savetxt(path, np.stack(columns, 1), delimiter=",", header=names, comments="", fmt="%.6f")
+    return path
+
+
+def figures(run: Path, *options: Any) -> dict[str, Any]:
+    result = call("evaluate", run, "--no-picture", "--format", "json", *options)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def walk(rows: int = 200) -> np.ndarray:
+    return 300 + np.cumsum(np.random.default_rng(0).normal(size=rows))
+
+
+def test_a_line_goes_on(tmp_path: Path) -> None:
+    table = write(tmp_path / "line.csv", np.arange(1.0, 101.0))
+    run = train(tmp_path, "regressor", "--data", table, *_TINY, "--epochs", 20)
+    text = call("predict", run, table, "--steps", 5, "--format", "json").stdout
+    np.testing.assert_allclose([row["a"] for row in json.loads(text)], [101, 102, 103, 104, 105], atol=0.05)
+    assert figures(run)["verdict"].split(": ")[1].count("last value")
+
+
+def test_rows_seen_in_training_are_never_judged_by(tmp_path: Path) -> None:
+    values = walk()
+    table = write(tmp_path / "s.csv", values)
+    run = train(tmp_path, "regressor", "--data", table, *_TINY, "--epochs", 2)
+    before = figures(run)
+    assert before["rows"] == 20 and "ridge regression" in before["rmse_over_all"]
+    given = figures(run, "--data", table)  # the file trained on, by name: its test part alone
+    assert given["mean_square_error"] == before["mean_square_error"] and "after those seen" in given["source"]
+    write(table, np.concatenate([values[-60:], values]))
+    after = figures(run)
+    assert after["mean_square_error"] == before["mean_square_error"]
+    assert "the file has changed: the rows seen in training begin at row 61" in after["source"]
+    write(table, values + 1)
+    refused = call("evaluate", run, "--no-picture")
+    assert refused.exit_code == 1 and "holds other rows than the run was trained on" in refused.stderr
+    other = figures(run, "--data", table)  # by name it is another series, all of it to judge by
+    assert other["rows"] == 200 - 5
+
+
+@pytest.mark.parametrize("options", [("relative",), ("difference",), ("relative", "--log"), ("level", "--log")])
+def test_each_reading_is_in_exports_and_in_training_from_python(tmp_path: Path, options: tuple[str, ...]) -> None:
+    onnx = pytest.importorskip("onnxruntime")
+    table = write(tmp_path / "s.csv", walk(120) + 1e6, walk(120)[::-1])
+    chosen = ("--target", "a", "--covariate", "b", "--horizon", 2, "--reading", *options, "--epochs", 2)
+    folder = train(tmp_path, "regressor", "--data", table, *_TINY, *chosen)
+    run = torch_impl.load_run(folder)
+    rows = np.random.default_rng(1).uniform(300, 310, (4, 7, 2)) + [1e6, 0]
+    expected, lengths = run.predict(rows), np.array([7, 7, 3, 1])
+    assert expected.shape == (4, 7, 2) and abs(expected - rows[..., :1]).max() < 50
+    for suffix in ("onnx", "pt2"):
+        result = call("export", folder, tmp_path / f"m.{suffix}")
+        assert result.exit_code == 0, result.output
+    session = onnx.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(["predictions"], {"inputs": rows, "lengths": lengths})[0]
+    np.testing.assert_allclose(found, run.predict(rows, lengths), atol=1e-3)
+    program = torch.export.load(tmp_path / "m.pt2").module()
+    found = program(torch.from_numpy(rows), torch.from_numpy(lengths)).detach().numpy()
+    np.testing.assert_allclose(found, run.predict(rows, lengths), atol=1e-3)
+    trainer = run.trainer(rows, expected)  # what it predicts is what it is to predict: nothing to learn
+    assert trainer.run(np.array([[0, 1, 2, 3]]))[0] < 1e-8
+
+
+def test_beyond_the_horizon_only_what_is_predicted_can_be_read(tmp_path: Path) -> None:
+    table = write(tmp_path / "s.csv", walk(120), walk(120)[::-1])
+    chosen = ("--target", "a", "--covariate", "b", "--horizon", 2, "--epochs", 1)
+    run = train(tmp_path, "regressor", "--data", table, *_TINY, *chosen)
+    assert len(json.loads(call("predict", run, table, "--format", "json").stdout)) == 2
+    refused = call("predict", run, table, "--steps", 3)
+    assert refused.exit_code == 1 and "no further than its horizon of 2" in refused.stderr
