@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 
 def _backend(device: str, threads: int | None) -> Any:
     """The adapter; TensorFlow is imported only here, when a command runs."""
@@ -18,8 +16,8 @@ def main() -> None:
     make_group()(prog_name="python -m tf_reference")
 
 
-def make_group() -> click.Group:
-    """All commands."""
+def make_group() -> Any:
+    """All commands: a click.Group."""
     from unrolled.command_line import command_line
 
     return command_line("tf_reference", "TensorFlow 1's graph code: the chapter's programs.", _backend)
