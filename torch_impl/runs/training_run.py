@@ -116,7 +116,8 @@ class TrainingRun(Extras):
         """The figures of the validation set, where they are asked for, and the learning rate, where it changes."""
         self.better = False  # whether no round before was as good
         if self.settings.validates:
-            figures.update(self.task.validated(loop.backend, loop.trainer))
+            if self.task.monitors[self.settings.monitor][0] not in figures:  # else the task has measured it already
+                figures.update(self.task.validated(loop.backend, loop.trainer))
             self.better = self.progress.validated(self.settings.score(self.task, figures), self.settings.least)
         if self.settings.schedule.kind != "constant":
             figures["learning_rate"] = self.rate

@@ -25,8 +25,9 @@ from unrolled.command_line.loop import Prepare, train_task
 from unrolled.command_line.options import plain_failures
 from unrolled.command_line.predict_speller import predict_speller_command
 from unrolled.command_line.show import show_command
+from unrolled.command_line.train_classifier import classifier_command
 from unrolled.command_line.train_mnist import mnist_command
-from unrolled.command_line.train_own import classifier_command, regressor_command
+from unrolled.command_line.train_regressor import regressor_command
 from unrolled.command_line.train_series import series_command
 from unrolled.command_line.train_speller import speller_command
 from unrolled.command_line.train_vowels import vowels_command
