@@ -74,10 +74,8 @@ class EagerTrainer(Trainer):
         group = self.optimizer.param_groups[0]
         for i, rows in enumerate(checked):
             self.optimizer.zero_grad()
-            with self.clipping():
+            with self.clipping(shared=lambda squares: self.processes.sum(squares) / self.processes.world**2):
                 losses[i] = self._backward(rows)
-            if self._clip is not None:
-                self._clip.scale(lambda squares: self.processes.sum(squares) / self.processes.world**2)
             if self.options.weight_decay:
                 with torch.no_grad():
                     for p in parameters:

@@ -35,8 +35,9 @@ class GlobalNorm:
         self._slices: list[Tensor] = []
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """A block with the forward and backward passes of one step."""
+    def clipped(self, shared: Callable[[Tensor], Tensor] = lambda squares: squares) -> Iterator[None]:
+        """A block with the forward and backward passes of one step, whose gradients are scaled at its end. shared: the
+        sum of squares of slices, of this process -> of all."""
         self._slices = []
         handles = [part.register_forward_hook(self._keep) for part in self._embeddings]
         try:
@@ -44,14 +45,14 @@ class GlobalNorm:
         finally:
             for handle in handles:
                 handle.remove()
+        self._scale(shared)
 
     def _keep(self, part: nn.Module, given: Any, rows: Tensor) -> None:
         if rows.requires_grad:
             rows.register_hook(lambda gradient: self._slices.append(gradient.detach().square().sum()))
 
     @torch.no_grad()
-    def scale(self, shared: Callable[[Tensor], Tensor] = lambda squares: squares) -> None:
-        """Scale the gradients. shared: the sum of squares of slices, of this process -> of all."""
+    def _scale(self, shared: Callable[[Tensor], Tensor]) -> None:
         tables = {id(part.weight) for part in self._embeddings}
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         squares = [p.grad.square().sum() for p in self._parameters if p.grad is not None and id(p) not in tables]

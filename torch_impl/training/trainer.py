@@ -95,8 +95,6 @@ class Trainer(Generic[Model]):
                         self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen
                     )
                 loss.backward()
-            if self._clip is not None:
-                self._clip.scale()
             optimizer.step()
             losses[i] = loss.detach()
         return losses.cpu().numpy()
@@ -112,9 +110,10 @@ class Trainer(Generic[Model]):
         """The norm that gradients are scaled down to; None for none."""
         return None if self._clip is None else self._clip.most
 
-    def clipping(self) -> contextlib.AbstractContextManager[Any]:
-        """The context of a step's forward and backward passes, before its gradients are clipped."""
-        return contextlib.nullcontext() if self._clip is None else self._clip.watching()
+    def clipping(self, **shared: Any) -> contextlib.AbstractContextManager[Any]:
+        """The context of a step's forward and backward passes, at whose end the gradients are clipped; see
+        `GlobalNorm.clipped`."""
+        return contextlib.nullcontext() if self._clip is None else self._clip.clipped(**shared)
 
     def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
         """Whole steps without Python in between, where nothing asks for autograd: compiled code on the CPU, a CUDA
