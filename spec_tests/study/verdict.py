@@ -37,6 +37,11 @@ def named(backends: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {label: name if names.count(name) == 1 else "%s (%s)" % (name, label) for label, name in found.items()}
 
 
+def heading(pair: Mapping[str, Any]) -> str:
+    """A pair's title, and whether it is a control."""
+    return pair["title"] + (" (a control: the same backend twice)" if pair["control"] else "")
+
+
 def undecided(results: Results) -> list[str]:
     """The lines that are, in words."""
     return [
@@ -60,6 +65,11 @@ def _pair(results: Results, names: Mapping[str, str], one: str, other: str) -> d
     told.append({"question": "faster", "verdict": verdict, "by": by})
     title = "%s and %s" % (names[one], names[other])
     return {"one": one, "other": other, "title": title, "control": control, "lines": told}
+
+
+def _of(pairs: Iterable[Mapping[str, Any]], both: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Those between these two."""
+    return [pair for pair in pairs if (pair["one"], pair["other"]) == tuple(both)]
 
 
 def _asked(results: Results, both: Sequence[str], asks: str) -> list[Mapping[str, Any]]:
@@ -114,7 +124,7 @@ def _apart(rows: Sequence[Mapping[str, Any]], both: Sequence[str]) -> str:
     told = []
     for dtype in dict.fromkeys(row["dtype"] for row in rows):
         pairs = [pair for row in rows if row["dtype"] == dtype for pair in row["pairs"]]
-        apart = [pair["relative"] for pair in pairs if (pair["one"], pair["other"]) == tuple(both)]
+        apart = [pair["relative"] for pair in _of(pairs, both)]
         told.append("%s in %s" % (number(max(apart, default=0.0)), dtype))
     count = len({row["title"] for row in rows})
     return "%d behaviours, at most %s apart" % (count, joined(told))
@@ -122,8 +132,8 @@ def _apart(rows: Sequence[Mapping[str, Any]], both: Sequence[str]) -> str:
 
 def _training(results: Results, names: Mapping[str, str], both: Sequence[str], kinds: set[str]) -> tuple[str, str]:
     rows = [row for row in _asked(results, both, "training") if row["kind"] not in kinds]
-    all_pairs = [pair for pair in results["lockstep"]["pairs"] if (pair["one"], pair["other"]) == tuple(both)]
-    pairs = [pair for pair in all_pairs if programs.kind_of(pair["program"]) not in kinds]
+    mine = _of(results["lockstep"]["pairs"], both)
+    pairs = [pair for pair in mine if programs.kind_of(pair["program"]) not in kinds]
     follows = "; of %s it follows from the numbers" % joined(sorted(kinds)) if kinds else ""
     wrong = _wrong(rows, names, both)
     parted = [pair for pair in pairs if pair["verdict"] == "more than rounding"]
@@ -157,11 +167,7 @@ def _training(results: Results, names: Mapping[str, str], both: Sequence[str], k
 def _accuracy(results: Results, names: Mapping[str, str], both: Sequence[str]) -> tuple[str, str]:
     """By the pairs of seeds; by the runs from own initial values where these show a difference, or there are no
     others."""
-    mine = [
-        [pair for pair in results[part]["pairs"] if (pair["one"], pair["other"]) == tuple(both)]
-        for part in ("paired", "accuracy")
-    ]
-    paired, alone = mine
+    paired, alone = (_of(results[part]["pairs"], both) for part in ("paired", "accuracy"))
     differ = [pair for pair in [*paired, *alone] if pair["verdict"] == DIFFERS]
     if differ:
         return DIFFERS, "; ".join(map(_points_apart, differ))
@@ -196,11 +202,7 @@ def _speed(results: Results, names: Mapping[str, str], both: Sequence[str]) -> t
     failed = [names[label] for label in both if label in cost["failed"]]
     if failed:
         return UNDECIDED, "the cost of %s was not measured" % joined(failed)
-    ratios = [
-        ratio
-        for ratio in cost["ratios"]
-        if (ratio["one"], ratio["other"]) == tuple(both) and ratio["quantity"].endswith("/step")
-    ]
+    ratios = [ratio for ratio in _of(cost["ratios"], both) if ratio["quantity"].endswith("/step")]
     if not ratios:
         return NOT_ASKED, "no training step that both offer was timed"
     if any(ratio["low"] is None for ratio in ratios):

@@ -8,6 +8,7 @@ from spec_tests.study import programs
 from spec_tests.study.findings import number, points, times
 from spec_tests.study.lockstep import WEAK
 from spec_tests.study.showing.terminal_table import difference, finals, quantity_title
+from spec_tests.study.verdict import heading
 
 Results = Mapping[str, Any]
 
@@ -44,8 +45,7 @@ def verdict(results: Results) -> list[Table]:
             ([line["question"], line["verdict"], line["by"]], line["verdict"] not in ("differs", "undecided"))
             for line in pair["lines"]
         ]
-        title = pair["title"] + (" (a control: the same backend twice)" if pair["control"] else "")
-        found.append(_table(title, ["question", "verdict", "by"], rows))
+        found.append(_table(heading(pair), ["question", "verdict", "by"], rows))
     return found
 
 

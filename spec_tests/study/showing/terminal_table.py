@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from spec_tests.study import programs
 from spec_tests.study.findings import number, signed_points
+from spec_tests.study.verdict import heading
 
 ERRORS = "largest error against the float64 oracle, relative to the largest magnitude"
 
@@ -28,7 +29,7 @@ def verdict(results: Mapping[str, Any]) -> str:
         return "One backend alone: there is nothing to compare it with."
     found = []
     for pair in results["verdict"]:
-        found.append(pair["title"] + (" (a control: the same backend twice)" if pair["control"] else ""))
+        found.append(heading(pair))
         width = max(len(line["verdict"]) for line in pair["lines"])
         for line in pair["lines"]:
             found.append("  %-13s  %-*s  %s" % (line["question"], width, line["verdict"], line["by"]))
