@@ -88,7 +88,9 @@ class _Exported(nn.Module):
         self.model = copy.deepcopy(model)
         self._scan = scan
         like = next(model.parameters()).detach()
-        self.reading = None if scaling is None else Scaling(None, None, None, None, *scaling[4:])
+        self.reading = (
+            None if scaling is None else scaling._replace(shift=None, scale=None, target_shift=None, target_scale=None)
+        )
         for name in _NUMBERS:
             array = getattr(scaling, name, None)
             given = None if array is None else torch.from_numpy(array).to(like.device)

@@ -56,22 +56,34 @@ def judged_series(run: Run, path: Path | None) -> Judged:
 
     Where the rows that the run has seen lie in the file, by their digest, only those after them are judged.
     """
-    facts, known = series_facts(run), run.data.get("known")
+    facts = series_facts(run)
+    judged, window, horizon = _judged(run, facts, path), facts["window"], facts["horizon"]
+    first, last = judged.part
+    if last - max(first, window) < horizon:
+        raise DataError(
+            "%s: has %d rows to be judged by, but a window of %d steps and a horizon of %d need %d"
+            % (judged.source, last - first, window, horizon, max(0, window - first) + horizon)
+        )
+    return judged
+
+
+def _judged(run: Run, facts: dict[str, Any], path: Path | None) -> Judged:
+    known = run.data.get("known")
     source = path or Path(str(run.data.get("source")))
     values = read_series(run, source)[1]
     seen, last = facts["split"]["test"]
     if path is not None:
         start = known_rows(values, seen, known)
         if start is None:
-            return _judged(facts, Judged(values, (0, len(values)), str(source), _trained(run, facts)))
+            return Judged(values, (0, len(values)), str(source), _trained(run, facts))
         part, trained = (start + seen, len(values)), values[start : start + seen]
-        return _judged(facts, Judged(values, part, "%s, the rows after those seen in training" % source, trained))
+        return Judged(values, part, "%s, the rows after those seen in training" % source, trained)
     if last <= seen:
         raise DataError("%s: the run has no test part; name a file with --data" % source)
     if known is None:  # of a run from before digests were kept
         if last > len(values):
             raise DataError("%s: has %d rows, fewer than when the run was trained" % (source, len(values)))
-        return _judged(facts, Judged(values, (seen, last), "%s, test part" % source, values[:seen]))
+        return Judged(values, (seen, last), "%s, test part" % source, values[:seen])
     same = isinstance(known, dict) and known.get("file_sha256") == rows_digest(values)
     start = 0 if same else known_rows(values, seen, known)
     if start is None:
@@ -82,7 +94,7 @@ def judged_series(run: Run, path: Path | None) -> Judged:
     changed = "" if same else " (the file has changed: the rows seen in training begin at row %d)" % (start + 1)
     part = (start + seen, min(len(values), start + last))
     trained = values[start : start + seen]
-    return _judged(facts, Judged(values, part, "%s, test part%s" % (source, changed), trained))
+    return Judged(values, part, "%s, test part%s" % (source, changed), trained)
 
 
 def test_windows(run: Run, path: Path | None) -> tuple[Windows, str]:
@@ -97,16 +109,6 @@ def cut(run: Run, judged: Judged) -> Windows:
     stride = 1 + (judged.part[1] - judged.part[0]) // _MOST_WINDOWS
     size = _integer(run, "window"), _integer(run, "horizon")
     return windows(judged.values, judged.values[1:], judged.part, "test", *size, stride)
-
-
-def _judged(facts: dict[str, Any], judged: Judged) -> Judged:
-    (first, last), window, horizon = judged.part, facts["window"], facts["horizon"]
-    if last - max(first, window) < horizon:
-        raise DataError(
-            "%s: has %d rows to be judged by, but a window of %d steps and a horizon of %d need %d"
-            % (judged.source, last - first, window, horizon, max(0, window - first) + horizon)
-        )
-    return judged
 
 
 def _trained(run: Run, facts: dict[str, Any]) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
@@ -122,12 +122,15 @@ def digest_of(sequences: Sequences) -> str:
 
 def without(rows: Sequences, known: Sequences) -> Sequences:
     """The rows that are not, value by value, among the known ones, whatever their labels."""
-    seen = {known.inputs[row, :length].astype(np.float64).tobytes() for row, length in enumerate(known.lengths)}
-    kept = [
-        row for row, length in enumerate(rows.lengths)
-        if rows.inputs[row, :length].astype(np.float64).tobytes() not in seen
-    ]  # fmt: skip
+    seen = set(_contents(known))
+    kept = [row for row, content in enumerate(_contents(rows)) if content not in seen]
     return rows if len(kept) == len(rows.lengths) else rows.rows(np.array(kept, np.int64))
+
+
+def _contents(rows: Sequences) -> Iterator[bytes]:
+    """What each row holds within its length."""
+    for values, length in zip(rows.inputs, rows.lengths):
+        yield values[:length].astype(np.float64).tobytes()
 
 
 def drawn(sequences: Sequences, validation: float, test: float, seed: int) -> list[np.ndarray]:
