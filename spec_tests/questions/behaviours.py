@@ -49,10 +49,14 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "teacher_forcing": _behaviour("teacher forcing: gradients", "gradients", "decoding", "tanh", "relu"),
     "lstm": _behaviour("LSTM: outputs and state", "outputs", "lstm", "dynamic_rnn", "lengths", "initial_state", "tanh"),
     "lstm_gradients": _behaviour("LSTM: gradients", "gradients", "lstm", *_GRADIENTS),
-    "lstm_classifier": _behaviour("LSTM classifier: loss and gradients", "gradients", "lstm", "classifier", "tanh"),
+    "lstm_classifier": _behaviour(
+        "LSTM classifier: loss and gradients", "gradients", "lstm", "classifier", "tanh", "lengths"
+    ),
     "gru": _behaviour("GRU: outputs and state", "outputs", "gru", "dynamic_rnn", "lengths", "initial_state", "tanh"),
     "gru_gradients": _behaviour("GRU: gradients", "gradients", "gru", *_GRADIENTS),
-    "gru_classifier": _behaviour("GRU classifier: loss and gradients", "gradients", "gru", "classifier", "tanh"),
+    "gru_classifier": _behaviour(
+        "GRU classifier: loss and gradients", "gradients", "gru", "classifier", "tanh", "lengths"
+    ),
     "mnist": _behaviour("60 Adam steps, MNIST: losses", "losses over 60 steps", "training", "classifier", "tanh"),
     "series_stacked": _behaviour(
         "60 Adam steps, series stacked: losses", "losses over 60 steps", "training", "regressor", "relu"
@@ -115,9 +119,25 @@ def _rows_used(case: cases.Case) -> cases.Case:
 def recorded_name(question: str, dtype: str) -> str:
     """The name under which `unrolled.datasets.recorded` would hold TensorFlow 1.15.5's answer to a question."""
     start, _, steps = question.partition("-")
+    cell, _, what = start.partition("_")
+    if cell in CELLS:  # recorded with lengths alone
+        if steps != "lengths":
+            return ""
+        if what == "classifier":
+            return "tf-1.15.5-models-%s/%s classifier" % (dtype, cell)
+        return "tf-1.15.5-networks-%s/%s, dynamic" % (dtype, cell)
     if start in ("mnist", "series_stacked", "series_wrapped"):
         return "tf-1.15.5-training-%s/%s, %s steps" % (dtype, start.replace("_", "-"), steps)
     return "tf-1.15.5-small-%s/%s" % (dtype, question)
+
+
+def recorded_tensor(question: str, tensor: str) -> str:
+    """How a tensor of the answer to a question is called in what was recorded: gradients of cells and of what is made
+    of them lie there beside the outputs."""
+    start = question.partition("-")[0]
+    if start.partition("_")[0] in CELLS and "_" in start and tensor != "loss":
+        return "gradients/" + tensor
+    return tensor
 
 
 def _model_questions(dtype: str) -> Iterator[cases.Case]:
@@ -174,7 +194,8 @@ def _cell_questions(dtype: str) -> Iterator[cases.Case]:
                 "%s_gradients-%s" % (cell, name), "rnn_gradients", dict(given, unrolling="dynamic", **cost)
             )
         given = {"model": rows.model, "weights": rows.weights, "inputs": rows.inputs, "targets": rows.targets}
-        yield cases.Case("%s_classifier" % cell, "loss_gradients", given)
+        given["lengths"] = makers.LENGTHS["unsorted"]
+        yield cases.Case("%s_classifier-lengths" % cell, "loss_gradients", given)
 
 
 def named_answer(case: cases.Case, result: Any) -> dict[str, np.ndarray]:

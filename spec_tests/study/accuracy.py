@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from spec_tests.questions import makers
+from spec_tests.study import programs
 from spec_tests.study.equivalence import MARGIN, corrected, equivalence
 from spec_tests.study.store import Found
 from unrolled.models import Model
-from unrolled.programs import MNIST
 
 LAST = 4  # the accuracy compared is the mean over the last quarter of the epochs: one epoch alone jumps
 EARLY = 61  # steps of the early curve, a sixth of an epoch
@@ -62,15 +61,8 @@ def initial_values(model: Model, drawn: Sequence[Mapping[str, np.ndarray]]) -> l
     return rows
 
 
-def _initial(found: Found) -> dict[str, np.ndarray]:
-    start = "initial/"
-    return {name[len(start) :]: array for name, array in found.arrays.items() if name.startswith(start)}
-
-
-def summarize(
-    runs: Mapping[str, Mapping[int, Found]], series_runs: Mapping[str, Mapping[str, Found]], margin: float = MARGIN
-) -> dict[str, Any]:
-    """runs: label -> seed -> the piece of MNIST; series_runs: label -> projection -> the piece of the series."""
+def summarize(runs: Mapping[str, Mapping[int, Found]], margin: float = MARGIN) -> dict[str, Any]:
+    """runs: label -> seed -> the piece of MNIST."""
     backends, pairs = {}, []
     for label, by_seed in runs.items():
         curves = {name: [found.arrays[name].tolist() for found in by_seed.values()] for name in _CURVES}
@@ -85,7 +77,7 @@ def summarize(
         pair = equivalence(backends[one]["final"], backends[other]["final"], margin)
         losses = [[found.arrays["losses"] for found in runs[label].values()] for label in (one, other)]
         pairs.append(dict(pair, one=one, other=other, early=early_difference(*losses)))
-    return {"backends": backends, "pairs": corrected(pairs), "initial": _initial_rows(runs, series_runs)}
+    return {"backends": backends, "pairs": corrected(pairs)}
 
 
 def summarize_paired(runs: Mapping[str, Mapping[str, Mapping[int, Found]]], margin: float = MARGIN) -> dict[str, Any]:
@@ -114,16 +106,10 @@ def summarize_paired(runs: Mapping[str, Mapping[str, Mapping[int, Found]]], marg
 _CURVES = ("loss", "train_accuracy", "test_accuracy")
 
 
-def _initial_rows(
-    runs: Mapping[str, Mapping[int, Found]], series_runs: Mapping[str, Mapping[str, Found]]
-) -> list[dict[str, Any]]:
+def initial_rows(drawn: Iterable[tuple[str, str, Found]]) -> list[dict[str, Any]]:
+    """drawn: label, program and piece. The rows of `initial_values`, each with its backend and program."""
     rows = []
-    for label, by_seed in runs.items():
-        drawn = [_initial(found) for found in by_seed.values()]
-        rows += [dict(row, backend=label, program="mnist") for row in initial_values(MNIST.model, drawn)]
-    for label, by_form in series_runs.items():
-        model = makers.TRAINING["series-stacked"].model
-        drawn = [_initial(found) for found in by_form.values()]
-        # Both forms draw the same weights from the same seed; one of them is enough.
-        rows += [dict(row, backend=label, program="series") for row in initial_values(model, drawn[:1])]
+    for label, program, found in drawn:
+        several = initial_values(programs.studied(program).model, [found.arrays])
+        rows += [dict(row, backend=label, program=program) for row in several]
     return rows

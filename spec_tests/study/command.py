@@ -18,6 +18,7 @@ from unrolled.errors import DataError
 from unrolled.showing import shown, shown_lines
 
 NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
+MOST_JOBS = 4  # without being asked: each has a framework in memory, about a gigabyte
 INTERRUPTED = "Interrupted; what is finished is kept, and the same command goes on from there."
 
 
@@ -40,6 +41,13 @@ def _check_extra(executor: str = "local") -> None:
         raise click.ClickException(
             "%s not installed; the study needs it: pip install 'unrolled[%s]'" % (" and ".join(missing), extra)
         )
+
+
+def _jobs() -> int:
+    """By default: networks as small as these gain more from a process for each CPU than from threads."""
+    from spec_tests.study.workers import shares
+
+    return min(MOST_JOBS, len(shares(1)[0]))
 
 
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -75,7 +83,9 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 )
 @click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pieces at a time; CPUs divided."
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Pieces at a time; CPUs divided.  [default: as many as CPUs, at most %d]" % MOST_JOBS,
 )
 @click.option(
     "--executor",
@@ -112,7 +122,7 @@ def compare(
     rounds: int | None,
     margin: float,
     device: str,
-    jobs: int,
+    jobs: int | None,
     executor: str,
     limit: float,
     output: Path,
@@ -134,7 +144,7 @@ def compare(
         raise click.UsageError("--%s: name one profile." % " and --".join(chosen))
     size = PROFILES[(chosen or ["quick"])[0]].resized(epochs, iterations, seeds, rounds)
     with plain_failures():
-        results = _study(names, device, size, jobs, margin / 100, limit, executor, output, fresh)
+        results = _study(names, device, size, jobs or _jobs(), margin / 100, limit, executor, output, fresh)
         if path is not None:
             from spec_tests.study import results as files
 

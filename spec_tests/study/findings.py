@@ -24,7 +24,7 @@ def problems(results: Results) -> list[str]:
                 "the accuracies of %s and %s on %s differ by more than %s percentage points"
                 % (pair["one"], pair["other"], pair.get("program", "mnist"), points(pair["margin"]))
             )
-    for row in results["accuracy"]["initial"]:
+    for row in results["initial"]:
         if not row["right"]:
             found.append("%s does not draw %s of %s by TF1's rule" % (row["backend"], row["weight"], row["program"]))
     if results["cost"]:

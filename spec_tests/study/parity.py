@@ -10,7 +10,14 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 
 from spec_tests.questions import cases
-from spec_tests.questions.behaviours import BEHAVIOURS, asks_of, behaviour_of, kind_of, recorded_name
+from spec_tests.questions.behaviours import (
+    BEHAVIOURS,
+    asks_of,
+    behaviour_of,
+    kind_of,
+    recorded_name,
+    recorded_tensor,
+)
 from spec_tests.study.pieces import JUDGE_LABEL
 from spec_tests.study.store import Found
 from spec_tests.tolerances import LIMITS
@@ -56,8 +63,10 @@ def recorded_answers(entries: Iterable[str], dtype: str) -> dict[str, np.ndarray
         name = recorded_name(question, dtype)
         if name in known:
             answer = _load(name).answer
-            tensors = (entry.split("|")[1] for entry in several)
-            found.update({"%s|%s" % (question, tensor): answer[tensor] for tensor in tensors if tensor in answer})
+            for entry in several:
+                tensor = recorded_tensor(question, entry.split("|")[1])
+                if tensor in answer:
+                    found[entry] = answer[tensor]
     return found
 
 

@@ -17,6 +17,7 @@ JUDGE = "oracle"  # the backend whose float64 answers the parity part expects
 JUDGE_LABEL = "the float64 oracle"  # as one of the study's hosts; "oracle" itself can be a backend of the study too
 CHECKPOINTS = 24  # of a lockstep run, about evenly spaced on a logarithmic scale
 PROJECTIONS = ("stacked", "wrapped")
+DRAWS = 3  # of initial weights: of a kernel they are thousands of values
 
 # Rough seconds of a step on one core, for the order of pieces and the time left; the display corrects them as it goes.
 _STEP_S = {"mnist": 0.015, "series": 0.004, "vowels": 0.01}
@@ -26,8 +27,8 @@ _DEARER = {"RNN": 1, "LSTM": 4, "GRU": 4}
 class Piece(NamedTuple):
     """One task of `work` for one backend.
 
-    part: "parity", "lockstep", "accuracy", "paired" or "series". backend: its label. task, arguments: what `work.run`
-    takes. weight: rough seconds.
+    part: "parity", "lockstep", "initial", "accuracy", "paired" or "series". backend: its label. task, arguments: what
+    `work.run` takes. weight: rough seconds.
     """
 
     part: str
@@ -73,6 +74,7 @@ def planned(profile: Profile, capabilities: dict[str, Iterable[str]]) -> list[Pi
         able = frozenset(offered)
         found += [_parity(label, dtype) for dtype in cases.DTYPES if dtype in able]
         found += _lockstep(profile, label, able)
+        found += _initial(profile, label, able)
         found += _independent(profile, label, able)
     return found + _judged(capabilities)
 
@@ -118,6 +120,17 @@ def _lockstep(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]
     return found
 
 
+def _initial(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
+    """Its own initial weights, of each program's model; both forms of the series have the same."""
+    found = []
+    for program in profile.programs:
+        needed = programs.needs(program) - {"training", "lengths"} | {"initial_weights", "float32"}
+        if needed <= able and program != "series-wrapped":
+            seeds = [derived_seed(label, seed, "drawn") for seed in range(1, DRAWS + 1)]
+            found.append(Piece("initial", label, "drawn", {"program": program, "seeds": seeds}, 0.5))
+    return found
+
+
 def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Piece]:
     """Runs of classifiers from weights and batches that all backends share, one for each seed; and from a backend's
     own initial values `seeds` runs of MNIST and a series run of each form."""
@@ -142,10 +155,10 @@ def _independent(profile: Profile, label: str, able: frozenset[str]) -> list[Pie
 
 
 def _classifier(profile: Profile, part: str, label: str, program: str, seed: int) -> list[Piece]:
-    epochs, steps = profile.epochs_of(program)
+    own = part == "accuracy"
+    epochs, steps = profile.epochs_of(program, own)
     if not epochs:
         return []
-    own = part == "accuracy"
     who = label if own else "all"
     arguments = {
         "program": program,

@@ -23,7 +23,7 @@ from unrolled.errors import DataError
 from unrolled.reading import parse_json, read_whole
 from unrolled.writing import write_atomically
 
-SCHEMA = "unrolled.study/2"
+SCHEMA = "unrolled.study/3"
 FILE = "results.json"
 _MOST_BYTES = 1 << 26
 PACKAGES = ("numpy", "scipy", "statsmodels")
@@ -172,7 +172,10 @@ def summarize(study: Study, chosen: Plan, found: Mapping[str, Found], failed: Ma
             {_run_key(piece): each for piece, each in of_part["lockstep"]},
             {_run_key(piece)[1:3]: piece.arguments["checkpoints"] for piece, _ in of_part["lockstep"]},
         ),
-        "accuracy": accuracy.summarize(runs, forms, study.margin),
+        "initial": accuracy.initial_rows(
+            (piece.backend, piece.arguments["program"], each) for piece, each in of_part["initial"]
+        ),
+        "accuracy": accuracy.summarize(runs, study.margin),
         "paired": accuracy.summarize_paired(paired, study.margin),
         "series": series.summarize(forms),
         "cost": cost.summarize(of_part["cost"][0][1]) if of_part["cost"] else None,
@@ -182,7 +185,7 @@ def summarize(study: Study, chosen: Plan, found: Mapping[str, Found], failed: Ma
     return plain(results)
 
 
-PARTS = ("parity", "lockstep", "accuracy", "paired", "series", "cost")
+PARTS = ("parity", "lockstep", "initial", "accuracy", "paired", "series", "cost")
 
 
 def _run_key(piece: Piece) -> tuple[str, str, str, int]:

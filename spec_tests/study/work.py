@@ -154,13 +154,13 @@ def alone(
     """A classifier trained for some epochs. own: from the backend's own initial values; else from those that NumPy
     draws by TensorFlow 1's rule, the same for every backend.
 
-    Arrays: "initial/<weight>" where they are its own, "losses" of the first epoch, and by epoch "loss",
-    "train_accuracy", "test_accuracy".
+    Arrays: "losses" of the first epoch, and by epoch "loss", "train_accuracy", "test_accuracy".
     """
     chosen, rows = programs.studied(program), Rows(program, "float32")
     model = chosen.model
-    drawn = backend.initial_weights(model, weights_seed) if own else None
-    weights = makers.initial_weights(model, "float32", weights_seed) if drawn is None else drawn
+    weights = (
+        backend.initial_weights(model, weights_seed) if own else makers.initial_weights(model, "float32", weights_seed)
+    )
     stream, slots = BatchStream(rows.count, chosen.batch, batches_seed), None
     curves: dict[str, list[float]] = {"loss": [], "train_accuracy": [], "test_accuracy": []}
     first = None
@@ -171,22 +171,25 @@ def alone(
         curves["loss"].append(float(np.mean(losses, dtype=np.float64)))
         curves["train_accuracy"].append(rows.accuracy(backend, weights, batches[-1]))
         curves["test_accuracy"].append(rows.test_accuracy(backend, weights))
-    arrays: dict[str, Any] = {"initial/" + name: array for name, array in (drawn or {}).items()}
-    arrays["losses"] = np.zeros(0, np.float32) if first is None else first
-    arrays.update({name: np.array(values) for name, values in curves.items()})
-    return {}, arrays
+    arrays = {name: np.array(values) for name, values in curves.items()}
+    return {}, dict(arrays, losses=np.zeros(0, np.float32) if first is None else first)
+
+
+def drawn(backend: Any, program: str, seeds: list[int]) -> Task:
+    """The backend's own initial weights for a program, "<weight>" [seeds, ...]."""
+    several = [backend.initial_weights(programs.studied(program).model, seed) for seed in seeds]
+    return {}, {name: np.stack([each[name] for each in several]) for name in several[0]}
 
 
 def series_alone(backend: Any, projection: str, iterations: int, weights_seed: int) -> Task:
-    """The series from the backend's own initial values: "initial/<weight>", "losses" [iterations], and the
-    "prediction" [100] of the last 100 points afterwards."""
+    """The series from the backend's own initial values: "losses" [iterations], and the "prediction" [100] of the last
+    100 points afterwards."""
     program = makers.TRAINING["series-" + projection]
     rows = Rows("series-" + projection, "float32")
-    weights = initial = backend.initial_weights(program.model, weights_seed)
+    weights = backend.initial_weights(program.model, weights_seed)
     losses, weights, _ = rows.train(backend, program.model, weights, np.zeros((iterations, 1), np.int64), None)
     prediction = backend.predict(program.model, weights, series.prediction_pair("float32").inputs)
-    arrays = {"initial/" + name: array for name, array in initial.items()}
-    return {}, dict(arrays, losses=losses, prediction=prediction[0, :, 0])
+    return {}, {"losses": losses, "prediction": prediction[0, :, 0]}
 
 
 @functools.lru_cache(maxsize=1)
@@ -306,6 +309,7 @@ TASKS: dict[str, Any] = {
     "parity": parity,
     "lockstep": lockstep,
     "alone": alone,
+    "drawn": drawn,
     "series": series_alone,
     "time_training": time_training,
     "time_prediction": time_prediction,

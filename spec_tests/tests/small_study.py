@@ -23,7 +23,7 @@ from unrolled.programs import MNIST, VOWELS
 HERE = __name__
 NAMES = ("oracle", HERE + ":Other")
 PROGRAMS = ("mnist", "vowels-lstm", "series-stacked", "series-wrapped")
-PROFILE = Profile("small", "", PROGRAMS, 2, 0, 4, 3, 0, 2, 1, 2, 2, 2, 1, 4, 3, 1, epoch_steps=1, timed_steps=1)
+PROFILE = Profile("small", "", PROGRAMS, 2, 0, 4, 3, 0, 2, 1, 2, 2, 2, 2, 1, 4, 3, 1, epoch_steps=1, timed_steps=1)
 STUDY = results.Study(NAMES, "cpu", PROFILE, 1, 0.005, 60.0)
 
 

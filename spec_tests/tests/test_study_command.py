@@ -7,7 +7,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from spec_tests.study import command
+from spec_tests.study import command, workers
 from spec_tests.tests.small_study import HERE
 
 for package in ("scipy", "statsmodels", "jinja2"):
@@ -100,6 +100,18 @@ def test_an_error_above_its_limit_ends_with_status_1_and_says_which(tmp_path):
     assert "| same training | not asked |" in (tmp_path / "report.md").read_text("utf-8")
 
 
+def test_jobs_are_as_many_as_cpus_but_few_where_none_are_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "shares", lambda jobs: [list(range(3 // jobs))] * jobs)
+    assert command._jobs() == 3
+    monkeypatch.setattr(workers, "shares", lambda jobs: [list(range(64 // jobs))] * jobs)
+    assert command._jobs() == command.MOST_JOBS
+    monkeypatch.undo()
+    status, _, err = compare(tmp_path, "Partial")
+    assert status == 0, err
+    used = json.loads((tmp_path / "results.json").read_text("utf-8"))["machine"]["jobs"]
+    assert used == min(command.MOST_JOBS, len(os.sched_getaffinity(0)))
+
+
 def damaged(folder, **changes):
     """A results.json with other contents, None to leave an entry out."""
     results = json.loads((folder / "results.json").read_text("utf-8"))
@@ -112,7 +124,7 @@ def damaged(folder, **changes):
     [
         (lambda folder: '{"schema": ', "is not JSON, or damaged"),
         (lambda folder: "[" * 100_000, "is not JSON, or damaged"),
-        (lambda folder: "[1, 2]", "has the schema None, expected 'unrolled.study/2'"),
+        (lambda folder: "[1, 2]", "has the schema None, expected 'unrolled.study/3'"),
         (lambda folder: json.dumps(damaged(folder, schema="unrolled.study/9")), "has the schema 'unrolled.study/9'"),
         (lambda folder: json.dumps(damaged(folder, parity=None)), "lacks parity"),
         (lambda folder: json.dumps(damaged(folder, parity=[{"title": "a"}])), "does not hold together"),

@@ -141,7 +141,7 @@ def test_problems_tell_what_is_wrong(found):
     wrong["parity"][0]["oracle"]["other"]["relative"] = 0.5
     wrong["parity"][0]["within"] = False
     wrong["lockstep"]["pairs"][0].update(ratio=1e6, verdict="more than rounding")
-    wrong["accuracy"]["initial"][0]["right"] = False
+    wrong["initial"][0]["right"] = False
     problems = findings.problems(wrong)
     assert len(problems) == 3 and findings.problems(found) == []
     wrong["accuracy"]["pairs"][0]["verdict"] = "differs"

@@ -15,6 +15,7 @@ import unrolled.writing
 from spec_tests.study import cost, results
 from spec_tests.study.executors import LocalExecutor, RayExecutor
 from spec_tests.study.pieces import planned
+from spec_tests.study.profiles import PROFILES
 from spec_tests.study.results import without_times
 from spec_tests.study.store import Found, Store
 from spec_tests.tests.small_study import HERE, PROFILE, STUDY, InProcess, Silent, costs, run
@@ -38,7 +39,7 @@ SHORT = PROFILE._replace(
 def test_results_say_their_schema_and_every_part_and_read_back_as_they_were(whole_study):
     folder, found = whole_study
     written = json.loads((folder / "results.json").read_text("utf-8"))
-    assert written["schema"] == "unrolled.study/2" and written == found
+    assert written["schema"] == "unrolled.study/3" and written == found
     assert set(results.SECTIONS) <= set(written)
     assert {piece["status"] for piece in written["cells"]} == {"done"} and not written["problems"]
     assert [len(written["verdict"]), len(written["accuracy"]["pairs"]), len(written["series"]["runs"])] == [1, 1, 4]
@@ -47,6 +48,36 @@ def test_results_say_their_schema_and_every_part_and_read_back_as_they_were(whol
         ("vowels-lstm", 2),
     ]
     assert results.numbers(written) == results.read(folder) == results.read(folder / "results.json")
+
+
+def test_initial_values_of_every_program_are_asked_without_training(study_plan, whole_study):
+    """Both forms of the series have the same weights."""
+    drawn = {(row["backend"], row["program"]) for row in whole_study[1]["initial"]}
+    assert drawn == {(label, name) for label in ("oracle", "other") for name in PROFILE.programs[:3]}
+    assert all(row["right"] for row in whole_study[1]["initial"])
+    untrained = planned(
+        PROFILE._replace(seeds=0), {"one": {"initial_weights", "basic_rnn", "classifier", "tanh", "float32"}}
+    )
+    assert ("initial", "mnist") in {(piece.part, piece.arguments.get("program")) for piece in untrained}
+
+
+def test_lstm_and_gru_stand_beside_what_tensorflow_1_15_5_was_recorded_to_answer(whole_study):
+    rows = [row for row in whole_study[1]["parity"] if row["kind"] in ("LSTM", "GRU")]
+    assert len(rows) == 12 and all(set(row["recorded"]) == {"oracle", "other"} for row in rows)
+    assert all(error["relative"] <= row["limit"] for row in rows for error in row["recorded"].values())
+
+
+def test_the_default_asks_no_question_that_its_numbers_cannot_decide():
+    """Own initial values differ by a point after one epoch; a study that asks for seeds gets those it has."""
+    quick, standard = PROFILES["quick"], PROFILES["standard"]
+    assert (quick.seeds, quick.paired) == (0, 3) and "--standard" in quick.why
+    more = quick.resized(None, None, 5, None)
+    assert (more.seeds, more.paired) == (0, 5)
+    assert standard.resized(None, None, 5, None)[standard._fields.index("seeds")] == 5
+    assert [standard.epochs_of("mnist-gru", own)[0] for own in (True, False)] == [10, 2]
+    steps = [standard.lockstep_steps(name, "float32") for name in ("mnist", "mnist-lstm", "vowels-gru")]
+    assert steps == [1098, 220, 180]
+    assert [standard.resized(0, None, None, None).epochs_of("mnist-lstm", own)[0] for own in (True, False)] == [0, 0]
 
 
 def test_the_same_study_again_repeats_nothing(study_plan, whole_study):
@@ -168,7 +199,7 @@ def test_two_studies_do_not_share_a_folder(tmp_path):
 
 
 def test_a_piece_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
-    smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, paired=1, epochs=1, rounds=0)
+    smaller = PROFILE._replace(lockstep_series_float64=0, seeds=1, paired=1, epochs=1, paired_epochs=1, rounds=0)
     study = STUDY._replace(names=("oracle", HERE + ":Stubborn"), profile=smaller)
     found = run(results.plan(study), tmp_path, InProcess(), study)
     failed = {piece["cell"]: piece["reason"] for piece in found["cells"] if piece["status"] == "failed"}

@@ -75,7 +75,7 @@ def verdicts(right, name, backend):
     found["lockstep"] = lockstep.summarize(runs, {(program, "float64"): [1, 3, STEPS] for program in TRAINED})
     paired = {program: {label: each["paired"][program] for label, each in both.items()} for program in TRAINED[:2]}
     found["paired"] = accuracy.summarize_paired(paired, 0.05)  # fifty images: one is two points
-    found.update(accuracy={"backends": {}, "pairs": [], "initial": []}, cost=None, cells=[])
+    found.update(accuracy={"backends": {}, "pairs": []}, cost=None, cells=[])
     (pair,) = verdict.of(found)
     return {line["question"]: line for line in pair["lines"]}
 

@@ -159,8 +159,14 @@ def _needed(pair: Mapping[str, Any]) -> str:
 
 def initial(results: Results) -> Table:
     rows = []
-    for row in results["accuracy"]["initial"]:
-        cells = [row["backend"], row["program"], row["weight"], number(row["largest"]), number(row["limit"])]
+    for row in results["initial"]:
+        cells = [
+            row["backend"],
+            programs.title(row["program"]),
+            row["weight"],
+            number(row["largest"]),
+            number(row["limit"]),
+        ]
         cells += [number(row["deviation"]), number(row["expected_deviation"])]
         cells += ["not drawn" if row["p"] is None else number(row["p"]), "TF1's" if row["right"] else "not TF1's"]
         rows.append((cells, row["right"]))
