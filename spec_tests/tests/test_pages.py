@@ -1,9 +1,6 @@
-"""The pages: no link is dead, each difference is shown by a test that exists, and the code that they print runs."""
+"""The pages: no link is dead, each difference is shown by a test that exists, and their backends pass."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -58,20 +55,6 @@ def test_the_readme_is_a_page_that_is_finished():
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
     assert len(lines) <= 130
     assert not [line for line in lines if len(line) > 100 and "](" not in line]
-
-
-def test_the_python_of_the_readme_runs(tmp_path):
-    (code,) = python_blocks("README.md")
-    done = subprocess.run(
-        [sys.executable, "-c", code + "print(float(loss))"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 0 < float(done.stdout) < 10
 
 
 def suite(folder, *arguments):
