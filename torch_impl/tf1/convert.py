@@ -21,6 +21,7 @@ from torch_impl.checkpoints.run_files import checkpoint_names, save_checkpoint
 from torch_impl.checkpoints.tensor_file import Later
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.inferred import Inferred, TrainedAs
+from torch_impl.tf1.listing import network
 from torch_impl.tf1.locate import find_prefix
 from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
@@ -114,11 +115,10 @@ def write_run(
 
 def more_than_known(found: Inferred) -> str:
     """Why there is no run of it, and what there is."""
-    parts = ", ".join(f"{number}: {network}" for number, network in enumerate(found.parts)) or "none"
-    return (
-        f"it is more than one of the models here: {found.why}; its recurrent parts are {parts}; --as-module FILE "
-        "writes them, with all other variables, for a module of your own"
-    )
+    parts = "; ".join(map(network, found.parts))
+    writes = "--as-module FILE.py writes them, with all other variables, for a module of your own"
+    rest = f"its recurrent parts are {parts}; {writes}" if parts else "none of its recurrent parts is known here"
+    return f"it is more than one of the models here: {found.why}; {rest}"
 
 
 def run_of(

@@ -65,7 +65,8 @@ class Inferred:
     weights' names begin "part_0/". slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer:
     Adam's settings, where it was Adam that trained; clip_norm: that gradients were clipped to together. step: the
     variable that counts steps.
-    facts: what was found, a line each. assumed: what no file tells and was taken for granted, a line each.
+    Of a line each: facts, what was found; assumed, what no file tells and was taken for granted; differs, in what
+    training here is another than it was there.
     judged: the largest difference of the model's outputs, or the parts', from the graph's, by the largest output, at
     drawn inputs; None where nothing was computed, as `unjudged` says. left: variables that are no part of it.
     """
@@ -78,6 +79,7 @@ class Inferred:
     step: str | None = None
     facts: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+    differs: list[str] = field(default_factory=list)
     why: str = ""
     parts: list[Network] = field(default_factory=list)
     judged: float | None = None

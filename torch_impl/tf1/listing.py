@@ -52,6 +52,9 @@ def story(whole: Understood) -> list[str]:
     if found.assumed:
         lines.append("  ASSUMED, for no file tells it:")
         lines += [f"    {line}" for line in found.assumed]
+    if found.differs:
+        lines.append("  TRAINING DIFFERS from there, and outputs do not:")
+        lines += [f"    {line}" for line in found.differs]
     if found.judged is not None:
         lines.append(
             "  checked: the graph, computed here on drawn inputs, gives the same to "

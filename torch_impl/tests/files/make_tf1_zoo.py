@@ -292,7 +292,69 @@ def penalties():
     return Built(x, logits, loss, labels, adam(loss + tf.losses.get_regularization_loss()))
 
 
-OTHERS = [added_inputs, last_of_all, penalties]  # of which something is to be said
+def padded_loss():
+    """A tagger whose loss counts padded steps."""
+    x, limits = values(), lengths()
+    outputs, _ = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, limits, dtype=tf.float32)
+    logits = tf.layers.dense(outputs, OUTPUTS)
+    labels, loss = classes(logits)
+    return Built(x, logits, loss, labels, adam(loss), limits)
+
+
+def random_field():
+    """A tagger that is trained by the likelihood of a conditional random field."""
+    x, limits = values(), lengths()
+    outputs, _ = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, limits, dtype=tf.float32)
+    logits = tf.layers.dense(outputs, OUTPUTS)
+    labels = tf.placeholder(tf.int32, [None, None], name="labels")
+    likelihood, _ = tf.contrib.crf.crf_log_likelihood(logits, labels, limits)
+    loss = tf.reduce_mean(-likelihood)
+    return Built(x, logits, loss, labels, adam(loss), limits)
+
+
+def smoothed_labels():
+    """A classifier of which labels are smoothed."""
+    x = values()
+    _, state = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, dtype=tf.float32)
+    logits = tf.layers.dense(state, OUTPUTS)
+    labels = tf.placeholder(tf.int32, [None], name="labels")
+    loss = tf.losses.softmax_cross_entropy(tf.one_hot(labels, OUTPUTS), logits, label_smoothing=0.1)
+    return Built(x, logits, loss, labels, adam(loss))
+
+
+def weighted_classes():
+    """A classifier of which one class counts more than the others."""
+    x = values()
+    _, state = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, dtype=tf.float32)
+    logits = tf.layers.dense(state, OUTPUTS)
+    labels = tf.placeholder(tf.int32, [None], name="labels")
+    weights = tf.gather(tf.constant([1.0, 1.0, 3.0, 1.0]), labels)
+    loss = tf.losses.sparse_softmax_cross_entropy(labels, logits, weights)
+    return Built(x, logits, loss, labels, adam(loss))
+
+
+def unrolled_sum():
+    """A language model as the PTB tutorial writes it: cells called in a loop, a loss that is a sum over the steps."""
+    x = tf.placeholder(tf.int32, [BATCH, STEPS], name="tokens")
+    cell, outputs, inputs = cells.BasicLSTMCell(UNITS), [], embedded(x)
+    state = cell.zero_state(BATCH, tf.float32)
+    with tf.variable_scope("RNN"):
+        for step in range(STEPS):
+            if step:
+                tf.get_variable_scope().reuse_variables()
+            output, state = cell(inputs[:, step], state)
+            outputs.append(output)
+    flat = tf.reshape(tf.concat(outputs, 1), [-1, UNITS])
+    logits = tf.reshape(tf.layers.dense(flat, VOCABULARY), [BATCH, STEPS, VOCABULARY])
+    labels = tf.placeholder(tf.int32, [BATCH, STEPS], name="labels")
+    each = tf.contrib.seq2seq.sequence_loss(logits, labels, tf.ones([BATCH, STEPS]), False, True)
+    loss = tf.reduce_sum(each)
+    return Built(x, logits, loss, labels, adam(loss))
+
+
+OTHERS = [
+    added_inputs, last_of_all, penalties, padded_loss, random_field, smoothed_labels, weighted_classes, unrolled_sum,
+]  # of which something is to be said  # fmt: skip
 
 ZOO = [
     embedding_lstm_classifier, language_model, bidirectional_tagger, gru_classifier, peepholes_projection_clips,

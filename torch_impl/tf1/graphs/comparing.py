@@ -20,7 +20,10 @@ __all__ = ["Compared"]
 
 
 class Compared(Parts):
-    """Comparisons of a graph's values with the model's. probe: what the last was made with."""
+    """Comparisons of a graph's values with the model's. probe: what the last was made with. sums: those of the
+    last dense layer, before its activation; None where they cannot be computed."""
+
+    sums: np.ndarray | None = None
 
     def _judge(self, part: Part, embedding: Embedded | None) -> Judge:
         tokens = {}
@@ -34,11 +37,21 @@ class Compared(Parts):
         }  # fmt: skip
         states, rows = self._initial(part)
         judge = Judge(self.walk, self.variable, tokens, lengths, states, padded=bool(self._masks(part)), rows=rows)
-        if part.time_major:
-            judge.time_first.update(
-                name for name in self.walk.ancestors(part.inputs, 300) if self.graph.nodes[name].op == "Placeholder"
-            )
+        judge.time_first.update(self._time_first(part))
         return judge
+
+    def _time_first(self, part: Part) -> list[str]:
+        """The placeholders that are fed with time first, by the transposes between them and what the network reads."""
+        turned = {part.inputs.node: part.time_major}
+        for name in (queue := [part.inputs.node]):
+            node = self.graph.nodes[name]
+            order = self.walk.constant(node.inputs[1]) if node.op == "Transpose" else None
+            swapped = turned[name] != (order is not None and list(order[:2]) == [1, 0])
+            for each in node.inputs[: 1 if node.op == "Reshape" else None]:
+                if each.node in self.graph.nodes and each.node not in turned and len(turned) < 300:
+                    turned[each.node] = swapped
+                    queue.append(each.node)
+        return [name for name in queue if turned[name] and self.graph.nodes[name].op == "Placeholder"]
 
     def _initial(self, part: Part) -> tuple[set[str], int]:
         """The placeholders of initial states, and how many rows the states are fixed to, if they are."""
@@ -127,7 +140,10 @@ class Compared(Parts):
         """("final", "all", or None for neither, the difference): what the dense layers read, by what comes out."""
         end = part.outputs if wrapped else chain[-1].end
         tokens = [] if embedding is None else [embedding.tokens]
-        (expected, *ids), given, lengths = self._run(part, embedding, [end, *tokens])
+        (expected, sums, *ids), given, lengths = self._run(
+            part, embedding, [end, end if wrapped else chain[-1].linear, *tokens]
+        )
+        self.sums = np.asarray(sums)
         own = {name: arrays[name] for name in found.weights}
         if embedding is not None:
             ids_there = np.asarray(ids[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from torch_impl.tf1.graphs.losses import CROSS
 from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.pieces import Stored, Variables, biased, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
@@ -14,7 +15,6 @@ __all__ = ["DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss
 _UNARY = {"Tanh": "tanh", "Relu": "relu", "Sigmoid": "sigmoid", "Softsign": "softsign", "Softplus": "softplus",
           "Elu": "elu", "Selu": "selu"}  # fmt: skip
 _SHAPED = ("Reshape", "Squeeze", "ExpandDims", "Transpose")
-_CROSS = ("SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits")
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def loss_on(walk: Walk, *tensors: Tensor, sliced: bool = False) -> str | None:
     queue, seen = list(tensors), set()
     for tensor in queue:
         for node in walk.users(tensor):
-            if node.op in _CROSS or (node.op in ("Softmax", "LogSoftmax") and _logged(walk, node)):
+            if node.op in CROSS or (node.op in ("Softmax", "LogSoftmax") and _logged(walk, node)):
                 return "cross-entropy"
             if node.op == "SquaredDifference":
                 return "squares"

@@ -185,8 +185,7 @@ class _Inference(Trained):
         top = chain[-1]
         outputs = (top.linear, top.end, part.outputs if part.wrapped else top.end)
         loss = loss_on(self.walk, *outputs)
-        if loss is None and (loss := loss_on(self.walk, *outputs, sliced=True)) is not None:
-            self.prepared.append("the loss in the graph is of what is cut out of the outputs; training here is on all")
+        sliced = loss is None and (loss := loss_on(self.walk, *outputs, sliced=True)) is not None
         wrapped = part.wrapped is not None and part.wrapped.kernel == top.kernel
         sizes = {"inputs": embedding.rows if embedding else width, "embedding": embedding.width if embedding else 0}
         rest: dict[str, Any] = {"hidden": hidden, "activation": top.activation, "outputs": top.units, **sizes}
@@ -198,7 +197,11 @@ class _Inference(Trained):
             reason = str(error)
             form = "all" if self.sequences.part(feature) is not None else "final"
         if form is None:
-            why = f"its dense layer reads neither the final state nor every output ({judged:.1e} off)"
+            node = self.walk.node(feature)
+            why = (
+                f"its dense layer reads what {node.op} ({node.name}) makes of the network, which is neither the final "
+                "state nor every output"
+            )
             return Inferred(None, weights, facts=facts, why=why)
         kind = self._kind(form, loss, top.units)
         if kind is None:
@@ -213,21 +216,19 @@ class _Inference(Trained):
         model = Model(
             kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
         )
-        if loss != ("squares" if kind == "regressor" else "cross-entropy"):
-            after = ", ".join(used_by(self.walk, top.end)[:3]) or "nothing"
-            told = (
-                "a mean square" if loss == "squares" else "a cross-entropy" if loss
-                else f"none that is known: its outputs go to {after}, which is no part of the model"
-            )  # fmt: skip
-            self.prepared.append(f"it goes on as a {kind}, by that loss; the loss in the graph is {told}")
+        if sliced:
+            differs = ["the loss there is of what is cut out of the outputs; training here is on all"]
+        else:
+            differs = self._loss_there(model, outputs[-1] if wrapped else top.linear, part, loss)
         lengths, loud = self._on_lengths(part)
         self.prepared += loud
-        facts += self._facts() + lengths + _shared(weights)
+        facts += self._facts() + lengths
+        differs += _shared(weights)
         parts = [found.network]
         return Inferred(
             model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
             probe=self.probe if not reason else None,
-            assumed=list(self.prepared),
+            assumed=list(self.prepared), differs=differs,
         )  # fmt: skip
 
     def _kind(self, form: str, loss: str | None, units: int) -> str | None:

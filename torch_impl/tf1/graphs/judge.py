@@ -27,7 +27,9 @@ class Judge:
     """The graph's values at drawn inputs.
 
     variables: a variable's node -> its array. By the placeholder's node, tokens: how many there are; lengths: of rows;
-    states: initial states, which are fed zeros; time_first: those whose first axis is time. padded: token 0 is padding.
+    states: initial states, which are fed zeros; time_first: those whose first axis is time; labels: of how many
+    classes, as numbers, or as rows of which one is hot; wanted: how many values for each step. padded: token 0 is
+    padding.
     """
 
     walk: Walk
@@ -36,17 +38,24 @@ class Judge:
     lengths: set[str]
     states: set[str] = field(default_factory=set)
     time_first: set[str] = field(default_factory=set)
+    labels: dict[str, int] = field(default_factory=dict)
+    wanted: dict[str, int] = field(default_factory=dict)
     padded: bool = False
     rows: int = ROWS
 
-    def values(self, wanted: list[Tensor], seed: int = 0) -> tuple[list[Any], dict[str, Any]]:
-        """The tensors' values, and what was fed; raises Unknown, which says what of the graph cannot be computed."""
+    def values(
+        self, wanted: list[Tensor], seed: int = 0, given: Mapping[Tensor, Any] | None = None
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The tensors' values, and what was fed; raises Unknown, which says what of the graph cannot be computed.
+
+        given: tensors that have these values, and are not computed.
+        """
         aliases = {tensor: dropped.data for tensor, dropped in self.walk.dropouts.items()}
         graph, random = self.walk.graph, np.random.default_rng(seed)
         feeds: dict[Tensor, Any] = {}
         for node in self._placeholders(wanted):
             feeds[Tensor(node.name)] = self._drawn(node, random)
-        found = Evaluator(graph, self.variables, aliases).run(wanted, feeds)
+        found = Evaluator(graph, self.variables, aliases).run(wanted, {**feeds, **(given or {})})
         return found, {tensor.node: value for tensor, value in feeds.items()}
 
     def _placeholders(self, wanted: list[Tensor]) -> list[Node]:
@@ -69,9 +78,16 @@ class Judge:
         defaults = [self.rows, steps, 5, 5, 5][:rank]
         if rank == 3 and node.name in self.time_first:
             defaults = [steps, self.rows, 5]
-        if rank == 2 and kind != 1 and node.name in self.time_first:
+        if node.name in self.wanted and rank > 2:
+            defaults = [*([steps, self.rows] if self.time_first else [self.rows, steps]), self.wanted[node.name]]
+        if rank == 2 and kind != 1 and (node.name in self.time_first or (node.name in self.labels and self.time_first)):
             defaults = [steps, self.rows]
         sizes = [known if known > 0 else default for known, default in zip(shape, defaults, strict=False)]
+        if node.name in self.labels:
+            classes = self.labels[node.name]
+            if kind not in (1, 2):
+                return random.integers(0, classes, sizes)
+            return np.eye(classes)[random.integers(0, classes, [*sizes[:-1]])]
         if kind in (1, 2):
             if rank == 0:
                 return np.float64(1)

@@ -1,8 +1,8 @@
 """PREFIX.meta, the graph that tf.train.Saver keeps beside a checkpoint, read without TensorFlow.
 
 It is a MetaGraphDef (tensorflow/core/protobuf/meta_graph.proto), whose field 2 is a GraphDef: nodes with a name, an
-operation, inputs and attributes (framework/node_def.proto, attr_value.proto, tensor.proto). Nodes of the backward pass,
-which tf.gradients puts below "gradients", are left out; attributes are read when somebody asks for them.
+operation, inputs and attributes (framework/node_def.proto, attr_value.proto, tensor.proto). Of the backward pass, which
+tf.gradients puts below "gradients", only what was differentiated is kept; attributes are read when somebody asks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,9 @@ _MOST_NODES = 400_000
 _MOST_CONSTANT = 1 << 28  # entries
 _READING = ("Identity", "ReadVariableOp", "Enter", "Switch", "RefSwitch", "Cast", "StopGradient")
 _BACKWARD = re.compile(r"(^|/)gradients(_\d+)?/")
+# Where tf.gradients begins, with a one for each loss; and the gradient of a node (python/ops/gradients_util.py).
+_ONES = re.compile(r"gradients(_\d+)?/(grad_ys_\d+|Fill(_\d+)?)$")
+_GRADIENT = re.compile(r"gradients(?:_\d+)?/(.+?)_grad(_\d+)?/")
 
 # framework/types.proto; references to variables are 100 above.
 DTYPES: dict[int, Any] = {
@@ -87,10 +91,12 @@ class Saved(NamedTuple):
 
 
 class Graph:
-    """Nodes by name, and who takes what from whom. version: TensorFlow's, as text."""
+    """Nodes by name, and who takes what from whom. version: TensorFlow's, as text. losses: each differentiated, as the
+    nodes whose sum it is."""
 
-    def __init__(self, nodes: dict[str, Node], version: str = "") -> None:
+    def __init__(self, nodes: dict[str, Node], version: str = "", losses: Iterable[set[str]] = ()) -> None:
         self.nodes, self.version = nodes, version
+        self.losses = [sorted(own) for own in losses if own and own <= set(nodes)]
 
     def __getitem__(self, tensor: Tensor) -> Node:
         return self.nodes[tensor.node]
@@ -170,6 +176,7 @@ def _graph(data: bytes) -> Graph:
     if 2 not in whole:
         raise CheckpointError("it holds no graph")
     nodes: dict[str, Node] = {}
+    losses: dict[str, set[str]] = {}
     count = 0
     for number, _, value in protobuf.fields(whole[2][0]):
         if number != 1:
@@ -178,15 +185,20 @@ def _graph(data: bytes) -> Graph:
         if count > _MOST_NODES or not isinstance(value, bytes):
             raise CheckpointError(f"more than {_MOST_NODES} nodes")
         node = _node(value)
-        if node is not None:
+        backward = _BACKWARD.search(node.name)
+        if backward is None:
             nodes[node.name] = node
+        elif (own := _GRADIENT.search(node.name)) and any(
+            _ONES.search(name) for name in (*(each.node for each in node.inputs), *node.controls)
+        ):
+            losses.setdefault(node.name[: backward.end()], set()).add(own[1])
     if not nodes:
         raise CheckpointError("its graph is empty")
-    return Graph(nodes, version)
+    return Graph(nodes, version, losses.values())
 
 
-def _node(data: bytes) -> Node | None:
-    """A NodeDef; None for one of the backward pass."""
+def _node(data: bytes) -> Node:
+    """A NodeDef."""
     name, op, attributes = "", "", {}
     inputs, controls = [], []
     for number, kind, value in protobuf.fields(data):
@@ -195,8 +207,6 @@ def _node(data: bytes) -> Node | None:
         assert isinstance(value, bytes)
         if number == 1:
             name = value.decode("utf-8")
-            if _BACKWARD.search(name):
-                return None
         elif number == 2:
             op = value.decode("utf-8")
         elif number == 3:
@@ -216,7 +226,8 @@ def _value(raw: bytes) -> Any:
     """An AttrValue: text, integer, float, truth, type, shape (list, None or -1 for unknown), tensor, or a list."""
     for number, _, value in protobuf.fields(raw):
         if number == 1:
-            found = [v for n, vs in message(value).items() for v in vs if n != 9]  # type: ignore[arg-type]
+            items = message(value)  # type: ignore[arg-type]
+            found = [v for number, vs in items.items() for v in (_packed(vs, "") if number == 3 else vs) if number != 9]
             return [signed(v) if isinstance(v, int) else v for v in found]
         if number == 2:
             return value.decode("utf-8", "replace")  # type: ignore[union-attr]

@@ -154,6 +154,13 @@ def _softmax(node: Node, x: Any) -> Any:
     return e / e.sum(-1, keepdims=True)
 
 
+def _cross_entropy(node: Node, logits: Any, labels: Any) -> list[Any]:
+    """Each row's, and its gradient by the logits."""
+    shares = _softmax(node, logits)
+    hot = np.eye(logits.shape[-1])[labels] if node.op.startswith("Sparse") else labels
+    return [-(hot * np.log(shares)).sum(-1), shares - hot]
+
+
 def _bias_add(node: Node, x: Any, bias: Any) -> Any:
     if node.attribute("data_format", "NHWC") != "NHWC" and np.ndim(x) > 2:
         raise Unknown("a bias added along the second axis")
@@ -261,7 +268,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "BroadcastTo": lambda x, shape: np.broadcast_to(x, np.ravel(shape).tolist()),
     "Where": lambda x: np.argwhere(x).astype(np.int64), "L2Loss": lambda x: np.sum(np.square(x)) / 2,
     "TensorArraySizeV3": lambda handle, flow: np.int32(handle["size"]), "TensorArrayCloseV3": lambda *_: 0,
-    "Pad": lambda x, pads: np.pad(x, np.asarray(pads)),
+    "DivNoNan": lambda x, y: np.where(np.equal(y, 0), 0.0, x / np.where(np.equal(y, 0), 1.0, y)),
+    "Log1p": np.log1p, "Expm1": np.expm1, "Pad": lambda x, pads: np.pad(x, np.asarray(pads)),
     "DynamicStitch": lambda *each: _stitch(None, *each), "ParallelDynamicStitch": lambda *each: _stitch(None, *each),
 }  # fmt: skip
 
@@ -270,6 +278,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Const": lambda node: node.constant,
     "Shape": lambda node, x: np.array(np.shape(x), DTYPES[int(node.attribute("out_type", 3))]),
     "Pack": lambda node, *each: np.stack(each, int(node.attribute("axis", 0))),
+    "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy, "SoftmaxCrossEntropyWithLogits": _cross_entropy,
     "LogSoftmax": lambda node, x: np.log(_softmax(node, x)),
     "LeakyRelu": lambda node, x: np.where(x > 0, x, x * float(node.attribute("alpha", 0.2))),
     "ArgMax": lambda node, x, axis: np.argmax(x, int(axis)),

@@ -28,7 +28,10 @@ class Parts(Weights):
         for node in self.graph.of(
             "TensorArrayGatherV3", "ConcatV2", "ReverseSequence", "ReverseV2", "Pack", "BlockLSTM", "Add", "AddV2"
         ):
-            tensor = Tensor(node.name, 6 if node.op == "BlockLSTM" else 0)
+            tensor = Tensor(node.name)
+            if node.op == "BlockLSTM":  # with lengths, a product with a mask follows
+                masked = self.walk.users(Tensor(node.name, 6), "Mul")
+                tensor = Tensor(masked[0].name) if masked else Tensor(node.name, 6)
             part = self.sequences.part(tensor)
             if part is not None:
                 found.append(part)

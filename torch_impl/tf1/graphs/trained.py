@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from torch_impl.tf1.graphs.comparing import Compared
-from torch_impl.tf1.graphs.heads import DenseAt
+from torch_impl.tf1.graphs.heads import DenseAt, used_by
+from torch_impl.tf1.graphs.judge import Unknown
+from torch_impl.tf1.graphs.layers import Part
+from torch_impl.tf1.graphs.losses import LOSSES, LossThere
+from torch_impl.tf1.graphs.meta import Tensor
 from torch_impl.tf1.graphs.optimizers import Optimizer
 from torch_impl.tf1.graphs.pieces import Stored
 from torch_impl.tf1.inferred import Inferred
 from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
+from unrolled.models import Model
 from unrolled.programs import Adam
 
 __all__ = ["Trained"]
@@ -34,10 +39,9 @@ class Trained(Compared):
             best = max(self.optimizers, key=lambda each: len(parts & set(each.slots)), default=None)
             if best is not None:
                 found.clip_norm = best.clip
-                found.facts.append("its state is not taken along: training here is Adam's, and starts it afresh")
+                found.differs.append(f"{best.name} trained it; here Adam does, and starts its state afresh")
             return
         found.clip_norm = adam.clip
-        found.assumed += self._penalties(parts)
         known = {name: value for name, value in adam.settings.items() if name in Adam._fields}
         found.optimizer = Adam(**known)
         if "learning_rate" in adam.fed:
@@ -49,13 +53,30 @@ class Trained(Compared):
         if not found.slots:
             found.facts.append("Adam's moments are not in the checkpoint: training here starts them afresh")
 
-    def _penalties(self, parts: set[str]) -> list[str]:
-        """That the loss has terms of the weights alone, where it does."""
-        nodes = [self.walk.graph.variable(node.inputs[0]) for node in self.graph.of("L2Loss", "Square", "Abs")]
-        names = [self.saved[node].name for node in dict.fromkeys(nodes) if node in parts and node in self.saved]
-        if not names:
+    def _loss_there(self, model: Model, outputs: Tensor, part: Part, loss: str | None) -> list[str]:
+        """In what the loss is another than that of the model, a line each. outputs: of which it is; loss: its kind."""
+        after = f"training here is by {LOSSES[model.kind]}: the next step differs"
+        of_kind = "squares" if model.kind == "regressor" else "cross-entropy"
+        if not self.optimizers:
             return []
-        return [f"the loss there has penalties on {', '.join(names)}, which training here does not have"]
+        judge = self._judge(part, None)
+        lengths = next(iter(self._lengths(part)), None)
+        there = LossThere(self.walk, judge, outputs, self.sums, lengths)
+        penalized = [self.saved[node].name for node in there.penalized() if node in self.saved]
+        lines = [f"the loss there has penalties on {', '.join(penalized)}, which training here does not have"]
+        lines = lines if penalized else []
+        if loss is None and model.kind == "tagger" and (field := self._transitions(model.outputs)):
+            return [*lines, f"the loss there is a conditional random field's, by {', '.join(field)}; {after}"]
+        if loss != of_kind:
+            told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "")
+            after_it = ", ".join(used_by(self.walk, outputs)[:3]) or "nothing"
+            told = told or f"none that is known: its outputs go to {after_it}, which is no part of the model"
+            return [*lines, f"the loss there is {told}; {after}"]
+        try:
+            differs = there.differs(model.kind)
+        except Unknown as error:
+            return [*lines, f"the loss there was not compared with the one here ({error}): the next step may differ"]
+        return [*lines, f"the loss there is {differs}; {after}"] if differs else lines
 
     def _moments(self, found: Inferred, adam: Optimizer) -> None:
         pattern = [(before, behind) for node, slots in adam.slots.items()
@@ -84,8 +105,12 @@ class Trained(Compared):
             nodes.update(self.walk.ancestors(top.end, 1_000_000))
         return {self.saved[node].name for node in nodes if node in self.saved}
 
-    def _transitions(self, units: int) -> bool:
-        """Whether scores from each class to each are trained beside the model: a conditional random field's."""
+    def _transitions(self, units: int) -> list[str]:
+        """Scores from each class to each that are trained beside the model: a conditional random field's."""
         nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
         known = {part for stored, _ in self.stored.values() for part in stored.parts}
-        return any(self.graph.nodes[node].attribute("shape") == [units, units] for node in nodes - known)
+        return [
+            self.saved[node].name if node in self.saved else node
+            for node in sorted(nodes - known)
+            if self.graph.nodes[node].attribute("shape") == [units, units]
+        ]
