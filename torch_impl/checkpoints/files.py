@@ -42,9 +42,9 @@ def read_start(path: Path, count: int) -> bytes:
 
 
 def parts_of(array: np.ndarray) -> Iterator[memoryview]:
-    """The bytes of an array in its order, a few megabytes at a time, to be used before the next are asked for:
-    where they are a mapped file's, no more of it than that stays in memory."""
-    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    """The bytes of an array in its order, little-endian, a few megabytes at a time, to be used before the next are
+    asked for: where they are a mapped file's, no more of it than that stays in memory."""
+    content = array.astype(array.dtype.newbyteorder("<"), "C", copy=False).reshape(-1).view(np.uint8)
     source: Any = content
     while isinstance(source, np.ndarray):
         source = source.base

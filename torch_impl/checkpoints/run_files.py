@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, read_start, read_whole, replacing, write_atomically
-from torch_impl.checkpoints.tensor_file import Later, TensorFile
+from torch_impl.checkpoints.tensor_file import Later, TensorFile, read_tensors
 from unrolled.reading import parse_json
 from unrolled.writing import temporary_of
 
@@ -36,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class Checkpoint(NamedTuple):
-    """tensors: arrays by name. state: plain values, as JSON gives them back (a tuple comes back as a list)."""
+    """tensors: arrays by name, not to be changed. state: plain values, as JSON gives them back (lists for tuples)."""
 
     tensors: dict[str, np.ndarray]
     state: dict[str, Any]
@@ -57,6 +55,7 @@ def save_checkpoint(
     folder = Path(folder)
     parts, state = TensorFile(tensors), _plain(dict(state))
     _checked_name(name)
+    made = not exists(folder)
     with naming(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -64,8 +63,16 @@ def save_checkpoint(
         return folder / f"{name}-{parts.digest.hexdigest()[:16]}.safetensors"
 
     anonymous = folder / f"{name}-{'0' * 16}.safetensors"
-    with naming(anonymous, "written"), replacing(anonymous, written) as stream:
-        parts.write(stream)
+    try:
+        with replacing(anonymous, written) as stream:
+            parts.write(stream)
+    except BaseException as error:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise CheckpointError(f"{anonymous}: cannot be written ({error.strerror or error})") from None
+        raise
     path = folder / f"{name}.json"
     write_atomically(path, _text(written().name, parts, state))
     _sweep(folder, name, written().name)
@@ -73,7 +80,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: str | os.PathLike[str], name: str = "last") -> Checkpoint:
-    """The checkpoint `name` in `folder`, every byte of it verified.
+    """The checkpoint `name` in `folder`, every byte of it verified. Large tensors take memory where they are used.
 
     Raises CheckpointError when it is missing, truncated, altered, or not a checkpoint of this library; the message
     names the others in the folder.
@@ -142,16 +149,8 @@ def _load(path: Path, text: bytes) -> Checkpoint:
     tensor_path = path.with_name(entry["file"])
     if not exists(tensor_path):
         raise CheckpointError(f"{tensor_path}: missing; {path.name} needs it, so copy the two together")
-    packed = read_whole(tensor_path, entry["bytes"])
     with naming(tensor_path):
-        if len(packed) != entry["bytes"]:
-            raise CheckpointError(f"truncated: {len(packed)} bytes, expected {entry['bytes']}")
-        if hashlib.sha256(packed).hexdigest() != entry["sha256"]:
-            raise CheckpointError("altered: its SHA-256 is not the one recorded; use another checkpoint")
-        try:
-            return Checkpoint(safetensors.numpy.load(packed), body["state"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"not a safetensors file that NumPy can hold ({error})") from None
+        return Checkpoint(read_tensors(tensor_path, entry["bytes"], entry["sha256"]), body["state"])
 
 
 def _no_number(name: str) -> Any:

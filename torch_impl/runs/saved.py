@@ -137,12 +137,12 @@ def load_buffers(model: nn.Module, checkpoint: Checkpoint) -> None:
         wanted, found = (", ".join(sorted(names)) or "none" for names in (own, given))
         raise ValueError(f"buffers must be exactly {wanted}, got {found}")
     for name, buffer in own.items():
-        saved = torch.from_numpy(given[name])
+        saved = torch.tensor(given[name])
         if saved.shape != buffer.shape or saved.dtype != buffer.dtype:
             shapes = (f"{str(each.dtype)[6:]} {list(each.shape)}" for each in (buffer, saved))
             raise ValueError("buffer {!r} must be {}, got {}".format(name, *shapes))
     for name, buffer in own.items():
-        buffer.copy_(torch.from_numpy(given[name]))
+        buffer.copy_(torch.tensor(given[name]))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

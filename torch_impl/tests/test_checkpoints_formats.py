@@ -26,13 +26,9 @@ def test_crc32c_gives_the_published_values(data: bytes, expected: int) -> None:
     assert crc32c(data) == expected
 
 
-@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 200_003, 4_194_304 + 70_001])
-def test_crc32c_of_many_bytes_equals_the_byte_by_byte_loop(size: int) -> None:
-    data = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
-    pieces = 0
-    for start in range(0, size, 60_000):  # short pieces take the plain loop
-        pieces = crc32c(data[start : start + 60_000], pieces)
-    assert crc32c(data) == pieces
+def test_crc32c_goes_on_from_what_came_before() -> None:
+    data = bytes(range(256)) * 40
+    assert crc32c(memoryview(data)[77:], crc32c(data[:77])) == crc32c(data)
 
 
 @pytest.mark.parametrize("crc", [0, 1, 0xE3069283, 0xFFFFFFFF])

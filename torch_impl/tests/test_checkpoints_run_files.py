@@ -166,7 +166,7 @@ def forged(folder: Path, **changes: Any) -> None:
         ({"bytes": -1}, 'must hold "bytes"'),
         ({"bytes": True}, 'must hold "bytes"'),
         ({"bytes": 10**30}, "truncated: 328 bytes, expected 1000000000000000000000000000000"),
-        ({"bytes": 10}, "328 bytes long, expected at most 10"),
+        ({"bytes": 10}, "altered: 328 bytes, expected 10"),
         ({"sha256": None}, 'must hold "bytes"'),
         ({"sha256": "0" * 64}, "altered: its SHA-256"),
     ],

@@ -17,6 +17,7 @@ from torch_impl.tf1.bundle import Bundle
 from torch_impl.tf1.crc32c import crc32c, mask
 from torch_impl.tf1.state_file import latest_checkpoint
 from torch_impl.tf1.table import build_table, read_table
+from torch_impl.tf1.variables import Variables
 from torch_impl.tf1.writing import write_variables
 
 FILES = Path(__file__).parent / "files" / "tf1"
@@ -309,13 +310,13 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path)
 
 def test_a_variable_larger_than_the_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied("classifier", tmp_path)
-    found = Bundle(tmp_path / "classifier")
+    found = Variables(tmp_path / "classifier")
 
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(bundle.np, "empty", full)
-    with pytest.raises(CheckpointError, match=r"variable fully_connected/weights takes 0\.0 GiB, more memory than"):
+    monkeypatch.setattr(found.bundle, "read", full)
+    with pytest.raises(CheckpointError, match="classifier: variable fully_connected/weights takes more memory than"):
         found.read("fully_connected/weights")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import safetensors.numpy
 
 from torch_impl.checkpoints import CheckpointError, tensor_file
+from torch_impl.checkpoints.files import parts_of
 from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.checkpoints.tensor_file import Later
 from torch_impl.tests.converting import convert
@@ -69,7 +71,7 @@ def test_a_large_variable_is_never_in_memory_as_a_whole(recorded: Path, tmp_path
 def test_the_file_is_the_one_that_safetensors_writes(tmp_path: Path) -> None:
     arrays = {name: np.arange(6).reshape(2, 3).astype(name) for name in tensor_file._TYPES}
     arrays.update({'é"\n/': np.zeros((2, 0), np.float32), "scalar": np.array(3.0), "a": np.ones(3, np.float32).T})
-    later = {name: Later(array.dtype, array.shape, array.copy) for name, array in arrays.items()}
+    later = {name: Later(array.dtype, array.shape, partial(parts_of, array)) for name, array in arrays.items()}
     cases: list[Any] = [arrays, later, {}]
     for number, tensors in enumerate(cases):
         save_checkpoint(tmp_path / str(number), tensors, {})
@@ -78,9 +80,9 @@ def test_the_file_is_the_one_that_safetensors_writes(tmp_path: Path) -> None:
 
 
 def test_what_becomes_another_tensor_when_it_is_written_leaves_nothing_behind(tmp_path: Path) -> None:
-    later = Later(np.dtype(np.float32), (2,), lambda: np.zeros(3, np.float32))
-    with pytest.raises(TypeError, match=r"tensor 'a' became float32 \[3\]"):
-        save_checkpoint(tmp_path, {"a": later}, {})
+    later = Later(np.dtype(np.float32), (2,), partial(parts_of, np.zeros(3)))
+    with pytest.raises(TypeError, match="tensor 'a' became 24 bytes, expected 8"):
+        save_checkpoint(tmp_path / "run", {"a": later}, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,3 +112,60 @@ def test_slices_that_are_no_whole_are_refused(slices: list[list[list[int]]], rea
     index.write_bytes(build_table({**table, b"v": table[b"v"].replace(shape, shape.replace(b"\x05", b"\x04"))}))
     with pytest.raises(CheckpointError, match=reason):
         Variables(tmp_path / "x").read("v")
+
+
+def test_a_large_run_is_mapped_and_goes_back_in_pieces(recorded: Path, tmp_path: Path) -> None:
+    """Verified as a whole, and never in memory as one."""
+    size = 64 << 20
+    there = Variables(recorded / "contrib_relu")
+    table = np.arange(size // 4, dtype=np.float32).reshape(-1, 64)
+    convert(recorded / "contrib_relu", tmp_path / "small")
+    tensors, state = load_checkpoint(tmp_path / "small")
+    save_checkpoint(tmp_path / "run", {**tensors, "tf1/other": table}, state)
+    tracemalloc.start()
+    result = convert(tmp_path / "run", tmp_path / "back" / "x", "--to-tf1")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.exit_code == 0, result.output
+    assert peak < size // 4
+    back = Variables(tmp_path / "back" / "x")
+    assert back.entries.keys() == {*there.entries, "other"}
+    assert np.array_equal(back.read("other"), table)
+    (file,) = (tmp_path / "run").glob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert (
+        "altered: its SHA-256 is not the one recorded" in convert(tmp_path / "run", tmp_path / "y", "--to-tf1").output
+    )
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_is_mapped_is_what_safetensors_reads(large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if large:
+        monkeypatch.setattr(tensor_file, "_MAPPED", 0)
+    arrays = {name: np.arange(6).reshape(2, 3).astype(name) for name in tensor_file._TYPES}
+    arrays.update({'é"\n/': np.zeros((2, 0), np.float32), "scalar": np.array(3.0)})
+    save_checkpoint(tmp_path, arrays, {})
+    found = load_checkpoint(tmp_path).tensors
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape
+        assert found[name].tobytes() == array.tobytes()
+
+
+def test_damage_that_is_found_while_it_is_written_leaves_nothing_behind(tmp_path: Path, recorded: Path) -> None:
+    """A slot, which nothing reads before."""
+    for path in recorded.glob("contrib_relu.*"):
+        shutil.copy(path, tmp_path)
+    there = Variables(tmp_path / "contrib_relu")
+    name = next(name for name in there.entries if name.endswith("/Adam"))
+    data = tmp_path / "contrib_relu.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[there.entries[name].offset] ^= 1
+    data.write_bytes(content)
+    result = convert(tmp_path / "contrib_relu", tmp_path / "run")
+    assert result.exit_code == 1
+    sentence = result.output.partition("Error: ")[2]
+    assert sentence.startswith(f"{data}: altered: the checksum of variable {name} is ")
+    assert not (tmp_path / "run").exists()

@@ -7,9 +7,11 @@ and types are those of tensorflow/core/protobuf/tensor_bundle.proto, framework/t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -158,6 +160,23 @@ class Bundle:
         Many of them are checked in pieces and then mapped: they take memory where they are used. Raises
         CheckpointError.
         """
+        place = (entry.shard, entry.offset, entry.size, entry.crc)
+        with self._at(name, entry) as stream:
+            if entry.size <= _MAPPED:
+                return np.frombuffer(b"".join(map(bytes, _verified(stream, name, entry))), np.uint8)
+            if place not in self._right:
+                for _ in _verified(stream, name, entry):
+                    pass
+                self._right.add(place)
+            start = entry.offset % mmap.ALLOCATIONGRANULARITY
+            mapped = mmap.mmap(
+                stream.fileno(), start + entry.size, access=mmap.ACCESS_READ, offset=entry.offset - start
+            )
+            return np.frombuffer(mapped, np.uint8, entry.size, start)
+
+    @contextlib.contextmanager
+    def _at(self, name: str, entry: BundleEntry) -> Iterator[IO[bytes]]:
+        """The file with an entry's bytes, opened where they begin, all of them there."""
         path = data_path(self.prefix, entry.shard, self.shards)
         with naming(path):
             if not exists(path):
@@ -169,37 +188,30 @@ class Bundle:
                         f"truncated: variable {name} ends at byte {entry.offset + entry.size}, and the file has {size}"
                     )
                 stream.seek(entry.offset)
-                try:
-                    return self._checked(stream, name, entry)
-                except MemoryError:
-                    raise CheckpointError(
-                        f"variable {name} takes {entry.size / 2**30:.1f} GiB, more memory than there is; convert it on "
-                        "a larger machine"
-                    ) from None
+                yield stream
 
-    def _checked(self, stream: IO[bytes], name: str, entry: BundleEntry) -> np.ndarray:
-        """The bytes from where the stream stands; their number was held against the file's."""
-        large, place = entry.size > _MAPPED, (entry.shard, entry.offset, entry.size, entry.crc)
-        data = np.empty(min(entry.size, _PIECE) if large else entry.size, np.uint8)
-        crc, left = 0, entry.size
-        if place not in self._right:
-            while left:
-                piece = data[:left]
-                if stream.readinto(piece) < len(piece):  # type: ignore[attr-defined]  # of a buffered file, all there is
-                    raise CheckpointError(f"truncated while it was read, within variable {name}")
-                crc = crc32c(memoryview(piece), crc)  # type: ignore[arg-type]  # NumPy's stub does not know buffers
-                left -= len(piece)
-            if crc != entry.crc and entry.dtype != "string":
-                raise CheckpointError(
-                    f"altered: the checksum of variable {name} is {crc:08x}, expected {entry.crc:08x}; "
-                    "get the file again"
-                )
-        if not large:
-            return data
-        self._right.add(place)
-        start = entry.offset % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(stream.fileno(), start + entry.size, access=mmap.ACCESS_READ, offset=entry.offset - start)
-        return np.frombuffer(mapped, np.uint8, entry.size, start)
+    def pieces(self, name: str, entry: BundleEntry) -> Iterator[memoryview]:
+        """The same bytes a few megabytes at a time, each to be used before the next is asked for. Where the checksum is
+        not theirs, CheckpointError comes after the last."""
+        with self._at(name, entry) as stream:
+            yield from _verified(stream, name, entry)
+
+
+def _verified(stream: IO[bytes], name: str, entry: BundleEntry) -> Iterator[memoryview]:
+    """The bytes from where the stream stands, in pieces; CheckpointError where one is missing or altered."""
+    data = memoryview(bytearray(min(entry.size, _PIECE)))
+    crc, left = 0, entry.size
+    while left:
+        piece = data[:left]
+        if stream.readinto(piece) < len(piece):  # type: ignore[attr-defined]  # of a buffered file, all there is
+            raise CheckpointError(f"truncated while it was read, within variable {name}")
+        crc = crc32c(piece, crc)
+        left -= len(piece)
+        yield piece
+    if crc != entry.crc and entry.dtype != "string":
+        raise CheckpointError(
+            f"altered: the checksum of variable {name} is {crc:08x}, expected {entry.crc:08x}; get the file again"
+        )
 
 
 def _name(key: bytes) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
+from torch_impl.checkpoints.files import parts_of
 from torch_impl.checkpoints.run_files import checkpoint_names, save_checkpoint
 from torch_impl.checkpoints.tensor_file import Later
 from torch_impl.tf1.bundle import BundleEntry
@@ -26,7 +27,7 @@ from torch_impl.tf1.locate import find_prefix
 from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
 from torch_impl.tf1.understand import Understood, understand
-from torch_impl.tf1.variables import Variables
+from torch_impl.tf1.variables import HALF, Variables
 from unrolled.models import to_plain
 from unrolled.networks import shapes as shapes_of
 from unrolled.programs import Adam
@@ -126,14 +127,16 @@ def run_of(
 ) -> tuple[dict[str, np.ndarray | Later], dict[str, Any], list[str]]:
     """(tensors, state, variables that cannot be carried) of the run that a checkpoint becomes.
 
-    All of them are read and checked here, and the large ones again when they are written.
+    Tensors are read, and their checksums verified, when they are written.
     """
     variables, found = whole.variables, whole.found
     assert found.model is not None
     expected = shapes or shapes_of(found.model.weights())
     try:
         dtype = _dtype(variables, found)
-        weights = {name: _taken(whole, name, source, dtype, expected) for name, source in found.weights.items()}
+        weights = {
+            name: _later(whole, name, source, dtype, expected.get(name)) for name, source in found.weights.items()
+        }
         slots = {name: _slot(whole, name, source, dtype, weights) for name, source in found.slots.items()}
         optimizer = settings.optimizer or found.optimizer or Adam()
         step = _steps(variables, found, slots, optimizer)
@@ -173,33 +176,35 @@ def _dtype(variables: Variables, found: Inferred) -> np.dtype[Any]:
     return np.dtype(np.float64 if "float64" in kinds else np.float32)
 
 
-def _taken(whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shapes: Shapes) -> Later:
-    def array() -> np.ndarray:
-        return source.array(whole.read).astype(dtype, copy=False)
-
-    found = array()
-    if shapes.get(canonical) != found.shape:
+def _later(whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], shape: Any) -> Later:
+    """A tensor of this dtype and shape that is read when it is written; CheckpointError where its shape is another."""
+    entries = {name: whole.variables.entries[whole.averages.get(name, name)] for name in source.names}
+    try:
+        found = source.shape({name: entry.shape for name, entry in entries.items()})
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+    if found != shape:
+        wanted = "nothing" if shape is None else list(shape)
         name = source.names[0] if source.names else canonical
-        wanted = list(shapes[canonical]) if canonical in shapes else "nothing"
-        raise CheckpointError(f"variable {name} is {found.dtype} {list(found.shape)}, expected {dtype} {wanted}")
-    return Later(dtype, found.shape, array)
+        raise CheckpointError(f"variable {name} is {dtype} {list(found)}, expected {dtype} {wanted}")
+    if entries and source == Source(source.names[:1]) and entries[source.names[0]].dtype == dtype.name:
+        (name,) = source.names
+        return Later(dtype, found, partial(whole.variables.parts, whole.averages.get(name, name)))
+    return Later(dtype, found, lambda: parts_of(source.array(whole.read).astype(dtype, copy=False)))
 
 
 def _slot(
     whole: Understood, canonical: str, source: Source, dtype: np.dtype[Any], weights: Mapping[str, Later]
 ) -> np.ndarray | Later:
-    found = source.array(whole.variables.read)
-    name = source.names[0] if source.names else canonical
     if canonical in POWERS:
-        shape: tuple[int, ...] = ()
-        if found.shape != shape or found.dtype != np.float32:
+        found, name = source.array(whole.variables.read), source.names[0]
+        if found.shape != () or found.dtype != np.float32:
             raise CheckpointError(f"variable {name} is {found.dtype} {list(found.shape)}, expected float32 []")
         return found
-    shape = weights[canonical.rsplit("/", 1)[0]].shape
-    kind = whole.variables.entries[source.names[0]].dtype if source.names else str(dtype)
-    if found.shape != shape or kind not in (str(dtype), "float16", "bfloat16", "float32"):
-        raise CheckpointError(f"variable {name} is {kind} {list(found.shape)}, expected {dtype} {list(shape)}")
-    return Later(dtype, shape, lambda: source.array(whole.variables.read).astype(dtype, copy=False))
+    for name in source.names:
+        if (kind := whole.variables.entries[name].dtype) not in (str(dtype), *HALF, "float32"):
+            raise CheckpointError(f"variable {name} is {kind}, expected {dtype}")
+    return _later(whole, canonical, source, dtype, weights[canonical.rsplit("/", 1)[0]].shape)
 
 
 def _names(found: Inferred) -> dict[str, str]:
@@ -230,9 +235,9 @@ def _carried(variables: Variables, found: Inferred, origin: Origin) -> tuple[dic
         if name in used or name == found.step:
             continue
         if entry.dtype in ("float32", "float64", "int32", "int64", "bool", "float16", "bfloat16"):
-            found_there = variables.read(name)
-            carried[CARRIED + name] = Later(found_there.dtype, found_there.shape, partial(variables.read, name))
-            origin.add(name, entry, found_there.dtype)
+            dtype = variables.dtype(name)
+            carried[CARRIED + name] = Later(dtype, entry.shape, partial(variables.parts, name))
+            origin.add(name, entry, dtype)
         else:
             uncarried.append(name)
     return carried, uncarried

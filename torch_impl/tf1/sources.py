@@ -22,6 +22,16 @@ class Source(NamedTuple):
     interleaved: tuple[int, ...] = ()
     zeros: tuple[int, ...] = ()
 
+    def shape(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+        """The canonical weight's, from those of the variables; ValueError where these are not one below the other."""
+        if not self.names:
+            return self.zeros
+        first, *others = (shapes[name] for name in self.names)
+        if others and (not first or any(each[1:] != first[1:] for each in others)):
+            raise ValueError(f"{', '.join(self.names)} do not lie one below the other")
+        shape = (first[0] + sum(each[0] for each in others), *first[1:]) if others else first
+        return shape[::-1] if self.transposed else shape
+
     def array(self, read: Callable[[str], np.ndarray]) -> np.ndarray:
         """The canonical weight, from the variables as `read` gives them."""
         if not self.names:

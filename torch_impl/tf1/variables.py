@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
+from torch_impl.checkpoints.files import parts_of
 from torch_impl.tf1.bundle import Bundle, BundleEntry
 
 __all__ = ["Span", "Variables", "slice_key", "spans_of"]
@@ -44,10 +46,28 @@ class Variables:
         """
         if name in self._read:
             return self._read[name]
-        values = self._values(name)
+        try:
+            values = self._values(name)
+        except MemoryError:
+            raise CheckpointError(
+                f"{self.prefix}: variable {name} takes more memory than there is; convert it on a larger machine"
+            ) from None
         if self._keeps:
             self._read[name] = values
         return values
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """What `read` gives it as."""
+        kind = self.entries[name].dtype
+        return np.dtype(np.float32 if kind in HALF else kind)
+
+    def parts(self, name: str) -> Iterator[memoryview]:
+        """The bytes that `read` would give, little-endian, a few megabytes at a time, each to be used before the next
+        is asked for. CheckpointError for a wrong checksum may come after the last."""
+        entry = self.entries[name]
+        if entry.partitioned or entry.dtype in _READ:
+            return parts_of(self.read(name))
+        return self.bundle.pieces(name, entry)
 
     def release(self) -> None:
         """From here on each is read when it is asked for, and kept by whoever asked."""

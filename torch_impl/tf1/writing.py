@@ -45,7 +45,7 @@ def write_variables(
             pieces = list(_pieces(name, array, (slices or {}).get(name)))
             for key, _extents, piece in pieces:
                 crc, size = 0, piece.nbytes
-                for part in parts_of(piece.astype(piece.dtype.newbyteorder("<"), "C", copy=False)):
+                for part in parts_of(piece):
                     stream.write(part)
                     crc = crc32c(part, crc)
                 table[key] = _entry(number, piece.shape, offset, size, crc)
