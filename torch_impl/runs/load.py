@@ -99,8 +99,9 @@ class Run:
 
         checkpoint: its name; by default the one that was opened, which is replaced. `step` grows by the steps taken.
         They come beside the plan of a run that `train` began, which stays as it was: its place in the batch stream, its
-        rounds and log, and whether it is finished. So `train --resume` goes on with the batch that would have come
-        next, from the new weights; in a finished run it has nothing to do but what it is asked for beyond.
+        rounds and log, and whether it is finished. So `train --resume`, which takes "last", goes on with the batch that
+        would have come next, from the new weights; in a finished run it has nothing to do but what it is asked for
+        beyond.
 
         Returns the path of the checkpoint's JSON file. Raises ValueError for a trainer of another model,
         CheckpointError where the folder cannot be written to, or a training is in it.
@@ -223,17 +224,23 @@ class Run:
 
 
 def load_run(
-    path: str | os.PathLike[str], checkpoint: str = "last", device: str | None = None, model: nn.Module | None = None
+    path: str | os.PathLike[str],
+    checkpoint: str | None = None,
+    device: str | None = None,
+    model: nn.Module | None = None,
 ) -> Run:
     """Open the run in the folder `path`, such as `train`, `convert` and `save_run` make.
 
-    checkpoint: its name, "last" for the newest. device: "cpu", "cuda", "mps"; by default the CPU, or where `model` is.
+    checkpoint: its name, such as "last" for the newest; by default "best" where the run keeps its best round, else
+    "last". device: "cpu", "cuda", "mps"; by default the CPU, or where `model` is.
     model: what the weights are put into; needed for a module of the user's own, made as it was when it was saved.
     Every byte of the checkpoint is verified; no setting of PyTorch changes. Raises CheckpointError, one sentence, when
     it is missing, truncated, altered or of another kind, and ValueError for a device that is not there.
     """
     folder = Path(path)
     place = None if device is None else devices.usable(device)
+    if checkpoint is None:
+        checkpoint = "best" if "best" in checkpoint_names(folder) else "last"
     found = load_checkpoint(folder, checkpoint)
     config = read_config(folder)
     try:

@@ -50,9 +50,10 @@ def run_options() -> list[click.Parameter]:
             "last, saved after a round]",
         ),
         RunOption(
-            ["--keep-best"],
-            is_flag=True,
-            help="Measure the validation set after each round, and keep the best one as checkpoint best.",
+            ["--keep-best/--no-keep-best"],
+            default=None,
+            help="Measure the validation set after each round, and keep the best one as checkpoint best, which is what "
+            "evaluate, predict and export then take.  [default: for data of your own with a validation part]",
         ),
         RunOption(
             ["--early-stopping"],

@@ -27,7 +27,10 @@ class RunSettings(NamedTuple):
     @classmethod
     def of(cls, options: Mapping[str, Any], task: Any) -> RunSettings:
         """From the command line's options; ends the command where the task cannot have them."""
-        validates = options["keep_best"] or options["early_stopping"] is not None
+        keeps = options["keep_best"]
+        if keeps is None:
+            keeps = task.keeps_best and task.validation is not None
+        validates = keeps or options["early_stopping"] is not None
         if validates and task.validation is None:
             flag = "--early-stopping" if options["early_stopping"] is not None else "--keep-best"
             raise click.UsageError(f"{flag} needs a validation set, which {task.program} does not have here.")
@@ -49,11 +52,6 @@ class RunSettings(NamedTuple):
             monitor,
             options["min_delta"],
         )
-
-    def score(self, task: Any, figures: Mapping[str, Any]) -> float:
-        """What the best round has most of, from a round's figures."""
-        name, more = task.monitors[self.monitor]
-        return figures[name] if more else -figures[name]
 
     def rate(self, task: Any, first: int) -> float:
         """The learning rate of the round that begins after step `first`."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
-from torch_impl.runs.backend import RunTrainer, Snapshot
+from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint
+from torch_impl.runs.backend import Arrays, RunTrainer, Snapshot
 from torch_impl.runs.folder import BEST, LAST, RunFolder
 from torch_impl.runs.processes import Processes
 from torch_impl.runs.progress import Progress, data_digest, restored_progress, saved_run, saved_tensors
@@ -23,6 +24,7 @@ from torch_impl.runs.sources import Resumed, plain_options
 from unrolled.command_line.loop import Extras, Loop, say
 from unrolled.command_line.results import NotFiniteError
 from unrolled.command_line.tasks import Task
+from unrolled.datasets.parts import Part
 from unrolled.models import to_plain
 
 __all__ = ["TrainingRun"]
@@ -118,7 +120,7 @@ class TrainingRun(Extras):
         if self.settings.validates:
             if self.task.monitors[self.settings.monitor][0] not in figures:  # else the task has measured it already
                 figures.update(self.task.validated(loop.backend, loop.trainer))
-            self.better = self.progress.validated(self.settings.score(self.task, figures), self.settings.least)
+            self.better = self.progress.validated(self.task.score(figures, self.settings.monitor), self.settings.least)
         if self.settings.schedule.kind != "constant":
             figures["learning_rate"] = self.rate
 
@@ -129,12 +131,12 @@ class TrainingRun(Extras):
         self.folder.log(self._log_row(progress.training, figures), loop.total_steps)
         every, number = self.options["checkpoint_every"], len(progress.rounds[-1])
         ended = progress.step >= self.task.iterations or self._no_longer_better()
+        if self.better:  # before `last`, which counts on it: whoever is killed in between comes here again
+            self.save(loop.trainer, BEST)
         if ended or self.folder.due():
             with self.folder.saving():
                 loop.keep(ended)
                 self.save(loop.trainer)
-        if self.better:
-            self.save(loop.trainer, BEST)
         if every and number % every == 0:
             self.save(loop.trainer, self._round_name(figures))
 
@@ -147,6 +149,19 @@ class TrainingRun(Extras):
         if over and self.reports and progress.best is not None:
             say([f"Stopped early: nothing better since round {progress.best[1]}, which is checkpoint {BEST!r}"])
         return over
+
+    def kept(self, loop: Loop) -> tuple[int, Arrays] | None:
+        best = self.progress.best
+        if not (self.settings.validates and self.task.keeps_best and best is not None):
+            return None
+        if BEST not in checkpoint_names(self.folder.path):
+            return None
+        found = load_checkpoint(self.folder.path, BEST)
+        return (best[1], weights_of(found)) if found.state.get("run", {}).get("best") == list(best) else None
+
+    def forecaster(self, loop: Loop, weights: Arrays, part: Part) -> RunTrainer:
+        given = (self.task.model, weights, self.task.optimizer, *part)
+        return loop.backend.trainer(*given, precision=self.settings.precision)
 
     def end(self, loop: Loop) -> None:
         self.save(loop.trainer, finished=True)

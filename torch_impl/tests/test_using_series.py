@@ -13,7 +13,10 @@ from click.testing import CliRunner
 
 import torch_impl
 from torch_impl.__main__ import make_group
+from torch_impl.runs.folder import RunFolder
+from torch_impl.runs.signals import Stopped
 from torch_impl.tests.made_runs import train
+from torch_impl.tests.training_runs import assert_same_bits, results
 
 _TINY = ("--window", 5, "--batch-size", 16, "--units", 10, "--learning-rate", 0.005)
 
@@ -95,3 +98,40 @@ def test_beyond_the_horizon_only_what_is_predicted_can_be_read(tmp_path: Path) -
     assert len(json.loads(call("predict", run, table, "--format", "json").stdout)) == 2
     refused = call("predict", run, table, "--steps", 3)
     assert refused.exit_code == 1 and "no further than its horizon of 2" in refused.stderr
+
+
+def test_the_best_epoch_is_what_a_run_is_used_by_and_killed_runs_end_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write(tmp_path / "s.csv", walk())
+    given = ("regressor", "--data", table, *_TINY, "--epochs", 12, "--learning-rate", 0.02)
+    whole = train(tmp_path, *given)
+    found, epochs = results(whole), results(whole)["epochs"]
+    errors = [epoch["validation_mse"] for epoch in epochs]
+    best = errors.index(min(errors))
+    assert found["best_round"] == best + 1 < 12  # else the last epoch's would be the same
+    run = torch_impl.load_run(whole)
+    last = torch_impl.load_run(whole, "last")
+    assert run.checkpoint == "best" and run.step is not None and last.step == 12 * run.step // (best + 1)
+    assert figures(whole)["forecasts"][0]["RMSE"] == pytest.approx(found["forecast"]["rmse"][0], rel=1e-6)
+    assert figures(whole, "--checkpoint", "last")["mean_square_error"] != figures(whole)["mean_square_error"]
+    for moment in ("before", "after"):  # killed around the saving of `best`
+        folder, saved = tmp_path / moment, RunFolder.save
+
+        def killed(
+            self: Any, tensors: Any, state: Any, name: str = "last", moment: str = moment, saved: Any = saved
+        ) -> None:
+            now = len(state["run"]["rounds"][0]) == best + 1 and name == "best"
+            if not now or moment == "after":
+                saved(self, tensors, state, name)
+            if now:
+                raise Stopped(9)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "save", killed)
+            assert call("train", *given, "--output", folder).exit_code
+        assert call("train", "regressor", "--resume", folder).exit_code == 0
+        assert_same_bits(whole, folder)
+        assert_same_bits(whole, folder, "best")
+    plain = train(tmp_path / "plain", *given, "--no-keep-best")
+    assert torch_impl.load_run(plain).checkpoint == "last" and "best_round" not in results(plain)

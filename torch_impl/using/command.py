@@ -55,9 +55,8 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
     command = click.option(
         "--checkpoint",
-        default="last",
-        show_default=True,
-        help="Which checkpoint of the run, such as best; also as RUN/best.json.",
+        help="Which checkpoint of the run; also as RUN/last.json.  [default: best where the run keeps its best round, "
+        "else last]",
     )(command)
     return command
 

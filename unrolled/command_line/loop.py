@@ -19,6 +19,7 @@ from unrolled.command_line.options import open_backend
 from unrolled.command_line.results import NotFiniteError, Results, prepare_folder
 from unrolled.command_line.tasks import Task
 from unrolled.datasets.batches import BatchStream
+from unrolled.datasets.parts import Part
 from unrolled.showing import shown
 
 __all__ = ["Extras", "Loop", "Place", "Prepare", "Train", "say", "train_task"]
@@ -61,6 +62,7 @@ class Extras:
     """
 
     reports = True
+    best: tuple[float, int, dict[str, np.ndarray]] | None = None  # score, round and weights, where the task keeps it
 
     def begin(self, loop: Loop) -> Any:
         """Before the first step: the trainer to begin with."""
@@ -87,7 +89,20 @@ class Extras:
 
     def after_round(self, loop: Loop, figures: dict[str, Any]) -> None:
         """After a round has been recorded. Only where this process reports."""
-        loop.keep(loop.place.step == loop.task.iterations)
+        task = loop.task
+        loop.keep(loop.place.step == task.iterations)
+        if task.keeps_best and task.validation is not None:
+            score, number = task.score(figures), -(-loop.place.step // task.per_round)
+            if self.best is None or score > self.best[0]:
+                self.best = (score, number, loop.trainer.weights())
+
+    def kept(self, loop: Loop) -> tuple[int, dict[str, np.ndarray]] | None:
+        """The best round, counted from 1, and its weights; None where none is kept. Only where this process reports."""
+        return None if self.best is None else self.best[1:]
+
+    def forecaster(self, loop: Loop, weights: dict[str, np.ndarray], part: Part) -> Any:
+        """The backend's trainer with other weights, of another part's rows: to measure with."""
+        return loop.backend.trainer(loop.task.model, weights, loop.task.optimizer, *part)
 
     def over(self, loop: Loop) -> bool:
         """Whether the training shall end before its last step: asked at its beginning and after each round."""
@@ -161,8 +176,17 @@ class Loop:
             place.stream = task.stream(self.seed).state()
             self.trainer = extras.trainer(self, self.initial_weights())
         if extras.reports:
-            say(task.finish(self.results.values, self.trainer))
+            self._finish()
             extras.end(self)
+
+    def _finish(self) -> None:
+        """What is known of the whole, by the best round's weights where these are kept."""
+        task, kept, trainer = self.task, self.extras.kept(self), self.trainer
+        if kept is not None:
+            self.results.values["best_round"] = kept[0]
+            if task.test is not None:
+                trainer = self.extras.forecaster(self, kept[1], task.test)
+        say(task.finish(self.results.values, trainer))
 
     def _train_one(self) -> None:
         """The rounds of one training, from where it stands to its end."""

@@ -32,6 +32,7 @@ class Task:
     plot_name = "learning_curve.png"
     chunk = 10  # iterations between two updates of the progress bar: some 50 ms
     saves_rounds = True  # whether results.json is written after each round
+    keeps_best = False  # whether the best round's weights are what a training is for, where there is a validation set
 
     model: Model
     optimizer: Adam
@@ -71,6 +72,11 @@ class Task:
         """How good the model is on the validation set: the figures to report, all that `monitors` names among them."""
         raise NotImplementedError
 
+    def score(self, figures: Mapping[str, Any], monitor: str | None = None) -> float:
+        """What the best round has most of, from a round's figures. monitor: one of `monitors`, None for the first."""
+        name, more = self.monitors[monitor or next(iter(self.monitors))]
+        return figures[name] if more else -figures[name]
+
     def figures(self, backend: Any, trainer: Any, done: int, losses: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """What is reported after a round. done: steps taken. losses: the round's. rows: those of its last batch."""
         raise NotImplementedError
@@ -87,7 +93,8 @@ class Task:
         return []
 
     def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
-        """Enter what is known after the last training; the lines to print."""
+        """Enter what is known after the last training; the lines to print. trainer: with the weights of the round
+        results["best_round"], where that is there, else with the last ones."""
         return []
 
     def keep(self, folder: Path, trainer: Any, ended: bool) -> None:

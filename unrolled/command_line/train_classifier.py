@@ -48,6 +48,7 @@ class ClassifierTask(EpochTask):
     """Sequences with labels."""
 
     program = "classifier"
+    keeps_best = True
 
     def __init__(self, name: str, options: dict[str, Any], made: Prepared) -> None:
         self.implementation = name
@@ -67,6 +68,14 @@ class ClassifierTask(EpochTask):
         if self.validation is not None:
             figures.update(self.validated(backend, trainer))
         return figures
+
+    def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        if "best_round" not in results:
+            return []
+        best = results["epochs"][results["best_round"] - 1]
+        parts = [key for key in ("validation_loss", "validation_accuracy", "test_accuracy") if key in best]
+        figures = ["%s %.4f" % (key.replace("_", " "), best[key]) for key in parts]
+        return ["best by the validation part: epoch %d, %s" % (best["epoch"], ", ".join(figures))]
 
 
 def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:

@@ -83,6 +83,7 @@ class RegressorTask(Task):
 
     program = "regressor"
     plot_name = "prediction.png"
+    keeps_best = True
 
     def __init__(self, name: str, options: dict[str, Any], series: PreparedSeries) -> None:
         self.implementation, self.series, facts = name, series, series.made.facts
@@ -135,8 +136,10 @@ class RegressorTask(Task):
         return "   ".join(parts + ["%.1f s" % figures["seconds"]])
 
     def finish(self, results: dict[str, Any], trainer: Any) -> list[str]:
+        best = results.get("best_round")
+        lines = [] if best is None else ["best by the validation part, and used from here on: epoch %d" % best]
         if self.test is None:
-            return []
+            return lines
         facts, values = self.series.made.facts, self.series.values
         first, last = facts["split"]["test"]
         compared = Comparison.of(facts, values, np.arange(first, last - facts["horizon"] + 1), values)
@@ -154,7 +157,7 @@ class RegressorTask(Task):
             "forecast": forecast[shown, 0].tolist(),
         }
         figures = zip(self.columns, *(results["forecast"][key] for key in ("rmse", "rmse_of_the_last_value")))
-        lines = [
+        lines += [
             "test part, column %s   one row ahead: RMSE %.5g   the last value as forecast: RMSE %.5g" % figure
             for figure in figures
         ]
@@ -163,11 +166,8 @@ class RegressorTask(Task):
     def plot(self, results: dict[str, Any]) -> bytes | None:
         if not results["epochs"]:
             return None
-        title = "%s after epoch %d: loss %.4g" % (
-            self.implementation,
-            len(results["epochs"]),
-            results["epochs"][-1]["loss"],
-        )
+        shown = results.get("best_round") or len(results["epochs"])
+        title = "%s after epoch %d: loss %.4g" % (self.implementation, shown, results["epochs"][shown - 1]["loss"])
         return forecasts(title, results["epochs"], results["forecast"])
 
 

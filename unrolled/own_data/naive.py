@@ -11,6 +11,7 @@ import numpy as np
 __all__ = ["forecasts_to_beat", "found_season", "ridge"]
 
 _MOST_FEATURES, _MOST_ROWS = 4000, 20_000
+_MULTIPLES = 8  # of a season, by which it is measured
 _PENALTIES = 10.0 ** np.arange(-6, 3)  # of the features' mean variance
 
 
@@ -28,12 +29,13 @@ def forecasts_to_beat(
 
 def found_season(series: np.ndarray) -> int | None:
     """The season of a series [rows, columns] in rows: the first peak of the differences' autocorrelation, after it has
-    been below 0, that is above 0.3 and above 0.8 of the highest (a season's multiples are peaks, too); None where there
-    is none, or not twice."""
+    been below 0, that is above 0.3 and above 0.8 of the highest (a season's multiples are peaks, too); within a tenth
+    of that, where the first eight multiples together have the most: a year of weeks has 52.2. None where there is no
+    such peak, or not three times."""
     steps = np.diff(np.asarray(series, np.float64), axis=0)
     steps = steps - steps.mean(axis=0)
     rows = len(steps)
-    most = min(rows // 2, 1000)
+    most = min(rows // 2, 1000 * _MULTIPLES)
     power = np.square(steps).sum(axis=0)
     rounding = 1e-12 * np.abs(series).max(axis=0)
     if most < 4 or not (power > rows * np.square(rounding)).all():
@@ -44,8 +46,14 @@ def found_season(series: np.ndarray) -> int | None:
     inner = lags[2:-1]
     peaks = np.flatnonzero((inner > lags[1:-2]) & (inner >= lags[3:]) & (inner > 0.3)) + 2
     peaks = peaks[peaks > below[0]] if len(below) else below
+    peaks = peaks[peaks <= min(rows // 3, 1000)]
     high = peaks[lags[peaks] >= 0.8 * lags[peaks].max()] if len(peaks) else peaks
-    return int(high[0]) if len(high) else None
+    if not len(high):
+        return None
+    near = np.arange(0.9 * high[0], 1.1 * high[0] + 0.01, 0.02)
+    multiples = np.rint(near[:, None] * np.arange(1, 1 + _MULTIPLES)).astype(int)
+    comb = np.array([lags[each[each <= most]].mean() for each in multiples])
+    return round(float(near[comb >= comb.max() - 1e-9].mean()))
 
 
 def ridge(

@@ -17,7 +17,9 @@ class FakeTrainer:
         self.model, self.inputs, self.targets, self.trouble = model, inputs, targets, trouble
         self.seed_mark = float(weights["kernel"].ravel()[0])
         shape = (self._features(inputs).shape[-1], model.outputs)
-        self.matrix = np.zeros(shape) if model.kind == "regressor" else np.random.RandomState(0).standard_normal(shape)
+        begun = np.zeros(shape) if model.kind == "regressor" else np.random.RandomState(0).standard_normal(shape)
+        self.matrix = weights.get("matrix", begun).copy()
+        self.rate = trouble.get("rate", 1e-3)
         self.done, self.lengths = 0, None
         self.batches: list = []
 
@@ -28,6 +30,9 @@ class FakeTrainer:
 
     def forward(self, inputs: np.ndarray, lengths: Any = None) -> np.ndarray:
         return (self._features(inputs) @ self.matrix).astype(np.float32)
+
+    def weights(self) -> dict:
+        return {"kernel": np.array([[self.seed_mark]]), "matrix": self.matrix.copy()}
 
     def run(self, batches: np.ndarray) -> np.ndarray:
         return np.array([self._step(rows) for rows in batches], dtype=np.float32)
@@ -43,7 +48,7 @@ class FakeTrainer:
         values = features @ self.matrix
         if self.model.kind == "regressor":
             error = values - targets
-            self.matrix -= 1e-3 * np.einsum("bti,bto->io", features, error) / error.size
+            self.matrix -= self.rate * np.einsum("bti,bto->io", features, error) / error.size
             return float(np.square(error).mean())
         exponentials = np.exp(values - values.max(axis=1, keepdims=True))
         chances = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -54,11 +59,12 @@ class FakeTrainer:
 
 
 class FakeBackend:
-    """What the command lines ask of an adapter; `trouble` can hold interrupt_at and diverge_at, iterations from 1."""
+    """What the command lines ask of an adapter; `trouble` can hold interrupt_at and diverge_at, iterations from 1,
+    and rate, the regressor's learning rate."""
 
     name = "fake"
 
-    def __init__(self, **trouble: int) -> None:
+    def __init__(self, **trouble: Any) -> None:
         self.trouble = trouble
         self.opened: list = []
         self.trainers: list = []

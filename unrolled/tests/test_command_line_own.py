@@ -43,7 +43,7 @@ def test_a_classifier_on_sequences_of_different_lengths(tmp_path: Path) -> None:
     small = ("--epochs", 3, "--batch-size", 8, "--units", 7, "--activation", "relu", "--seed", 4)
     result = call(backend, "classifier", "--data", tmp_path / "rows.npz", *small, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (trainer,) = backend.trainers
+    trainer = backend.trainers[0]
     assert trainer.model == Model("classifier", BasicRNN(7, "relu"), 3, 2)
     np.testing.assert_array_equal(trainer.batches, BatchStream(32, 8, 4).take(12))
     assert set(trainer.lengths.tolist()) == {2, 3, 4, 5}
@@ -90,7 +90,7 @@ def test_a_regressor_on_two_columns(tmp_path: Path) -> None:
     chosen = ("--column", "b", "--column", "a", "--window", 8, "--horizon", 2, "--stride", 3, "--epochs", 4)
     result = call(backend, "regressor", "--data", tmp_path / "t.csv", *chosen, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (trainer,) = backend.trainers
+    trainer = backend.trainers[0]
     assert trainer.model == Model("regressor", BasicRNN(100), 2, 4)
     assert trainer.inputs.shape == (51, 8, 2) and trainer.targets.shape == (51, 8, 4)
     results = results_of(tmp_path / "out")
@@ -102,6 +102,22 @@ def test_a_regressor_on_two_columns(tmp_path: Path) -> None:
     np.testing.assert_allclose(truth[0], [50 + 10 * np.sin(181 / 3), 50 + 10 * np.sin(180 / 3)], atol=1e-3)
     assert (last > 1).all() and "the last value as forecast: RMSE" in result.output
     assert (tmp_path / "out" / "prediction.png").read_bytes().startswith(PNG)
+
+
+def test_a_training_is_for_its_best_epoch(tmp_path: Path) -> None:
+    """At this rate each step goes too far, so that the first epoch is the best and the last the worst."""
+    write_table(tmp_path / "t.csv")
+    backend = FakeBackend(rate=3.0)
+    given = ("--data", tmp_path / "t.csv", "--column", "a", "--window", 8, "--reading", "level", "--epochs", 3)
+    result = call(backend, "regressor", *given, "--output", tmp_path / "out")
+    results = results_of(tmp_path / "out")
+    errors = [epoch["validation_mse"] for epoch in results["epochs"]]
+    assert errors[0] == min(errors) and errors[2] > 10 * errors[0] and results["best_round"] == 1
+    assert "best by the validation part, and used from here on: epoch 1" in result.output
+    scaled = results["forecast"]["rmse"][0] / results["data"]["scaling"]["scale"][0]
+    np.testing.assert_allclose(scaled**2, results["epochs"][0]["test_mse"], rtol=1e-3)
+    none = call(backend, "regressor", *given, "--validation-share", 0, "--output", tmp_path / "none")
+    assert none.exit_code == 0 and "best by" not in none.output
 
 
 def test_what_was_decided_of_a_header_of_numbers_is_said(tmp_path: Path) -> None:

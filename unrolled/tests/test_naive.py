@@ -17,6 +17,9 @@ def wave(rows: int, period: int, noise: float = 0.0) -> np.ndarray:
 def test_a_season_is_found_and_none_where_there_is_none() -> None:
     assert found_season(wave(240, 12, 0.3)) == 12
     assert found_season(wave(1000, 52, 0.1)) == 52
+    year = 3 * np.sin(2 * np.pi * np.arange(600) / 52.18)[:, None]  # of weeks; the first peak alone is at 47
+    assert found_season(year + np.random.default_rng(0).normal(0, 0.15, (600, 1))) == 52
+    assert found_season(wave(100, 40, 0.1)) is None  # not three of them
     assert found_season(np.cumsum(np.random.default_rng(0).normal(size=(300, 1)), axis=0)) is None
     assert found_season(np.arange(100.0)[:, None]) is None and found_season(np.zeros((4, 1))) is None
 
