@@ -79,9 +79,11 @@ def times(ratio: Mapping[str, Any]) -> str:
 
 
 def number(value: Any) -> str:
-    """An error or a ratio: two digits."""
+    """An error or a ratio: two digits; limits of thousands in full."""
     if value is None:
         return "-"
+    if 1000 <= abs(value) < 1e6:
+        return "{:,.0f}".format(float("%.2g" % value))
     if value != 0 and math.isfinite(value) and 0.1 <= abs(value) < 1000:
         return "%.2g" % value if abs(value) < 100 else "%.0f" % value
     return "0" if value == 0 else "%.1e" % value

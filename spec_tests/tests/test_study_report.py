@@ -124,6 +124,12 @@ def test_the_verdict_says_what_the_numbers_say(found):
     assert verdict.undecided(found) == []
 
 
+def test_numbers_have_two_digits_and_thousands_are_written_out():
+    values = (None, 0, 1e-7, 0.314, 63.2, 1500.0, 1e5, 1.2e6, float("inf"))
+    said = ["-", "0", "1.0e-07", "0.31", "63", "1,500", "100,000", "1.2e+06", "inf"]
+    assert list(map(findings.number, values)) == said
+
+
 def test_frameworks_are_named_with_their_versions_and_1_x_as_genuine():
     backends = {
         "a": {"framework": "PyTorch", "version": "2.15.0"},

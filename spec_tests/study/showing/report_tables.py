@@ -110,10 +110,10 @@ def epochs(results: Results) -> Table:
     rows = []
     for run in results["lockstep"]["runs"]:
         for epoch, accuracy in enumerate(run["test_accuracy"]):
-            cells = [str(epoch + 1), run["backend"], "%.5f" % run["epoch_loss"][epoch]]
+            cells = [run["backend"], str(epoch + 1), "%.5f" % run["epoch_loss"][epoch]]
             rows.append(([*cells, "%.4f" % run["train_accuracy"][epoch], "%.4f" % accuracy], True))
-    rows.sort(key=lambda row: int(row[0][0]))
-    headers = ["epoch", "backend", "mean loss", "accuracy, last batch", "accuracy, test images"]
+    rows.sort(key=lambda row: int(row[0][1]))
+    headers = ["backend", "epoch", "mean loss", "accuracy, last batch", "accuracy, test images"]
     return _table("MNIST in lockstep, float32", headers, rows)
 
 
