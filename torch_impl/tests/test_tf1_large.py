@@ -165,7 +165,7 @@ def test_damage_that_is_found_while_it_is_written_leaves_nothing_behind(tmp_path
     content[there.entries[name].offset] ^= 1
     data.write_bytes(content)
     result = convert(tmp_path / "contrib_relu", tmp_path / "run")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     sentence = result.output.partition("Error: ")[2]
     assert sentence.startswith(f"{data}: altered: the checksum of variable {name} is ")
     assert not (tmp_path / "run").exists()

@@ -6,13 +6,11 @@ import runpy
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.tests.converting import convert
 from torch_impl.tf1.locate import find_prefix
-from torch_impl.tf1.writing import write_variables
 
 FILES = Path(__file__).parent / "files"
 
@@ -46,35 +44,22 @@ def test_a_path_of_another_machine_is_looked_for_in_its_own_folder(home: Path) -
 @pytest.mark.parametrize(
     ("name", "start", "reason"),
     [
-        ("model.h5", b"\x89HDF\r\n", "a Keras file, and not a checkpoint"),
-        ("model.keras", b"PK\x03\x04", "a Keras file, and not a checkpoint"),
-        ("frozen.pb", b"\n\x05", "a frozen graph, whose weights are constants"),
-        ("saved_model.pb", b"\n\x05", "a SavedModel, and not a checkpoint"),
-        (
-            "model.ckpt",
-            b"\0\0\0",
-            "may be a checkpoint of the old V1 format; save it again in TensorFlow 1: with tf.Session",
-        ),
+        ("notes.txt", b"text", "no file of a checkpoint of tf.train.Saver (PREFIX.index, "),
+        ("model.ckpt", b"\0\0\0", "no file of a checkpoint of tf.train.Saver (PREFIX.index, "),
+        ("saved_model.pb", b"\n\5", "a SavedModel without variables/variables.index; copy that there"),
+        ("graph.pbtxt", b'op: "VariableV2"', "a graph without weights; name the checkpoint that was saved with it"),
         ("model.data-00000-of-00002", b"", "a checkpoint's data, and model.index is not beside it"),
         ("model.meta", b"", "a graph, and model.index with its weights is not beside it"),
-        ("other", None, "other.index: no such checkpoint; no checkpoint (.index) lies there"),
+        ("other", None, "other.index: no such checkpoint; no checkpoint lies there"),
     ],
 )
 def test_other_files_are_told_what_they_are(name: str, start: bytes | None, reason: str, tmp_path: Path) -> None:
     if start is not None:
         (tmp_path / name).write_bytes(start)
     result = convert(tmp_path / name, tmp_path / "run")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert reason in result.output
     assert result.output.count("\n") == 1
-
-
-def test_a_checkpoint_of_objects_is_told_from_one_of_names(tmp_path: Path) -> None:
-    write_variables(
-        tmp_path / "x", {"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1), "model/x/.ATTRIBUTES/VARIABLE_VALUE": np.zeros(1)}
-    )
-    result = convert(tmp_path / "x", tmp_path / "run")
-    assert "an object-based checkpoint of TensorFlow 2" in result.output
 
 
 @pytest.mark.parametrize("name", ["embedding_lstm_classifier", "bidirectional_tagger"])

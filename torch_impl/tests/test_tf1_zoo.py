@@ -53,7 +53,7 @@ def test_a_model_made_now_comes_over(name: str, fresh: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "status", "lines"),
     [
-        ("added_inputs", 1, ["no known loss (its outputs go to Add", "say what it is with --kind regressor or tagger"]),
+        ("added_inputs", 2, ["no known loss (its outputs go to Add", "say what it is with --kind regressor or tagger"]),
         (
             "last_of_all",
             0,
@@ -135,7 +135,7 @@ def test_a_wrong_reading_of_the_graph_is_found_by_computing_it(
     read = lstm._extras
     monkeypatch.setattr(lstm, "_extras", lambda *given: (read(*given)[0] * 0.5, read(*given)[1]))
     result = convert(recorded / "embedding_lstm_classifier", tmp_path / "run")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "which is neither the final state nor every output" in result.output
     assert not (tmp_path / "run").exists()
 
@@ -172,7 +172,7 @@ def test_a_recording_that_does_not_fit_is_refused_in_a_sentence(
 ) -> None:
     np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
     result = convert(recorded / "contrib_relu", "--check", tmp_path / "x.npz")
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == 2, result.output
     assert re.search(reason, result.output), result.output
 
 
@@ -185,7 +185,7 @@ def test_tensorflow_itself_proves_it(fresh: Path) -> None:
 
 def test_what_was_trained_is_not_ignored_by_the_way(recorded: Path, tmp_path: Path) -> None:
     result = convert(recorded / "contrib_relu", tmp_path / "run", "--ignore", "fully_connected/biases")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "fully_connected/biases was trained" in result.output
 
 

@@ -81,7 +81,13 @@ def convert(context: click.Context, source: Path, target: Path | None, to_tf1: b
         for line in _to_tf1(source, target, options) if to_tf1 else _from_tf1(source, target, options):
             click.echo(line)
     except CheckpointError as error:
-        raise click.ClickException(str(error)) from None
+        raise _Unusable(str(error)) from None
+
+
+class _Unusable(click.ClickException):
+    """Input that cannot be used, as for wrong options; 1 is for outputs that are not TensorFlow's."""
+
+    exit_code = 2
 
 
 _ONE_WAY = {
@@ -155,7 +161,7 @@ def _list(prefix: Path, told: Any, overrides: Any, force: bool) -> Any:
 
 
 def _checked(whole: Any, options: dict[str, Any]) -> Any:
-    """The proofs that were asked for; CheckpointError where one fails."""
+    """The proofs that were asked for; ClickException where one fails."""
     from torch_impl.tf1.proof import check_file, check_with
 
     for option, check in (
@@ -166,7 +172,7 @@ def _checked(whole: Any, options: dict[str, Any]) -> Any:
             near, most = check(options[option])
             yield f"  checked with {options[option]}: the largest difference is {near:.1e} of the largest output"
             if not near <= most:
-                raise CheckpointError(
+                raise click.ClickException(
                     f"{whole.variables.prefix}: its outputs are not TensorFlow's: {near:.1e} of the largest apart, at "
                     f"most {most:g} is rounding; see what was assumed, and say it by option"
                 )

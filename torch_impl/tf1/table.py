@@ -20,9 +20,9 @@ from torch_impl.tf1.crc32c import crc32c, mask
 from torch_impl.tf1.protobuf import read_varint, varint
 from torch_impl.tf1.snappy import decompress
 
-__all__ = ["build_table", "read_table"]
+__all__ = ["MAGIC", "build_table", "read_table"]
 
-_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
+MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
 _TRAILER = 5
 _NONE, _SNAPPY = 0, 1
@@ -39,7 +39,7 @@ _MOST_BLOCK_BYTES = 1 << 25  # of all blocks together, uncompressed
 
 def read_table(data: bytes) -> dict[bytes, bytes]:
     """Keys and values of a whole table file, in order, every checksum verified; raises CheckpointError."""
-    if len(data) < _FOOTER or data[-8:] != _MAGIC:
+    if len(data) < _FOOTER or data[-8:] != MAGIC:
         raise CheckpointError(
             "not the index of a TensorFlow checkpoint, or truncated: it does not end in the table format's magic number"
         )
@@ -169,7 +169,7 @@ def build_table(items: Mapping[bytes, bytes], block_size: int = _BLOCK_SIZE) -> 
     if pending:
         index.add(_successor(block.last), pending)
     footer = metaindex + _append(output, index.finish())
-    return bytes(output) + footer.ljust(_FOOTER - 8, b"\0") + _MAGIC
+    return bytes(output) + footer.ljust(_FOOTER - 8, b"\0") + MAGIC
 
 
 def _append(output: bytearray, block: bytes) -> bytes:

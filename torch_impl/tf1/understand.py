@@ -13,13 +13,12 @@ from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.graphs.meta import Graph, read_graph
 from torch_impl.tf1.inferred import Inferred, TrainedAs
 from torch_impl.tf1.names import infer_from_names
+from torch_impl.tf1.recipes import OBJECT_GRAPH, of_objects
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.variables import Variables
 from unrolled import networks
 
 __all__ = ["Understood", "understand"]
-
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 class Understood(NamedTuple):
@@ -42,12 +41,8 @@ def understand(
     Raises CheckpointError that names the checkpoint, what was found, what was expected and what to do.
     """
     variables, overrides = Variables(prefix), overrides or {}
-    if _OBJECT_GRAPH in variables.entries:
-        raise CheckpointError(
-            f"{prefix}: an object-based checkpoint of TensorFlow 2, without TensorFlow 1's names; in a graph of "
-            "TensorFlow 1, restore it with tf.train.Checkpoint(model=model).restore(path).run_restore_ops(session), "
-            "and save with tf.train.Saver().save(session, 'new/model')"
-        )
+    if OBJECT_GRAPH in variables.entries:
+        raise of_objects(prefix)
     slots = find_slots(variables.entries)
     averages = slots.averages() if told.averages else {}
     if told.averages and not averages:

@@ -40,6 +40,12 @@ class Parts(Weights):
                 part = self.sequences.steps([step.output for step in cell.steps])
                 if part is not None:
                     found.append(part)
+        known = {id(cell) for part in found for cell in part.cells}
+        for cell in self.cells:
+            if cell.steps[0].frame and id(cell) not in known:
+                part = self.sequences.ungathered(cell)
+                if part is not None:
+                    found.append(part)
         return found
 
     def _leaves(self, tensor: Tensor) -> tuple[list[Cell], bool]:

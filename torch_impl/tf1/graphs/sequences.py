@@ -89,11 +89,21 @@ class Sequences(WrittenOut):
             if wrapped is None:
                 return None
             layers, bottom = self.stack(wrapped.start)
-            if not layers:
-                return None
+        return self._read(layers, bottom, wrapped)
+
+    def ungathered(self, cell: Cell) -> Part | None:
+        """A cell in a loop whose outputs nobody gathers, and what is below it there: of a graph that was cut down to
+        what its final state needs."""
+        found = self._read(*self.stack(cell.steps[0].output), None)
+        if found is not None:
+            found.outputs = found.inputs  # for there are none
+        return found
+
+    def _read(self, layers: list[tuple[Found, list[Cell]]], bottom: Tensor, wrapped: Wrapped | None) -> Part | None:
+        """Layers within a loop, the lowest of which reads step after step of a sequence."""
         read = self.walk.node(self.walk.strip(bottom))
         inputs = self._scattered(read) if read.op == "TensorArrayReadV3" else None
-        if inputs is None:
+        if not layers or inputs is None:
             return None
         return self._made(layers, inputs, True, wrapped)
 
