@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
-from torch_impl.checkpoints.files import exists, write_atomically
+from torch_impl.checkpoints.files import exists, replacing, write_atomically
+from torch_impl.checkpoints.tensor_file import TensorFile
 from torch_impl.tf1.graphs.judge import computed
 from torch_impl.tf1.inferred import Inferred
 from torch_impl.tf1.listing import network as shown
@@ -156,8 +156,8 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
     parts = ", ".join(f"Part{number}" for number in range(len(found.parts)))
     with naming(path.parent, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_atomically(beside, safetensors.numpy.save(contiguous))
+    with naming(beside, "written"), replacing(beside) as stream:
+        TensorFile(tensors).write(stream)
     write_atomically(path, (head + text + f"\nPARTS = [{parts}]\n" + _TAIL).encode())
     lines = [f"{path}: {len(found.parts)} module(s); run it to check them. {beside.name} has their weights"]
     return [*lines, *(f"  and rest/{name} {list(array.shape)}" for name, array in rest.items())]
@@ -166,10 +166,10 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
 def _weights(whole: Understood, found: Inferred, number: int) -> tuple[dict[str, np.ndarray], set[str]]:
     """A part's canonical weights, and the variables that they are of."""
     network = found.parts[number]
-    start = "" if found.model is not None else f"part_{number}/"
-    own = {name[len(start) :]: source for name, source in found.weights.items() if name.startswith(start)}
-    if found.model is not None:
-        own = {name: own[name] for name in network.weights(found.model.network_inputs)}
+    if found.model is None:
+        own = networks.below(f"part_{number}/", found.weights)
+    else:
+        own = {name: found.weights[name] for name in network.weights(found.model.network_inputs)}
     arrays = {name: source.array(whole.read) for name, source in own.items()}
     return arrays, {name for source in own.values() for name in source.names}
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled import networks
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers, Network
 
 __all__ = ["Stage", "stages"]
@@ -40,10 +41,8 @@ def stages(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> 
     found: list[Stage] = []
     layers = network.layers if isinstance(network, Layers) else (network,)
     for number, layer in enumerate(layers):
-        start = f"cell_{number}/" if isinstance(network, Layers) else ""
-        stage = _layer(
-            layer, inputs, {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)}
-        )
+        own = networks.below(f"cell_{number}/", weights) if isinstance(network, Layers) else weights
+        stage = _layer(layer, inputs, own)
         if stage is None:
             return None
         below = found[-1] if found else None
@@ -65,11 +64,8 @@ def _alike(below: Stage, above: Stage) -> bool:
 def _layer(layer: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> Stage | None:
     if not isinstance(layer, Bidirectional):
         return _cell(layer, inputs, weights)
-    sides = []
-    for side, start in ((layer.forward, "fw/"), (layer.backward, "bw/")):
-        own = {name[len(start) :]: each for name, each in weights.items() if name.startswith(start)}
-        sides.append(_cell(side, inputs, own))
-    forward, backward = sides
+    forward = _cell(layer.forward, inputs, networks.below("fw/", weights))
+    backward = _cell(layer.backward, inputs, networks.below("bw/", weights))
     if forward is None or backward is None or not _alike(forward, backward):
         return None
     turned = {f"{name}_reverse": each for name, each in backward.weights.items()}

@@ -12,8 +12,7 @@ from typing import Any
 from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
-from unrolled import networks
-from unrolled.networks import BasicRNN
+from unrolled.networks import BasicRNN, KerasGRU, KerasLSTM
 
 __all__ = ["candidates"]
 
@@ -176,7 +175,7 @@ def _lstm(walk: Walk, sums: dict[int, Tensor], units: int, x: Tensor, h: Tensor)
     if total is None or result is None:
         raise Unlike("a Keras LSTM whose state is not found")
     c, end = Tensor(total.name), Tensor(result.name)
-    network = _kind("KerasLSTM")(units, activation, first_name)
+    network = KerasLSTM(units, activation, first_name)
     return network, Step(x, h, end, {"c": c, "h": end}, {"h": h})
 
 
@@ -189,16 +188,10 @@ def _gru(walk: Walk, sums: dict[int, Tensor], units: int, x: Tensor, h: Tensor, 
         total = first(walk.users(Tensor(product.name), "Add", "AddV2"))
         if total is not None:
             end = Tensor(total.name)
-            return _kind("KerasGRU")(units, activation, name, after), Step(x, h, end, {"h": end}, {"h": h})
+            return KerasGRU(units, activation, name, after), Step(x, h, end, {"h": end}, {"h": h})
     raise Unlike("a Keras GRU whose state is not found")
 
 
 def _simple(walk: Walk, sums: dict[int, Tensor], units: int, x: Tensor, h: Tensor) -> tuple[Any, Step]:
     end, activation = _activated(walk, sums, 0)
     return BasicRNN(units, activation), Step(x, h, end, {"h": end}, {"h": h})
-
-
-def _kind(name: str) -> Any:
-    if not hasattr(networks, name):
-        raise Unlike(f"a {name}, which is not a kind of network here")
-    return getattr(networks, name)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.pieces import Cell, Found, Step, Stored, Variables
 from torch_impl.tf1.graphs.walk import Walk
-from unrolled.networks import Dropout, Layers, Network, Residual, prefixed
+from unrolled.networks import Dropout, Layers, Network, Residual, below, prefixed
 
 __all__ = ["Layered", "Part", "Wrapped", "apart", "layered"]
 
@@ -129,11 +129,9 @@ def layered(found: list[Found]) -> Found:
 
 
 def apart(found: Found) -> list[Found]:
-    """The layers of a network of layers."""
-    assert isinstance(found.network, Layers)
-    parts = []
-    for number, network in enumerate(found.network.layers):
-        start = f"cell_{number}/"
-        own = {name[len(start) :]: stored for name, stored in found.weights.items() if name.startswith(start)}
-        parts.append(Found(network, own))
-    return parts
+    """The layers of a network; what is none of layers is one."""
+    if not isinstance(found.network, Layers):
+        return [found]
+    return [
+        Found(network, below(f"cell_{number}/", found.weights)) for number, network in enumerate(found.network.layers)
+    ]

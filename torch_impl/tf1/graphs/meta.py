@@ -110,9 +110,17 @@ class Graph:
                 found.setdefault(tensor, []).append((node, position))
         return found
 
+    @cached_property
+    def _by_operation(self) -> dict[str, list[tuple[int, Node]]]:
+        found: dict[str, list[tuple[int, Node]]] = {}
+        for place, node in enumerate(self.nodes.values()):
+            found.setdefault(node.op, []).append((place, node))
+        return found
+
     def of(self, *operations: str) -> list[Node]:
-        """The nodes of these operations."""
-        return [node for node in self.nodes.values() if node.op in operations]
+        """The nodes of these operations, in the graph's order."""
+        found = [each for operation in operations for each in self._by_operation.get(operation, [])]
+        return [node for _, node in sorted(found, key=lambda each: each[0])]
 
     def saved(self, names: set[str]) -> dict[str, Saved]:
         """Variable's node -> what it is called in a checkpoint with these names, by the Savers of the graph."""

@@ -48,8 +48,8 @@ class Parts(Weights):
                     found.append(part)
         return found
 
-    def _leaves(self, tensor: Tensor) -> tuple[list[Cell], bool]:
-        """The cells whose states or outputs a tensor is made of, and whether only from final states."""
+    def _leaves(self, tensor: Tensor) -> set[int]:
+        """The cells whose states or outputs a tensor is made of, by `id`."""
         by_state: dict[Tensor, list[Cell]] = {}
         for cell in self.cells:
             for step in cell.steps:
@@ -57,30 +57,29 @@ class Parts(Weights):
                 for before in (merge, *(self.walk.strip(each) for each in step.before.values())):
                     if before is not None:
                         by_state.setdefault(before, []).append(cell)
-        queue, seen, found, final = [tensor], {tensor}, [], True
+        queue, seen = [tensor], {tensor}
+        found: set[int] = set()
         for current in queue:
             current = self.walk.strip(current)
             node = self.walk.node(current)
             if current in self.sequences.outputs:
-                found.append(self.sequences.outputs[current][0])
-                final = final and node.op != "BlockLSTM"
+                found.add(id(self.sequences.outputs[current][0]))
                 continue
             if node.op == "Exit":
                 merge = Tensor(self.walk.node(node.inputs[0]).inputs[0].node)
                 if merge in by_state:
-                    found += by_state[merge]
+                    found |= {id(cell) for cell in by_state[merge]}
                     continue
             if node.op == "TensorArrayGatherV3":
-                final = False
                 part = self.sequences.part(Tensor(node.name))
                 if part is not None:
-                    found += part.cells
+                    found |= {id(cell) for cell in part.cells}
                     continue
             for each in node.inputs:
                 if each not in seen and len(seen) < 3000:
                     seen.add(each)
                     queue.append(each)
-        return list({id(cell): cell for cell in found}.values()), final
+        return found
 
     def _part_of(self, tensor: Tensor) -> Part | None:
         """The recurrent part that a tensor comes from: the smallest that has all of its cells."""
@@ -90,8 +89,7 @@ class Parts(Weights):
         single = self.sequences.steps([tensor])
         if single is not None and "backward" not in single.facts:
             return single
-        cells, _ = self._leaves(tensor)
-        wanted = {id(cell) for cell in cells}
+        wanted = self._leaves(tensor)
         if not wanted:
             return None
         holding = [

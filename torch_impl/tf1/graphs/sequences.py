@@ -128,13 +128,12 @@ class Sequences(WrittenOut):
         """Two parts, one on the other, as one of layers."""
         if below.wrapped is not None:
             return upper
-        own = [below.found] if not isinstance(below.found.network, Layers) else apart(below.found)
-        top = [upper.found] if not isinstance(upper.found.network, Layers) else apart(upper.found)
         cells = below.cells + upper.cells
         facts = below.facts + upper.facts
+        found = layered(apart(below.found) + apart(upper.found))
         return Part(
-            layered(own + top), below.inputs, below.time_major, cells, upper.outputs, upper.outputs_time_major, False,
-            upper.wrapped, facts,
+            found, below.inputs, below.time_major, cells, upper.outputs, upper.outputs_time_major, False, upper.wrapped,
+            facts,
         )  # fmt: skip
 
     def _wrapper(self, value: Tensor) -> Wrapped | None:
@@ -218,10 +217,9 @@ class Sequences(WrittenOut):
         below = self.part(backward.inputs)
         if below is None or not isinstance(forward.found.network, Layers):
             return None
-        under = len(apart(below.found)) if isinstance(below.found.network, Layers) else 1
         if not self._same(forward.inputs, below.inputs):
             return None
-        top = layered(apart(forward.found)[under:])
+        top = layered(apart(forward.found)[len(apart(below.found)) :])
         own = [cell for cell in forward.cells if cell not in below.cells]
         weights = {**prefixed("fw/", top.weights), **prefixed("bw/", backward.found.weights)}
         both = Found(Bidirectional(top.network, backward.found.network), weights)
