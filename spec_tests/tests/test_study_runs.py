@@ -18,7 +18,7 @@ from spec_tests.study.pieces import planned
 from spec_tests.study.profiles import PROFILES
 from spec_tests.study.results import without_times
 from spec_tests.study.store import Found, Store
-from spec_tests.tests.small_study import HERE, PROFILE, STUDY, InProcess, Silent, costs, run
+from spec_tests.tests.small_study import HERE, NAMES, PROFILE, STUDY, InProcess, Silent, costs, run
 from unrolled.errors import DataError
 
 for package in ("scipy", "statsmodels"):
@@ -256,6 +256,20 @@ def test_a_backend_that_is_named_twice_is_a_control(tmp_path):
     (pair,) = found["verdict"]
     assert pair["control"] and {line["verdict"] for line in pair["lines"]} == {"equivalent", "not asked"}
     assert found["parity"][0]["pairs"][0]["relative"] == 0.0
+
+
+def test_a_partial_backend_and_one_that_raises_leave_the_lines_of_the_others(tmp_path):
+    few = SHORT._replace(lockstep_series_float64=3, paired=2)
+    found = {}
+    for more in ((), ("Stubborn", "Partial")):
+        study = STUDY._replace(names=(*NAMES, *("%s:%s" % (HERE, name) for name in more)), profile=few)
+        found[more] = run(results.plan(study), tmp_path / str(len(more)), InProcess(), study)["verdict"]
+    alone, beside = ({(pair["one"], pair["other"]): pair["lines"] for pair in each} for each in found.values())
+    assert {line["verdict"] for line in alone["oracle", "other"]} == {"equivalent", "not asked"}
+    assert beside["oracle", "other"] == alone["oracle", "other"]
+    verdicts = {pair: [line["verdict"] for line in lines] for pair, lines in beside.items() if "oracle" in pair}
+    assert verdicts["oracle", "stubborn"] == ["equivalent", "undecided", "undecided", "not asked"]
+    assert verdicts["oracle", "partial"] == ["equivalent", "not asked", "not asked", "not asked"]
 
 
 def test_a_folder_with_another_study_or_a_report_of_ones_own_stays_as_it_is(study_plan, whole_study, tmp_path):
