@@ -27,7 +27,11 @@ def fetch(name: str, folder: str | Path) -> Path:
     """
     if name not in DATASETS:
         raise ValueError(f"name must be one of {', '.join(DATASETS)}, got {name!r}")
-    import torchvision.datasets
+    try:
+        import torchvision.datasets
+    except ImportError as error:
+        reason = f"downloading needs torchvision ({error}); pip install 'unrolled[fetch]'"
+        raise DatasetError(reason) from None
 
     home = Path(folder) / DATASETS[name]
     if (home / "processed").exists():

@@ -7,7 +7,7 @@ started, and raises WorkerError. POSIX only: it needs poll, and process groups.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import importlib.util
 import math
 import os
 import select
@@ -19,7 +19,7 @@ from typing import Any, Sequence
 
 from spec_tests.backends import wire
 
-__all__ = ["Process", "WorkerError", "WorkerLostError", "signal_name"]
+__all__ = ["Process", "WorkerError", "WorkerLostError", "signal_name", "without_posix"]
 
 LAST_WORDS = 4096  # bytes kept of standard error
 END_S = 1.0  # for an idle process to end by itself once its pipes are closed, before it is killed
@@ -31,6 +31,16 @@ F_SETPIPE_SZ = 1031  # fcntl.h; Python names it from 3.10 on
 def signal_name(number: int) -> str:
     """As in "SIGKILL"; "signal 34" where Python has no name for it."""
     return {int(each): each.name for each in signal.Signals}.get(number, "signal %d" % number)
+
+
+def without_posix(what: str) -> str:
+    """A sentence that `what` cannot run here, for the system lacks what a `Process` needs; "" where it can."""
+    if hasattr(os, "killpg") and hasattr(select, "poll") and importlib.util.find_spec("fcntl"):
+        return ""
+    return (
+        "%s needs Linux, macOS or another POSIX system, and this one (%s) has no process groups, poll and file locks; "
+        "on Windows run it in WSL" % (what, sys.platform)
+    )
 
 
 class WorkerError(RuntimeError):
@@ -51,6 +61,9 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], title: str, environment: dict[str, str]) -> None:
+        lacking = without_posix("a process of %s" % title)
+        if lacking:
+            raise WorkerLostError(lacking)
         self._title = title
         self._words = b""
         self._asked = False
@@ -201,5 +214,7 @@ class Process:
 def _widen(pipe: int) -> None:
     """A larger buffer, where the system has one to give."""
     if sys.platform == "linux":
+        import fcntl
+
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)

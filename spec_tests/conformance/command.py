@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from spec_tests.backends.process import without_posix
 from spec_tests.conformance.progress import Progress
 from unrolled.showing import shown_lines
 
@@ -45,6 +46,9 @@ def conform(
 
     Ends with status 1 when something failed, or when nothing was tested of a backend.
     """
+    lacking = without_posix("conform, whose backends run in processes of their own,")
+    if lacking:
+        raise click.ClickException(lacking)
     _check_files({"--json": json_path, "--markdown": markdown_path, "--html": html_path})
     results = _results(names, device, quick, expression)
     from spec_tests.conformance import report

@@ -11,7 +11,7 @@ from typing import Any, Iterator, Sequence
 import click
 
 from spec_tests.backends.loading import BackendError
-from spec_tests.backends.process import WorkerError
+from spec_tests.backends.process import WorkerError, without_posix
 from spec_tests.study.profiles import PROFILES, Profile
 from unrolled.command_line import options
 from unrolled.errors import DataError
@@ -138,6 +138,9 @@ def compare(
     """
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter("there is no folder %s; make it first." % path.parent, param_hint="'--json'")
+    lacking = without_posix("a study, whose backends run in processes of their own,")
+    if lacking:
+        raise click.ClickException(lacking)
     _check_extra(executor)
     chosen = [name for name, given in (("quick", quick), ("standard", standard), ("full", full)) if given]
     if len(chosen) > 1:

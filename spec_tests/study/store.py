@@ -7,7 +7,6 @@ piece depends on, so a file that is there answers the question, and what answers
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
 import re
@@ -77,6 +76,8 @@ class Store:
             stream = open_own(self.folder / ".lock", "ab")
         except OSError as error:
             raise _unusable(self.folder, error) from None
+        import fcntl
+
         with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

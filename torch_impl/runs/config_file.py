@@ -45,7 +45,9 @@ def _yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise click.ClickException("YAML needs PyYAML: pip install pyyaml; or write the file as TOML") from error
+        raise click.ClickException(
+            "YAML needs PyYAML, which is not installed; pip install 'unrolled[yaml]', or write the file as TOML"
+        ) from error
 
     class Loader(yaml.SafeLoader):
         """Without aliases: a few lines of them can stand for more than any memory holds."""

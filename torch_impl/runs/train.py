@@ -69,7 +69,9 @@ def _sentences(processes: Processes, options: dict[str, Any]) -> Iterator[None]:
     except ImportError as error:
         if "tensorboard" not in str(error):
             raise
-        raise click.ClickException(f"--tensorboard needs the package: pip install tensorboard ({error})") from error
+        raise click.ClickException(
+            f"--tensorboard needs the package ({error}); pip install 'unrolled[tensorboard]'"
+        ) from error
     except click.exceptions.Exit:  # a RuntimeError too
         raise
     except RuntimeError as error:

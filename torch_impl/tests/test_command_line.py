@@ -12,7 +12,6 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-import torchvision.datasets
 from click.testing import CliRunner
 
 from torch_impl.__main__ import fetch_command
@@ -59,7 +58,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, content in files.items():
         (tmp_path / RAW / name).write_bytes(content)
     sums = [(name, hashlib.md5(content, usedforsecurity=False).hexdigest()) for name, content in files.items()]
-    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", sums)
+    datasets = pytest.importorskip("torchvision.datasets", reason="downloading needs torchvision (the extra `fetch`)")
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", sums)
     monkeypatch.setattr("torch_impl.datasets._ROWS", {True: 6, False: 3})
 
     def no_network(*_: object, **__: object) -> None:

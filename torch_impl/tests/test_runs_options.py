@@ -272,4 +272,4 @@ def test_without_tensorboard_its_option_is_one_sentence(tmp_path: Path, monkeypa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     done = call(*SERIES, "--tensorboard", "--output", tmp_path)
-    assert done.exit_code == 1 and "pip install tensorboard" in done.output and done.output.count("\n") == 1
+    assert done.exit_code == 1 and "pip install 'unrolled[tensorboard]'" in done.output and done.output.count("\n") == 1

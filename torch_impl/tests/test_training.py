@@ -342,3 +342,10 @@ def test_a_pruned_model_goes_on_from_its_slots() -> None:
 def test_what_a_module_of_ones_own_is_given_is_checked(change: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         trainer(**{"model": Own(), **change})
+
+
+def test_an_optimizer_object_where_settings_are_wanted_is_named() -> None:
+    model = Classifier(RNN(3, 5), classes=4)
+    adam: Any = Adam(model.parameters(), lr=0.01)
+    with pytest.raises(TypeError, match=r"optimizer must be settings, as unrolled\.programs\.Adam\("):
+        Trainer(model, adam, torch.zeros(2, 6, 3), torch.zeros(2, dtype=torch.int64))

@@ -66,6 +66,9 @@ class Trainer(Generic[Model]):
         self.precision = precision
         self._clip = None if clip_norm is None else GlobalNorm(self._module, clip_norm)
         self._on_device: dict[tuple[int, str], DeviceSteps] = {}
+        if not all(hasattr(optimizer, name) for name in ("learning_rate", "beta1", "beta2", "epsilon")):
+            found = type(optimizer).__name__
+            raise TypeError(f"optimizer must be settings, as unrolled.programs.Adam(learning_rate=0.001), got {found}")
         betas = (optimizer.beta1, optimizer.beta2)
         fused = self._like.device.type in ("cpu", "cuda")
         self.optimizer = Adam(model.parameters(), optimizer.learning_rate, betas, optimizer.epsilon, fused=fused)

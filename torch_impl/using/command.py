@@ -81,7 +81,7 @@ def _drawn(draw: Callable[..., bytes], *arguments: Any) -> bytes:
     try:
         return draw(*arguments)
     except ImportError as error:
-        raise click.ClickException(f"a picture needs matplotlib ({error}); pip install matplotlib") from error
+        raise click.ClickException(f"a picture needs matplotlib ({error}); pip install 'unrolled[pictures]'") from error
 
 
 @click.command(name="predict", short_help="Use a trained run: predict RUN INPUT.")

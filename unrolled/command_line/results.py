@@ -85,7 +85,7 @@ class Results:
         try:
             image = self._plot(self.values)
         except ImportError as error:
-            click.echo("No plot: matplotlib cannot be imported (%s)." % error, err=True)
+            click.echo("No plot, for it needs matplotlib (%s); pip install 'unrolled[pictures]'" % error, err=True)
             image = None
         if image is not None:
             write_atomically(self.folder / self._plot_name, image)

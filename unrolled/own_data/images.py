@@ -1,4 +1,4 @@
-"""Images as sequences: one step per row of pixels. Pillow, which torchvision and matplotlib bring, is imported late."""
+"""Images as sequences: one step per row of pixels. Pillow, of the extra `pictures`, is imported late."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError as error:
-        raise DataError("%s: reading images needs Pillow (%s); pip install pillow" % (path, error)) from None
+        raise DataError(
+            "%s: reading images needs Pillow (%s); pip install 'unrolled[pictures]'" % (path, error)
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pieces of metadata that are not used here

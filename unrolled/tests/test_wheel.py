@@ -54,11 +54,12 @@ inputs = np.load("sequences.npz")["inputs"]
 assert run.predict(inputs).shape == inputs.shape[:1]
 print("a run of", type(run.model).__name__)
 """
-COMMAND_PYTEST = """
+COMMAND = """
 from importlib.metadata import entry_points
 
-for command in entry_points(group="console_scripts", name="pytest"):
+for command in entry_points(group="console_scripts", name=%r):
     raise SystemExit(command.load()())
+raise SystemExit("no such command")
 """
 OURS_LOADED = """
 import sys
@@ -84,7 +85,8 @@ class Installed:
             place for place in sys.path if Path(place).is_dir() and not Path(place, "unrolled", "__init__.py").exists()
         ]
         (self.site / "rest.pth").write_text("\n".join(place for place in rest if place))
-        (folder / "bin" / "pytest").write_text(COMMAND_PYTEST)
+        for name in ("pytest", "unrolled"):
+            (folder / "bin" / name).write_text(COMMAND % name)
 
     def run(self, project, *command):
         """What a command prints in the folder of a project. A name in bin/ is the environment's."""
@@ -212,3 +214,8 @@ def test_a_run_that_does_not_ask_imports_the_plugin_alone(installed, tmp_path, a
     said = installed.run(tmp_path, "bin/python", "main.py", *arguments)
     # pytest 9 answers --version before it loads a plugin.
     assert said.splitlines()[-1] in ("ours: unrolled unrolled.pytest_plugin", *["ours:"] * bool(arguments))
+
+
+def test_the_command_unrolled_is_installed(installed, tmp_path):
+    assert installed.run(tmp_path, "bin/unrolled", "--version").startswith("unrolled 0.")
+    assert "Exactly zero" in installed.run(tmp_path, "bin/unrolled", "show", "lengths")
