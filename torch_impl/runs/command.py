@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 from click.core import ParameterSource
 
+from torch_impl.runs.converted import NETWORK_OPTIONS
 from torch_impl.runs.options import RunOption, run_options
 from torch_impl.runs.sources import flag_of
 
@@ -30,13 +31,22 @@ class RunCommand(click.Command):
         return rest
 
     def _check_unchanged(self, ctx: click.Context) -> None:
-        allowed = [param for param in self.params if param.name in _CHANGEABLE]
+        begun = ctx.params["resume"].begun
         for param in self.params:
             given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-            if given and param not in allowed and param.name not in ("resume", "force"):
+            if not given or param.name in ("resume", "force"):
+                continue
+            if begun and param.name not in _CHANGEABLE:
+                allowed = [flag_of(other) for other in self.params if other.name in _CHANGEABLE]
                 raise click.UsageError(
                     f"{flag_of(param)} cannot be given with --resume: the run goes on as it was made; "
-                    f"what may change: {', '.join(map(flag_of, allowed))}",
+                    f"what may change: {', '.join(allowed)}",
+                    ctx,
+                )
+            if not begun and param.name in (*NETWORK_OPTIONS, "output"):
+                raise click.UsageError(
+                    f"{flag_of(param)} cannot be given with --resume of a run that `convert` made, whose folder and "
+                    "network stay; the data and the plan of training may be given",
                     ctx,
                 )
 

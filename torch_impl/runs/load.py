@@ -23,8 +23,8 @@ from torch_impl.model_parts import Reading
 from torch_impl.models import Classifier, Regressor
 from torch_impl.runs.saved import (
     OWN,
+    counted_steps,
     described,
-    kept_steps,
     load_buffers,
     optimizer_state,
     parameters_of,
@@ -91,7 +91,7 @@ class Run:
         trainer = Trainer(
             self.model.train(), self._adam(), rows, wanted, lengths, slots or None, clip_norm=self._clip_norm
         )
-        set_steps(trainer, self._adam_steps)
+        set_steps(trainer, counted_steps(self.state))
         return trainer
 
     def save(self, trainer: Trainer[Any], checkpoint: str | None = None) -> Path:
@@ -109,7 +109,7 @@ class Run:
         if trainer.model is not self.model:
             raise ValueError("trainer must train this run's own model, as Run.trainer makes it; else use save_run")
         state = {**self.state, **optimizer_state(trainer)}
-        state["step"] = None if self.step is None else self.step + state["adam_steps"] - self._adam_steps
+        state["step"] = None if self.step is None else self.step + state["adam_steps"] - counted_steps(self.state)
         if isinstance(self.state.get("run"), dict):
             state["run"] = {**self.state["run"], "step": planned_step(self.state)}
         tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/"))}
@@ -215,12 +215,6 @@ class Run:
                 "with your own"
             )
         return found
-
-    @property
-    def _adam_steps(self) -> int:
-        """Adam's count, where the run was opened. It only rounds: the powers say how far Adam is."""
-        known = kept_steps(self.state)
-        return (kept_steps({"adam_steps": self.step}) or 0) if known is None else known
 
 
 def load_run(

@@ -25,8 +25,8 @@ from unrolled.models import END, START, Dense, Model, to_plain
 from unrolled.networks import below
 from unrolled.reading import parse_json
 
-__all__ = ["CONFIG", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of", "planned_step",
-           "read_config", "set_steps", "slots_of", "weights_of"]  # fmt: skip
+__all__ = ["CONFIG", "counted_steps", "described", "kept_steps", "load_buffers", "optimizer_state", "parameters_of",
+           "planned_step", "read_config", "set_steps", "slots_of", "weights_of"]  # fmt: skip
 
 CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 1 << 24
@@ -57,6 +57,13 @@ def kept_steps(state: Mapping[str, Any]) -> int | None:
     run = state.get("run")
     known = state.get("adam_steps", run.get("adam_steps") if isinstance(run, dict) else None)
     return known if type(known) is int and 0 <= known <= _MOST_STEPS else None
+
+
+def counted_steps(state: Mapping[str, Any]) -> int:
+    """The same, or where the state does not tell, the steps that were taken, as far as these are known. It only rounds:
+    the powers say how far Adam is."""
+    known = kept_steps(state)
+    return (kept_steps({"adam_steps": state.get("step")}) or 0) if known is None else known
 
 
 def set_steps(trainer: Trainer[Any], steps: int) -> None:

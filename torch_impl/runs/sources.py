@@ -21,11 +21,14 @@ _OF_ONE_COMMAND = ("resume", "config", "force", "output")
 
 
 class Resumed(NamedTuple):
-    """The checkpoint that --resume names; where: its name for messages."""
+    """The checkpoint that --resume names. where: its name for messages. begun: whether `train` has had it before; else
+    `convert` made it. outputs: of a model that came from TensorFlow, which its data do not decide; else None."""
 
     folder: Path
     where: str
     checkpoint: Checkpoint
+    begun: bool = True
+    outputs: int | None = None
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +94,7 @@ def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
         return None
     from torch_impl.checkpoints.errors import CheckpointError
     from torch_impl.checkpoints.run_files import load_checkpoint
+    from torch_impl.runs import converted
 
     folder, name = (value, "last") if value.is_dir() else (value.parent, value.name.removesuffix(".json"))
     where = f"{folder}, checkpoint {name!r}"
@@ -98,19 +102,28 @@ def from_run(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
         checkpoint = load_checkpoint(folder, name)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from error
-    options, program = checkpoint.state.get("options"), checkpoint.state.get("program")
-    if not isinstance(options, dict) or not isinstance(checkpoint.state.get("run"), dict):
+    state = checkpoint.state
+    options, program, outputs = state.get("options"), state.get("program"), None
+    begun = isinstance(options, dict) and isinstance(state.get("run"), dict)
+    if converted.is_converted(state):
+        try:
+            outputs = converted.model_of(state, where).outputs
+            options = options if begun else converted.first_options(state, where)
+        except CheckpointError as error:
+            raise click.ClickException(str(error)) from error
+    elif not begun:
         raise click.ClickException(f"{where}: was not written by `train`, so there is nothing to resume")
-    if program != ctx.command.name:
+    assert isinstance(options, dict)
+    if begun and program != ctx.command.name:
         raise click.ClickException(
             f"{where}: holds a training of {program}, not of {ctx.command.name}: use train {program} --resume"
         )
     known = {str(other.name): other for other in ctx.command.params if other.name not in _OF_ONE_COMMAND}
-    options = _as_made(options, checkpoint.state.get("model"))
+    options = _as_made(options, state.get("model")) if begun else options
     given = {name: value for name, value in options.items() if name in known and value is not None}
     defaults = {name: _value(known[name], value, f"{where}: option {name}") for name, value in given.items()}
     ctx.default_map = {**defaults, "output": str(folder)}
-    return Resumed(folder, where, checkpoint)
+    return Resumed(folder, where, checkpoint, begun, outputs)
 
 
 def _value(param: click.Parameter, given: Any, where: str) -> Any:

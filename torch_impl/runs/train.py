@@ -12,6 +12,7 @@ import click
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import held
 from torch_impl.runs.backend import RunBackend
+from torch_impl.runs.converted import adopt
 from torch_impl.runs.folder import check_free, check_newest
 from torch_impl.runs.processes import Processes, joined
 from torch_impl.runs.training_run import TrainingRun
@@ -34,6 +35,7 @@ def train_run(name: str, options: dict[str, Any], prepare: Prepare) -> None:
         with _sentences(processes, options):
             _free_folder(options, processes, stack)
             task = prepare(name, options)
+            adopt(task, options)
             backend = open_backend(RunBackend, device, options["threads"])
             run = TrainingRun(name, task, options, processes)
             run.train(Loop(name, task, backend, options["output"], run, run.progress))

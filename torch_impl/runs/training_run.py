@@ -13,11 +13,12 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint
+from torch_impl.runs import converted
 from torch_impl.runs.backend import Arrays, RunTrainer, Snapshot
 from torch_impl.runs.folder import BEST, LAST, RunFolder
 from torch_impl.runs.processes import Processes
 from torch_impl.runs.progress import Progress, data_digest, restored_progress, saved_run, saved_tensors
-from torch_impl.runs.saved import kept_steps, optimizer_state, parameters_of, slots_of, weights_of
+from torch_impl.runs.saved import counted_steps, kept_steps, optimizer_state, parameters_of, slots_of, weights_of
 from torch_impl.runs.settings import RunSettings
 from torch_impl.runs.signals import Stopped, StopSignals
 from torch_impl.runs.sources import Resumed, plain_options
@@ -42,7 +43,11 @@ class TrainingRun(Extras):
         self.signals = StopSignals(processes.alone)
         self.digest = data_digest(task.train)
         self.resumed: Resumed | None = options["resume"]
-        self.progress = Progress() if self.resumed is None else self._restored(self.resumed)
+        begun = self.resumed is not None and self.resumed.begun
+        self.progress = self._restored(self.resumed) if begun else Progress()
+        # Of a run that came from TensorFlow, for the way back.
+        self.kept_state = {} if self.resumed is None else converted.kept(self.resumed.checkpoint.state)
+        self.kept_tensors = {} if self.resumed is None else converted.kept_tensors(self.resumed.checkpoint)
         self.resuming = f"python -m {name} train {task.program} --resume {shlex.quote(str(self.folder.path))}"
         # Kept only where the task asks to be told each loss: for the others they are of no further use.
         self.notes_losses = type(task).seen is not Task.seen
@@ -66,8 +71,8 @@ class TrainingRun(Extras):
                 trainer = self.trainer(loop, loop.initial_weights())
             else:
                 saved = self.resumed.checkpoint
-                trainer = self.trainer(loop, weights_of(saved), slots_of(saved))
-                trainer.set_steps(kept_steps(saved.state) or 0)
+                trainer = self.trainer(loop, weights_of(saved), slots_of(saved) or None)
+                trainer.set_steps(counted_steps(saved.state))
         except ValueError as error:
             where = "" if self.resumed is None else f"{self.resumed.where}: does not fit its own model: "
             raise CheckpointError(f"{where}{error}") from error
@@ -179,8 +184,10 @@ class TrainingRun(Extras):
             "data": task.facts.get("data", {}),
             "options": plain_options(self.options),
             "run": saved_run(progress, task, self.digest, finished),
+            **self.kept_state,
         }
-        self.folder.save({**parameters_of(trainer.inner), **saved_tensors(progress)}, state, name)
+        tensors = {**parameters_of(trainer.inner), **saved_tensors(progress), **self.kept_tensors}
+        self.folder.save(tensors, state, name)
 
     def _restored(self, resumed: Resumed) -> Progress:
         checkpoint, where = resumed.checkpoint, resumed.where

@@ -83,4 +83,5 @@ def prepare_classifier(name: str, options: dict[str, Any]) -> ClassifierTask:
     check_dropout("classifier", options)
     test = None if options["test_data"] is None else Path(options["test_data"])
     given = dict(common(options), seed=options["seed"], rounded=is_older(options.get("resume")))
+    given["outputs"] = getattr(options.get("resume"), "outputs", None)
     return ClassifierTask(name, options, classifier_data(Path(options["data"]), test, **given))

@@ -51,16 +51,22 @@ def classifier_data(
     epochs: int = EPOCHS,
     rounded: bool = False,
     header: bool | None = None,
+    outputs: int | None = None,
 ) -> Prepared:
     """Sequences with labels (see unrolled.own_data.sequences) for a classifier.
 
     test_path: a second such folder or file, all of it to test on; otherwise the share `test_share` of each class is put
     aside, as `validation_share` is, drawn by `seed`. scale: to mean 0 and standard deviation 1 by input over the
     training rows; images stay from 0 to 1. rounded: inputs become float32 before they are scaled, not after, as in
-    runs whose facts have no "sha256". header: of CSV files, as in `read_sequences`. Raises DataError.
+    runs whose facts have no "sha256". header: of CSV files, as in `read_sequences`. outputs: of a model that is there
+    already; labels from 0 to less than these are its classes, be there rows of each or not, and others in their order.
+    Raises DataError.
     """
     found = read_sequences(path, header=header)
     sha256 = digest_of(found)
+    numbers = [str(label) for label in range(outputs or 0)]
+    if set(found.classes) <= set(numbers):
+        found = renumbered(path, found, numbers)
     if rounded:
         found = found._replace(inputs=found.inputs.astype(np.float32, copy=False))
     for name in found.classes:
@@ -72,7 +78,7 @@ def classifier_data(
     assert train.labels is not None
     present = np.bincount(train.labels, minlength=len(found.classes))
     missing = [name for name, rows in zip(found.classes, present) if not rows]
-    if missing:
+    if missing and outputs is None:
         raise DataError("%s: no row of class %r is left to train on; give more, or smaller shares" % (path, missing[0]))
     if test_path is not None:
         test = _same_classes(test_path, read_sequences(test_path, header=found.header), found)
