@@ -18,7 +18,7 @@ from torch_impl.runs.backend import RunBackend
 from torch_impl.runs.eager import StepOptions
 from torch_impl.tests.kill_runs import killed_run
 from torch_impl.tests.made_runs import write_tide, write_waves
-from torch_impl.tests.test_runs_processes import torchrun
+from torch_impl.tests.test_runs_processes import launched
 from torch_impl.tests.training_runs import assert_same_bits, results, stop_at, trained
 from unrolled import networks
 from unrolled.initial_values import draw
@@ -161,7 +161,7 @@ def test_a_saved_model_of_every_kind_comes_back(network: Any, tmp_path: Path) ->
 def test_two_processes_share_the_batches_of_a_network_in_two_directions(tmp_path: Path) -> None:
     arguments = ("vowels", "--cell", "lstm", "--bidirectional", "--units", 4, "--batch-size", 31, "--seeds", 1)
     trained(*arguments, "--epochs", 2, "--output", tmp_path / "one")
-    done = torchrun(2, *arguments, "--epochs", 2, "--output", tmp_path / "two")
+    done = launched(2, "-m", "torch_impl", "train", *arguments, "--epochs", 2, "--output", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     losses = [[epoch["loss"] for epoch in results(tmp_path / name)["epochs"]] for name in ("one", "two")]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)

@@ -16,6 +16,7 @@ import torch_impl
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.runs.eager import EagerTrainer, StepOptions
 from torch_impl.runs.processes import Processes, joined
+from torch_impl.tests.test_clipping import ADAM, CLASSES, TOKENS, tagger
 from torch_impl.tests.training_runs import log, results, trained
 from unrolled.programs import Adam
 
@@ -90,12 +91,13 @@ def test_what_processes_cannot_share(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert message == "Error: several processes cannot share the device 'mps'; take --device cpu or cuda\n"
 
 
-def torchrun(count: int, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    """`torchrun --nproc-per-node COUNT -m torch_impl train ARGUMENTS`, on one thread each."""
+def launched(count: int, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """`torchrun --nproc-per-node COUNT ARGUMENTS`, on one thread each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = [*command, "-m", "torch_impl", "train", *map(str, arguments)]
-    return subprocess.run(done, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path) -> None:
     arguments = ("vowels", "--units", 6, "--batch-size", 31, "--seeds", 1)
     trained(*arguments, "--epochs", 4, "--output", tmp_path / "one")
     trained(*arguments, "--epochs", 2, "--output", tmp_path / "two")
-    done = torchrun(2, "vowels", "--resume", tmp_path / "two", "--epochs", 4)
+    done = launched(2, "-m", "torch_impl", "train", "vowels", "--resume", tmp_path / "two", "--epochs", 4)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("mean test accuracy") == 1
     one, two = (results(tmp_path / name) for name in ("one", "two"))
@@ -114,3 +116,34 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "two").state["run"]["finished"] is True
     trained("vowels", "--resume", tmp_path / "two", "--epochs", 5)
     assert len(results(tmp_path / "two")["epochs"]) == 5
+
+
+def clipped(processes: Processes, most: float) -> dict[str, np.ndarray]:
+    """A tagger's weights after steps on batches of uneven parts; the norm of its embedding is over slices."""
+    options = StepOptions(clip_norm=most)
+    trainer = EagerTrainer(tagger(), ADAM, TOKENS, CLASSES, [4, 3], options=options, processes=processes)
+    trainer.run([[0, 1, 1], [1, 0, 0], [1, 1, 0]])
+    return trainer.model.canonical_weights()
+
+
+CLIPPED = """
+import sys
+import numpy as np
+from torch_impl.runs.processes import joined
+from torch_impl.tests.test_runs_processes import clipped
+with joined("cpu") as (processes, _):
+    weights = clipped(processes, float(sys.argv[2]))
+    if processes.rank == 0:
+        np.savez(sys.argv[1], **weights)
+"""
+
+
+def test_gradients_are_clipped_to_the_norm_of_all_processes_together(tmp_path: Path) -> None:
+    most = 0.01
+    one, unclipped = clipped(Processes(), most), clipped(Processes(), 1e9)
+    done = launched(2, "--no-python", sys.executable, "-c", CLIPPED, tmp_path / "two.npz", most)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "two.npz") as two:
+        for name, array in one.items():
+            assert np.abs(unclipped[name] - array).max() > 1e-6
+            np.testing.assert_allclose(two[name], array, rtol=1e-9, atol=1e-14, err_msg=name)

@@ -10,6 +10,8 @@ import pytest
 
 from torch_impl.checkpoints import CheckpointError
 from torch_impl.tests.converting import convert
+from torch_impl.tf1 import protobuf
+from torch_impl.tf1.graphs.meta import read_graph
 from torch_impl.tf1.locate import find_prefix
 
 FILES = Path(__file__).parent / "files"
@@ -74,3 +76,14 @@ def test_a_checkpoint_as_code_builds_its_networks_and_checks_them(name: str, rec
     assert len(made["load"]()) == 1
     again = convert(recorded / name, "--as-module", path)
     assert "exists; name another file" in again.output
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_a_graph_with_a_field_of_another_type_is_told_to_be_altered(number: int, tmp_path: Path) -> None:
+    """A number for a node's name, operation, input, or the name of an attribute."""
+    wrong = b"\x08\x07"
+    field = protobuf.bytes_field(5, wrong) if number == 5 else protobuf.varint_field(number, 7)
+    node = protobuf.bytes_field(1, protobuf.bytes_field(1, b"x") + field)
+    (tmp_path / "x.meta").write_bytes(protobuf.bytes_field(2, node))
+    with pytest.raises(CheckpointError, match=r"x\.meta: not a MetaGraphDef, or altered"):
+        read_graph(tmp_path / "x.meta")

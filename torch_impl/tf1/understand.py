@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
-from torch_impl.tf1.graphs.meta import Graph, read_graph
+from torch_impl.tf1.graphs.meta import MALFORMED, Graph, read_graph
 from torch_impl.tf1.inferred import Inferred, TrainedAs
 from torch_impl.tf1.names import infer_from_names
 from torch_impl.tf1.recipes import OBJECT_GRAPH, of_objects
@@ -83,16 +83,7 @@ def _found(whole: Understood, graph: Graph | None, told: TrainedAs, overrides: M
 
     try:
         return infer(graph, entries, whole.read, told.scope, told.kind)
-    except (
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        AssertionError,
-    ) as error:
-        # A graph's nodes have the inputs and attributes of their operations, unless somebody altered it.
+    except MALFORMED as error:
         raise CheckpointError(
             f"its graph (.meta) does not hang together ({type(error).__name__}: {error}); get the file again, or go by "
             "names alone with --no-graph"

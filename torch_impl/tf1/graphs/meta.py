@@ -22,11 +22,14 @@ from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.tf1 import protobuf
 
-__all__ = ["DTYPES", "Graph", "Node", "Saved", "Tensor", "read_graph"]
+__all__ = ["DTYPES", "MALFORMED", "Graph", "Node", "Saved", "Tensor", "read_graph"]
 
 _MOST_BYTES = 1 << 29  # a real one has under a megabyte for each layer, and more only where constants are large
 _MOST_NODES = 400_000
-_MOST_CONSTANT = 1 << 28  # entries
+_MOST_CONSTANT = 1 << 26  # entries
+# What comes of fields of other types, and of nodes without the inputs and attributes of their operations.
+MALFORMED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError,
+             struct.error)  # fmt: skip
 _READING = ("Identity", "ReadVariableOp", "Enter", "Switch", "RefSwitch", "Cast", "StopGradient")
 _BACKWARD = re.compile(r"(^|/)gradients(_\d+)?/")
 # Where tf.gradients begins, with a one for each loss; and the gradient of a node (python/ops/gradients_util.py).
@@ -171,7 +174,7 @@ def read_graph(path: Path) -> Graph | None:
     with naming(path):
         try:
             return _graph(data)
-        except (CheckpointError, ValueError, KeyError, IndexError, TypeError, struct.error) as error:
+        except (CheckpointError, *MALFORMED) as error:
             raise CheckpointError(
                 f"not a MetaGraphDef, or altered ({error}); get the file again, or move it away to go by names alone"
             ) from None
