@@ -74,9 +74,9 @@ def test_the_default_asks_no_question_that_its_numbers_cannot_decide():
     more = quick.resized(None, None, 5, None)
     assert (more.seeds, more.paired) == (0, 5)
     assert standard.resized(None, None, 5, None)[standard._fields.index("seeds")] == 5
-    assert [standard.epochs_of("mnist-gru", own)[0] for own in (True, False)] == [10, 2]
+    assert [standard.epochs_of("mnist-gru", own)[0] for own in (True, False)] == [10, 1]
     steps = [standard.lockstep_steps(name, "float32") for name in ("mnist", "mnist-lstm", "vowels-gru")]
-    assert steps == [1098, 220, 180]
+    assert steps == [732, 147, 90]
     assert [standard.resized(0, None, None, None).epochs_of("mnist-lstm", own)[0] for own in (True, False)] == [0, 0]
 
 
