@@ -1,7 +1,5 @@
 """A backend of the shared spec in plain NumPy. It offers a part of the contract; the rest is skipped by name."""
 
-import platform
-
 import numpy as np
 
 
@@ -21,7 +19,7 @@ class NumpyBackend:
         self.expected_failures: dict[str, str] = {}  # test function's name -> why this backend is known to fail it
 
     def describe(self):
-        return {"framework": "NumPy", "version": np.__version__, "python": platform.python_version(), "device": "cpu"}
+        return {"framework": "NumPy", "version": np.__version__}
 
     def dynamic_rnn(self, network, weights, inputs, lengths=None, initial_state=None):
         """inputs [batch, steps, inputs] -> outputs [batch, steps, units], state {"h": [batch, units]}."""

@@ -1,4 +1,4 @@
-"""A module of a user's own, trained in a run folder: python -m torch_impl.tests.own_module RUN OUT goes on with it."""
+"""The example's own module, trained in a run folder: python -m torch_impl.tests.own_module RUN OUT goes on with it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 (PyTorch's own idiom)
-from torch import Tensor, nn
 
 import torch_impl
+from torch_impl.examples.own_module import Net
 from torch_impl.runs import Run
 
 __all__ = ["BATCHES", "LABELS", "ROWS", "Net", "go_on"]
@@ -18,22 +17,6 @@ __all__ = ["BATCHES", "LABELS", "ROWS", "Net", "go_on"]
 ROWS = np.random.default_rng(0).normal(size=(12, 7, 3))
 LABELS = np.arange(12) % 4
 BATCHES = np.random.default_rng(1).integers(0, 12, (6, 5))
-
-
-class Net(nn.Module):
-    """Not of this library, but for what `torch_impl.Trainer` asks of a model; batch normalization has buffers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read = nn.GRU(3, 6, batch_first=True)
-        self.norm = nn.BatchNorm1d(6)
-        self.dense = nn.Linear(6, 4)
-
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.dense(self.norm(self.read(inputs)[0].mean(1)))
-
-    def training_loss(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return F.cross_entropy(self(inputs, lengths), targets)
 
 
 def go_on(run: Run) -> dict[str, np.ndarray]:
