@@ -40,9 +40,8 @@ def main():
     model = torch_impl.Classifier(torch_impl.LSTM(inputs=1, units=32), classes=3)
     optimizer = torch_impl.Adam(model.parameters(), lr=0.01)
     batches = torch_impl.BucketSampler([len(row) for row in rows], batch=30)  # rows of like lengths together
-    loader = DataLoader(
-        list(zip(rows, labels, strict=True)), batch_sampler=batches, collate_fn=torch_impl.collate_packed
-    )
+    pairs: Any = list(zip(rows, labels, strict=True))
+    loader = DataLoader(pairs, batch_sampler=batches, collate_fn=torch_impl.collate_packed)
     for epoch in range(1, 16):
         for inputs, targets in loader:  # a PackedSequence and labels [batch]
             optimizer.zero_grad()
