@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cached_property
 
-from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Graph, Tensor
+from torch_impl.tf1.graphs.meta import Tensor
 from torch_impl.tf1.graphs.pieces import Cell
-from torch_impl.tf1.graphs.weights import Read, Weights
+from torch_impl.tf1.graphs.weights import Weights
 
 __all__ = ["Parts"]
 
 
 class Parts(Weights):
-    """The recurrent parts. parts: all that were found, larger ones and those within them."""
+    """The recurrent parts of a graph."""
 
-    def __init__(
-        self, graph: Graph, entries: Mapping[str, BundleEntry], read: Read, scope: str, kind: str | None
-    ) -> None:
-        super().__init__(graph, entries, read, scope, kind)
-        self.parts = self._parts()
-
-    def _parts(self) -> list[Part]:
-        """Every recurrent part, the larger first."""
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All that were found, larger ones and those within them."""
         found = []
         for node in self.graph.of(
             "TensorArrayGatherV3", "ConcatV2", "ReverseSequence", "ReverseV2", "Pack", "BlockLSTM", "Add", "AddV2"
