@@ -205,8 +205,20 @@ def test_an_unknown_variable_is_named_and_a_way_out_is_given() -> None:
     refused({**CLASSIFIER, "other": (4,)}, "unknown variable other; say what each is, as in --map other=dense/kernel")
     many = {f"v{i}": (4,) for i in range(30)}
     refused({**CLASSIFIER, **many}, "v9")  # nothing is cut
-    refused({"rnn/nas_cell/kernel": (3, 4), **DENSE}, "is of a nas_cell, which is no kind of cell here")
     refused({"a": (3, 4)}, "no variable is a recurrent cell's by its name; found a;")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["rnn/nas_cell/kernel", "rnn/nas_cell/recurrent_kernel"], "rnn/nas_cell is of a NASCell, which is no kind"),
+        (["a/RNN/UGRNNCell/weights"], "a/RNN/UGRNNCell is of a UGRNNCell, which is no kind"),
+        (["rnn/indy_gru_cell_1/gates/kernel_w"], "rnn/indy_gru_cell_1 is of an IndyGRUCell, which is no kind"),
+        (["rnn/basic_lstm_cell/kernel", "rnn/carry_w"], "rnn is of a HighwayWrapper, which is no kind"),
+    ],
+)
+def test_a_cell_that_is_no_kind_here_is_called_by_its_name(names: list[str], words: str) -> None:
+    refused({**dict.fromkeys(names, (3, 4)), **DENSE}, words)
 
 
 def test_what_is_missing_is_named() -> None:

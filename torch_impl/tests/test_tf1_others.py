@@ -114,6 +114,17 @@ def test_the_lines_for_keras_3_make_one_too(name: str, made_by_keras_3: Path, tm
     check_that_it_predicts(prefix, SOFT, made_by_keras_3 / "keras3.npz", tmp_path / "run")
 
 
+@live
+@pytest.mark.parametrize("cell", ["NASCell", "PhasedLSTMCell", "AttentionCellWrapper", "HighwayWrapper"])
+def test_a_cell_that_is_no_kind_here_is_called_by_its_name(cell: str, made: Path) -> None:
+    result = convert(made / "cells" / cell)
+    assert result.exit_code == 2, result.output
+    assert f" {cell}, which is no kind of network here" in result.output.splitlines()[-1]
+    with_all = convert(made / "cells" / cell, "--list")
+    assert with_all.exit_code == 0
+    assert "  dense/kernel" in with_all.output
+
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
+from torch_impl.tf1.foreign import foreign_cell
 from torch_impl.tf1.inferred import TrainedAs
 from torch_impl.tf1.sources import Source
 from unrolled.networks import (
@@ -34,10 +35,7 @@ _CELLS = {
     "lstm_fused_cell": "lstm", "lstm_block_wrapper": "lstm", "lstmblockfusedcell": "lstm",
     "cudnn_compatible_lstm_cell": "cudnn_lstm", "gru_cell": "gru", "grucell": "gru", "gru_block_cell": "gru",
     "grublockcell": "gru", "grublockcellv2": "gru", "cudnn_compatible_gru_cell": "cudnn_gru",
-    "layer_norm_basic_lstm_cell": "layer_norm_lstm", "coupled_input_forget_gate_lstm_cell": "",
-    "nas_cell": "", "ugrnn_cell": "", "conv_lstm_cell": "", "conv_2d_lstm_cell": "", "grid_lstm_cell": "",
-    "intersection_rnn_cell": "", "sru_cell": "", "ind_rnn_cell": "", "phased_lstm_cell": "", "glstm_cell": "",
-    "time_freq_lstm_cell": "", "attention_cell_wrapper": "",
+    "layer_norm_basic_lstm_cell": "layer_norm_lstm",
 }  # fmt: skip
 _LEAVES = {
     "weights": "kernel", "matrix": "kernel", "w_0": "kernel", "biases": "bias", "b": "bias", "w": "kernel",
@@ -74,6 +72,9 @@ class NamedCells:
     assumed: list[str]
 
     def _cells(self, variables: list[str]) -> list[_Cell]:
+        foreign = foreign_cell(variables)
+        if foreign:
+            raise CheckpointError(foreign)
         found: dict[str, _Cell] = {}
         keras = {name[: -len("recurrent_kernel")] for name in variables if name.endswith("recurrent_kernel")}
         for name in variables:
@@ -88,8 +89,6 @@ class NamedCells:
                 base = re.sub(r"_\d+$", "", part.lower())
                 if base in _CELLS or part.lower() in _CELLS:
                     kind = _CELLS.get(base, _CELLS.get(part.lower(), ""))
-                    if not kind:
-                        raise CheckpointError(f"{name} is of a {part}, which is no kind of cell here")
                     scope = "/".join(parts[: k + 1])
                     leaf = "/".join(parts[k + 1 :])
                     cell = found.setdefault(scope, _Cell(kind, scope, _place(scope), {}))

@@ -61,6 +61,27 @@ def of_keras(home):
     np.savez(str(home / "keras.npz"), inputs=inputs, outputs=model.predict(inputs))
 
 
+def of_other_cells(home):
+    rnn, basic = tf.contrib.rnn, tf.nn.rnn_cell.BasicLSTMCell
+    made = {
+        "NASCell": lambda: rnn.NASCell(zoo.UNITS),
+        "PhasedLSTMCell": lambda: rnn.PhasedLSTMCell(zoo.UNITS),
+        "AttentionCellWrapper": lambda: rnn.AttentionCellWrapper(basic(zoo.UNITS), 3, state_is_tuple=True),
+        "HighwayWrapper": lambda: rnn.HighwayWrapper(basic(zoo.INPUTS)),
+    }
+    for name, make in made.items():
+        tf.reset_default_graph()
+        x = zoo.values()
+        cell, given = make(), (x[:, :, :1], x) if name == "PhasedLSTMCell" else x
+        outputs, _ = tf.nn.dynamic_rnn(cell, given, dtype=tf.float32)
+        _, loss = zoo.classes(tf.layers.dense(outputs[:, -1], zoo.OUTPUTS))
+        zoo.adam(loss)
+        with zoo.session() as session:
+            session.run(tf.global_variables_initializer())
+            tf.train.Saver().save(session, str(home / "cells" / name), write_state=False)
+
+
 if __name__ == "__main__":
     of_graphs(Path(sys.argv[1]))
     of_keras(Path(sys.argv[1]))
+    of_other_cells(Path(sys.argv[1]))

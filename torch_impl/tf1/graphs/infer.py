@@ -10,6 +10,7 @@ import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
+from torch_impl.tf1.foreign import foreign_cell
 from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds, loss_on, used_by
 from torch_impl.tf1.graphs.judge import LIMIT, Unknown
 from torch_impl.tf1.graphs.layers import Part
@@ -74,11 +75,12 @@ class _Inference(Trained):
         return found
 
     def _network(self) -> Inferred:
+        foreign = foreign_cell(name for name in self.entries if name.startswith(self.scope))
         if not self.cells:
             reason = f": {'; '.join(self.doubts[:3])}" if self.doubts else ""
-            raise CheckpointError(f"the graph has no recurrent cell that is known here{reason}")
+            raise CheckpointError(foreign or f"the graph has no recurrent cell that is known here{reason}")
         tops = self._tops()
-        problems = list(self.doubts)
+        problems = ([foreign] if foreign else []) + self.doubts
         if len(tops) == 1:
             chain, feature = self._chain(tops[0])
             part = self._part_of(feature)
