@@ -46,11 +46,15 @@ class Later(NamedTuple):
 class TensorFile:
     """A safetensors file to be written, whose bytes are those of `safetensors.numpy.save`.
 
-    digest, size: the SHA-256 and the number of the bytes written. Raises TypeError for what such a file cannot hold.
+    metadata: texts by name that go into its header. digest, size: the SHA-256 and the number of the bytes written.
+    Raises TypeError for what such a file cannot hold.
     """
 
-    def __init__(self, tensors: Mapping[str, np.ndarray | Later]) -> None:
+    def __init__(
+        self, tensors: Mapping[str, np.ndarray | Later], metadata: Mapping[str, str] | None = None
+    ) -> None:  # fmt: skip
         self.digest, self.size = hashlib.sha256(), 0
+        self.metadata = metadata
         self.tensors = dict(tensors)
         for name, tensor in tensors.items():
             if not isinstance(tensor, (np.ndarray, Later)) or tensor.dtype.name not in _TYPES:
@@ -61,7 +65,7 @@ class TensorFile:
 
     def write(self, stream: IO[bytes]) -> None:
         """Write all of it."""
-        header: dict[str, Any] = {}
+        header: dict[str, Any] = {} if self.metadata is None else {"__metadata__": dict(self.metadata)}
         end = 0
         for name in self.names:
             tensor = self.tensors[name]

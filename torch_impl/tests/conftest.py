@@ -15,3 +15,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(Path(__file__).parent / "files" / "tf1_zoo.zip") as file:
         file.extractall(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same and more, made now by the TensorFlow 1.15.5 that UNROLLED_BACKENDS names."""
+    from torch_impl.tests.test_checkpoints_live import FILES, tensorflow
+
+    folder = tmp_path_factory.mktemp("zoo")
+    tensorflow(FILES / "make_tf1_zoo.py", folder)
+    return folder

@@ -42,7 +42,7 @@ def tensorflow(*arguments: object) -> None:
     environment.pop("TF2_BEHAVIOR", None)  # set by TensorFlow 2 where this process has imported it
     environment.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
     command = [PYTHONS[0], "-W", "ignore", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

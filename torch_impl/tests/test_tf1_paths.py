@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import shutil
 from pathlib import Path
 
@@ -62,20 +61,6 @@ def test_other_files_are_told_what_they_are(name: str, start: bytes | None, reas
     assert result.exit_code == 2
     assert reason in result.output
     assert result.output.count("\n") == 1
-
-
-@pytest.mark.parametrize("name", ["embedding_lstm_classifier", "bidirectional_tagger"])
-def test_a_checkpoint_as_code_builds_its_networks_and_checks_them(name: str, recorded: Path, tmp_path: Path) -> None:
-    """An nn.LSTM, where that computes it, and a module of this library, where nothing in PyTorch does."""
-    path = tmp_path / "made.py"
-    result = convert(recorded / name, "--as-module", path)
-    assert result.exit_code == 0, result.output
-    assert ("nn.LSTM(7, 5, batch_first=True)" in path.read_text()) == (name == "embedding_lstm_classifier")
-    made = runpy.run_path(str(path))
-    made["check"]()
-    assert len(made["load"]()) == 1
-    again = convert(recorded / name, "--as-module", path)
-    assert "exists; name another file" in again.output
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5])

@@ -14,12 +14,13 @@ from torch_impl.checkpoints.files import exists
 from torch_impl.checkpoints.run_files import load_checkpoint
 from torch_impl.tf1.bundle import index_path
 from torch_impl.tf1.convert import CARRIED, GLOBAL_STEP
+from torch_impl.tf1.module_file import is_module, read_module
 from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
 from torch_impl.tf1.state_file import STATE_FILE, write_state_file
 from torch_impl.tf1.writing import write_variables
 from unrolled.models import Model, from_plain
-from unrolled.networks import GRU, Bidirectional, Dropout, Layers, Network, Residual
+from unrolled.networks import GRU, Bidirectional, Dropout, Layers, Network, Residual, below
 from unrolled.networks import shapes as shapes_of
 from unrolled.programs import Adam
 
@@ -47,7 +48,8 @@ def convert_to_tf1(
     name: str = "last",
     overwrite: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Write the run's checkpoint `name` in `folder` as PREFIX.index and PREFIX.data-00000-of-00001.
+    """Write the run's checkpoint `name` in `folder`, or the weights of a module that `modules` wrote (FILE.py), as
+    PREFIX.index and PREFIX.data-00000-of-00001.
 
     The file `checkpoint` beside them then points to it, as Saver would have it. names: canonical name -> the variable's
     name in the TensorFlow graph, for some or all; the slots follow their weight. The others keep the names that they
@@ -66,9 +68,12 @@ def convert_to_tf1(
             f"{prefix.with_name(STATE_FILE)}: says which checkpoint is the latest there, and would be replaced; name "
             "another folder, or replace it (--force)"
         )
-    checkpoint = load_checkpoint(folder, name)
+    if is_module(Path(folder)):
+        tensors, state = read_module(Path(folder))
+    else:
+        tensors, state = load_checkpoint(folder, name)[:2]
     try:
-        run = _Run(checkpoint.tensors, checkpoint.state, names or {}, dense)
+        run = _Run(tensors, state, names or {}, dense)
         variables, slices = run.variables()
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
@@ -84,11 +89,15 @@ class _Run:
         self, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], names: Mapping[str, str], dense: str | None
     ) -> None:
         self.tensors, self.state, self.given = tensors, state, names
-        try:
-            self.model = from_plain(state.get("model"))
-            self.wanted = shapes_of(self.model.weights())
-        except ValueError as error:
-            raise CheckpointError(f"its model is none that is known: {error}") from None
+        self.model = None
+        if not state.get("module"):
+            try:
+                self.model = from_plain(state.get("model"))
+                self.wanted = shapes_of(self.model.weights())
+            except ValueError as error:
+                raise CheckpointError(f"its model is none that is known: {error}") from None
+        else:
+            self.wanted = {name: array.shape for name, array in below("weights/", tensors).items()}
         origin = _object(state, "tf1")
         self.sources = _sources(origin, names)
         self.dtypes = {str(key): str(value) for key, value in _object(origin, "dtypes").items()}
@@ -104,6 +113,10 @@ class _Run:
             source = self.sources.get(canonical)
             if source is None and canonical not in self.names:
                 continue  # Adam's state, of a run that came with another optimizer's
+            if source is not None and not source.names and array.any():
+                raise CheckpointError(
+                    f"{canonical} was trained here, and there is no variable that could hold it: it was zeros there"
+                )
             own = {self.names[canonical]: array} if source is None else source.variables(array, self.shapes)
             for name, values in own.items():
                 if name in found and not np.array_equal(found[name], values):
@@ -171,6 +184,12 @@ class _Run:
         if self.converted and not dense and set(self.wanted) <= {*came, *self.sources}:
             base: dict[str, str] = {}
         else:
+            if self.model is None:
+                unknown = [name for name in self.wanted if name not in {*came, *self.sources}]
+                raise CheckpointError(
+                    "a module has the names that its variables came with: leave --dense out" if dense else
+                    f"it does not say which variable {unknown[0]} was; convert the checkpoint again"
+                )  # fmt: skip
             base = default_names(self.model, dense)
         weights = {**base, **{name: each for name, each in {**came, **self.given}.items() if name in self.wanted}}
         # A weight with a new name takes its slots along: the names that they came with no longer hold.

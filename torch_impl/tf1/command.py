@@ -28,7 +28,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.command(short_help="Convert TensorFlow 1 checkpoints, both ways.")
 @click.argument("source", type=_PATH)
 @click.argument("target", type=_PATH, required=False)
-@click.option("--to-tf1", is_flag=True, help="SOURCE is a run folder, TARGET the prefix of a TensorFlow 1 checkpoint.")
+@click.option("--to-tf1", is_flag=True, help="SOURCE is a run folder or a module, TARGET the prefix of a checkpoint.")
 @click.option("--list", "listing", is_flag=True, help="Show every variable and what it was taken for; write nothing.")
 @click.option("--check", type=_PATH, metavar="FILE.npz", help="Compare with inputs and outputs recorded in TensorFlow.")
 @click.option("--check-with", type=_PATH, metavar="PYTHON", help="Compare with TensorFlow, run by that Python now.")
@@ -126,6 +126,8 @@ def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any
     whole = understand(prefix, told, overrides, options["force"])
     whole = whole._replace(found=_with_adam(whole.found, options))
     yield from story(whole)
+    if whole.found.whole:
+        yield from _checked(whole, options)
     if options["as_module"]:
         from torch_impl.tf1.modules import write_module
 
@@ -134,7 +136,6 @@ def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any
         if options["as_module"] and target is None:
             return
         raise CheckpointError(f"{prefix}: {converting.more_than_known(whole.found)}")
-    yield from _checked(whole, options)
     if target is None:
         yield f"{prefix}: {described(whole.found.model)}. Name a folder to make a run of it."
         return

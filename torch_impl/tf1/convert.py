@@ -33,7 +33,7 @@ from unrolled.networks import shapes as shapes_of
 from unrolled.programs import Adam
 
 __all__ = ["CARRIED", "Converted", "Origin", "TrainedAs", "check_target", "convert_from_tf1", "more_than_known",
-           "run_of", "write_run"]  # fmt: skip
+           "origin_of", "run_of", "write_run"]  # fmt: skip
 
 Shapes = Mapping[str, tuple[int, ...]]
 CARRIED = "tf1/"  # before the name of a variable that is kept for the way back
@@ -116,6 +116,8 @@ def write_run(
 
 def more_than_known(found: Inferred) -> str:
     """Why there is no run of it, and what there is."""
+    if found.heads:
+        return found.why
     parts = "; ".join(map(network, found.parts))
     writes = "--as-module FILE.py writes them, with all other variables, for a module of your own"
     rest = f"its recurrent parts are {parts}; {writes}" if parts else "none of its recurrent parts is known here"
@@ -145,14 +147,13 @@ def run_of(
         raise CheckpointError(
             text if text.startswith(str(variables.prefix)) else f"{variables.prefix}: {text}"
         ) from None
-    origin = _origin(variables, found, dtype)
-    carried, uncarried = _carried(variables, found, origin)
+    _, origin, names, carried, uncarried = origin_of(whole)
     state = {
         "model": to_plain(found.model),
         "optimizer": optimizer._asdict(),
         "clip_norm": found.clip_norm if settings.clip_norm is None else settings.clip_norm,
         "step": step,
-        "tf1_names": _names(found),
+        "tf1_names": names,
         "tf1_step_dtype": variables.entries[found.step].dtype if found.step else "int64",
         "tf1": {name: value for name, value in vars(origin).items() if value},
     }
@@ -162,6 +163,17 @@ def run_of(
     tensors.update({f"slots/{name}": array for name, array in slots.items()})
     tensors.update(carried)
     return tensors, state, uncarried
+
+
+def origin_of(
+    whole: Understood,
+) -> tuple[np.dtype[Any], Origin, dict[str, str], dict[str, Later], list[str]]:
+    """(the dtype of the weights here, where they came from, canonical name -> variable, what is carried along for the
+    way back, and what cannot be)."""
+    variables, found = whole.variables, whole.found
+    dtype = _dtype(variables, found)
+    origin = _origin(variables, found, dtype)
+    return dtype, origin, _names(found), *_carried(variables, found, origin)
 
 
 def _dtype(variables: Variables, found: Inferred) -> np.dtype[Any]:

@@ -12,7 +12,12 @@ from unrolled.models import Model
 from unrolled.networks import Network
 from unrolled.programs import Adam
 
-__all__ = ["Inferred", "Probe", "TrainedAs"]
+__all__ = ["Inferred", "Probe", "TrainedAs", "is_dense"]
+
+
+def is_dense(name: str) -> bool:
+    """Whether a model's weight of this canonical name is a dense layer's."""
+    return name.startswith(("dense/", "hidden_"))
 
 
 class TrainedAs(NamedTuple):
@@ -61,10 +66,11 @@ class Probe(NamedTuple):
 class Inferred:
     """A model and where its weights are.
 
-    model: None where it is more than a known form, as `why` says; then `parts` are its recurrent networks and the
-    weights' names begin "part_0/". slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer:
-    Adam's settings, where it was Adam that trained; clip_norm: that gradients were clipped to together. step: the
-    variable that counts steps.
+    model: None where it is more than a known form, as `why` says. heads: what it is then, without the loss, where it is
+    dense layers on the final state ("classifier") or on every step ("tagger") of one network; of several the dense
+    layers' names begin "head_0/". Else `parts` are its recurrent networks and the weights' names begin "part_0/".
+    slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer: Adam's settings, where it was
+    Adam that trained; clip_norm: that gradients were clipped to together. step: the variable that counts steps.
     Of a line each: facts, what was found; assumed, what no file tells and was taken for granted; differs, in what
     training here is another than it was there.
     judged: the largest difference of the model's outputs, or the parts', from the graph's, by the largest output, at
@@ -81,13 +87,19 @@ class Inferred:
     assumed: list[str] = field(default_factory=list)
     differs: list[str] = field(default_factory=list)
     why: str = ""
+    heads: tuple[Model, ...] = ()
     parts: list[Network] = field(default_factory=list)
     judged: float | None = None
     unjudged: str = ""
     left: list[str] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     time_major: bool = False
-    probe: Probe | None = None
+    probes: list[Probe] = field(default_factory=list)
+
+    @property
+    def whole(self) -> tuple[Model, ...]:
+        """The model, or the heads."""
+        return self.heads if self.model is None else (self.model,)
 
     @property
     def used(self) -> set[str]:

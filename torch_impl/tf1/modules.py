@@ -5,117 +5,34 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, replacing, write_atomically
-from torch_impl.checkpoints.tensor_file import TensorFile
+from torch_impl.checkpoints.tensor_file import Later, TensorFile
+from torch_impl.tf1 import native
+from torch_impl.tf1.convert import CARRIED, origin_of
 from torch_impl.tf1.graphs.judge import computed
-from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.inferred import Inferred, is_dense
 from torch_impl.tf1.listing import network as shown
-from torch_impl.tf1.native import stages
+from torch_impl.tf1.module_code import code_of_model, code_of_network, code_of_script, what_is
+from torch_impl.tf1.module_file import REST, state_of
+from torch_impl.tf1.proof import outputs_of
+from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.understand import Understood
 from unrolled import networks
+from unrolled.models import Model
 from unrolled.networks import Network
 
 __all__ = ["write_module"]
 
 _ROWS, _STEPS = 3, 7
-
-_HEAD = '''"""{what}, from the TensorFlow 1 checkpoint {prefix}. `python {file}` checks it.
-
-The weights are in {weights}, by the names of `state_dict()`; "rest/…" are the checkpoint's other variables.
-"""
-
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file
-from torch import nn
-{imports}
-WEIGHTS = Path(__file__).with_suffix(".safetensors")
-
-'''
-
-_NATIVE = '''
-class {name}(nn.Module):
-    """{what}.
-
-    forward: values [batch, steps, {inputs}], lengths [batch] or None -> outputs [batch, steps, {outputs}].
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.stages = nn.ModuleList([
-{stages}
-        ])
-
-    def forward(self, values, lengths=None):
-        steps = values.shape[1]
-        if lengths is not None:  # at least 1 each
-            values = nn.utils.rnn.pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        for stage in self.stages:
-            values, _ = stage(values)
-        if lengths is not None:
-            values, _ = nn.utils.rnn.pad_packed_sequence(values, batch_first=True, total_length=steps)
-        return values
-
-    def load(self, weights):
-        self.load_state_dict(weights)
-        return self
-
-'''
-
-_OURS = '''
-class {name}(nn.Module):
-    """{what}. forward: values [batch, steps, {inputs}], lengths [batch] or None -> outputs [batch, steps, {outputs}].
-
-    PyTorch has no module that computes it: this is torch_impl's.
-    """
-
-    def __init__(self):
-        super().__init__()
-        value = json.loads({plain!r})
-        self.network = build.recurrent(networks.from_plain(value), {inputs})
-
-    def forward(self, values, lengths=None):
-        return self.network(values, lengths)[0]
-
-    def load(self, weights):
-        load_canonical(self.network, {{name: each.numpy() for name, each in weights.items()}})
-        return self
-
-'''
-
-_TAIL = '''
-def part(weights, start):
-    """The weights whose names begin so, without that."""
-    return {name[len(start):]: each for name, each in weights.items() if name.startswith(start)}
-
-
-def load():
-    """The modules with their weights, in evaluation mode."""
-    weights = load_file(WEIGHTS)
-    return [make().load(part(weights, f"{k}/")).eval() for k, make in enumerate(PARTS)]
-
-
-def check():
-    """Each module's outputs for drawn values, against those of the conversion."""
-    checks = load_file(WEIGHTS)
-    for k, module in enumerate(load()):
-        with torch.no_grad():
-            found = module(checks[f"check/{k}/values"])
-        expected = checks[f"check/{k}/outputs"]
-        near = float((found - expected).abs().max() / expected.abs().max())
-        print(f"{type(module).__name__}: {near:.1e} of the largest output apart")
-        assert near < 1e-5
-
-
-if __name__ == "__main__":
-    check()
-'''
+_LENGTHS = np.array([7, 1, 4])
+Arrays = dict[str, np.ndarray]
 
 
 def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
@@ -131,47 +48,110 @@ def write_module(whole: Understood, path: Path, force: bool) -> list[str]:
         raise CheckpointError(
             f"{prefix}: no recurrent part of it is known, so there is no module to write: {found.why}"
         )
-    text, tensors, used = "", {}, set()
-    ours = False
-    for number, network in enumerate(found.parts):
-        weights, names = _weights(whole, found, number)
-        used |= names
-        code, state, native = _module(number, network, weights)
-        ours = ours or not native
-        text += code
-        tensors.update({f"{number}/{name}": array for name, array in state.items()})
-        tensors.update(_recorded(number, network, weights))
-    rest = _rest(whole, used)
-    tensors.update({f"rest/{name}": array for name, array in rest.items()})
-    imports = (
-        "\nfrom torch_impl import build\nfrom torch_impl.conversion import load_canonical\n"
-        "from unrolled import networks\n"
-    )
-    what = "; ".join(map(shown, found.parts))
+    made = _Made(whole)
     files = {"prefix": prefix.name, "file": path.name, "weights": beside.name}
     files = {key: re.sub(r"[^\w .-]", "_", name) for key, name in files.items()}  # nothing that ends a docstring
-    head = _HEAD.format(what=what[:1].upper() + what[1:], imports=imports if ours else "", **files)
-    if ours:
-        head = head.replace("from pathlib import Path\n", "import json\nfrom pathlib import Path\n")
-    parts = ", ".join(f"Part{number}" for number in range(len(found.parts)))
+    what = "; ".join(map(what_is, found.whole) if found.whole else map(shown, found.parts))
+    code = code_of_script(made.text, made.names, what[:1].upper() + what[1:], files, made.ours)
     with naming(path.parent, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
     with naming(beside, "written"), replacing(beside) as stream:
-        TensorFile(tensors).write(stream)
-    write_atomically(path, (head + text + f"\nPARTS = [{parts}]\n" + _TAIL).encode())
-    lines = [f"{path}: {len(found.parts)} module(s); run it to check them. {beside.name} has their weights"]
-    return [*lines, *(f"  and rest/{name} {list(array.shape)}" for name, array in rest.items())]
+        TensorFile(made.tensors, {"tf1": json.dumps(made.told)}).write(stream)
+    write_atomically(path, code.encode())
+    what = "the whole model" if found.whole else f"{len(found.parts)} module(s)"
+    lines = [f"{path}: {what}; run it to check it. {beside.name} has the weights"]
+    if found.heads:
+        lines.append(f"  {found.why.partition(': --as-module')[0]}: train it by a loss of your own")
+    slots = find_slots(whole.variables.entries).all
+    rest = {name[len(REST) :]: array for name, array in made.tensors.items() if name.startswith(REST)}
+    lines += [f"  and {REST}{name} {list(array.shape)}" for name, array in rest.items() if name not in slots]
+    return [*lines, *(f"  cannot be kept for the way back: {name}" for name in made.uncarried)]
 
 
-def _weights(whole: Understood, found: Inferred, number: int) -> tuple[dict[str, np.ndarray], set[str]]:
-    """A part's canonical weights, and the variables that they are of."""
-    network = found.parts[number]
-    if found.model is None:
-        own = networks.below(f"part_{number}/", found.weights)
-    else:
-        own = {name: found.weights[name] for name in network.weights(found.model.network_inputs)}
-    arrays = {name: source.array(whole.read) for name, source in own.items()}
-    return arrays, {name for source in own.values() for name in source.names}
+class _Made:
+    """text: the code of the classes; names: those to make. tensors: what the file of weights holds; told: its metadata.
+    ours: whether the code needs this library. uncarried: variables that the file cannot hold."""
+
+    def __init__(self, whole: Understood) -> None:
+        self.found, self.text, self.names, self.ours = whole.found, "", [], False
+        self.tensors: dict[str, np.ndarray | Later] = {}
+        self.told: dict[str, Any] = {"networks": [], "layers": {}}
+        self._origin(whole)
+        if self.found.whole:
+            self._model(self.found.whole)
+        else:
+            for number, network in enumerate(self.found.parts):
+                start = f"part_{number}/"
+                weights = {name[len(start) :]: array for name, array in self.weights.items() if name.startswith(start)}
+                inputs = _width(network, weights)
+                self._network(f"Part{number}", network, inputs, weights, f"{number}/", start)
+                values = _drawn(number, inputs, 0)
+                self._record(number, [np.asarray(computed(network, weights, values, _LENGTHS)[0])], values)
+                self.names.append(f"Part{number}")
+
+    def _origin(self, whole: Understood) -> None:
+        """The weights, where they came from, and all other variables."""
+        bare: Inferred = replace(self.found, slots={}, step=None)
+        dtype, origin, names, carried, self.uncarried = origin_of(whole._replace(found=bare))
+        self.weights = {
+            name: source.array(whole.read).astype(dtype, copy=False) for name, source in bare.weights.items()
+        }
+        self.told |= {"tf1_names": names, "tf1": {name: value for name, value in vars(origin).items() if value}}
+        self.tensors.update({REST + name[len(CARRIED) :]: each for name, each in carried.items()})
+
+    def _network(
+        self, name: str, network: Network, inputs: int, weights: Arrays, state: str, start: str
+    ) -> None:  # fmt: skip
+        stages = native.stages(network, inputs, weights)
+        self.ours = self.ours or stages is None
+        kind = next(iter(weights.values())).dtype.name
+        self.text += code_of_network(name, network, inputs, stages, kind)
+        self.tensors.update({state + key: each for key, each in state_of(network, inputs, weights).items()})
+        self.told["networks"].append(
+            {"network": networks.to_plain(network), "inputs": inputs, "state": state, "start": start}
+        )
+
+    def _model(self, heads: tuple[Model, ...]) -> None:
+        first = heads[0]
+        own = {name: self.weights[name] for name in first.network.weights(first.network_inputs)}
+        self._network("Part0", first.network, first.network_inputs, own, "0/network.", "")
+        self.text += code_of_model(heads, "Part0")
+        self.names.append("Model")
+        for name, array in self.weights.items():
+            if name not in own:
+                there = "0/embedding.weight" if name == "embedding" else _linear(name)
+                turned = name != "embedding" and array.ndim == 2
+                self.tensors[there] = np.ascontiguousarray(array.T) if turned else array
+                self.told["layers"][name] = [there, turned]
+        values = _drawn(0, first.inputs, first.embedding)
+        outputs = []
+        for number, head in enumerate(heads):
+            start = f"head_{number}/" if len(heads) > 1 else ""
+            layers = {name.removeprefix(start): each for name, each in self.weights.items()
+                      if is_dense(name.removeprefix(start)) and name.startswith(start)}  # fmt: skip
+            outputs.append(outputs_of(head, {**self.weights, **layers}, values, _LENGTHS))
+        self._record(0, outputs, values)
+
+    def _record(self, number: int, outputs: list[np.ndarray], values: np.ndarray) -> None:
+        """Drawn values and what comes of them, for the check."""
+        kind = next(iter(self.weights.values())).dtype
+        values = values.astype(kind) if values.dtype.kind == "f" else values
+        found = {"values": values, "lengths": _LENGTHS}
+        found.update({f"outputs/{n}": each.astype(kind) for n, each in enumerate(outputs)})
+        self.tensors.update({f"check/{number}/{name}": each for name, each in found.items()})
+
+
+def _linear(name: str) -> str:
+    """The name in the file of a dense layer's weight: "head_0/dense/kernel" is 0/head_0_dense.weight."""
+    layer, _, last = name.rpartition("/")
+    return f"0/{layer.replace('/', '_')}.{'weight' if last == 'kernel' else last}"
+
+
+def _drawn(number: int, inputs: int, embedding: int) -> np.ndarray:
+    random = np.random.default_rng(number)
+    if embedding:
+        return random.integers(0, inputs, (_ROWS, _STEPS))
+    return random.normal(size=(_ROWS, _STEPS, inputs))
 
 
 def _width(network: Network, weights: Mapping[str, np.ndarray]) -> int:
@@ -185,41 +165,3 @@ def _width(network: Network, weights: Mapping[str, np.ndarray]) -> int:
         except (ValueError, KeyError):
             continue
     raise CheckpointError(f"{first} is {list(weights[first].shape)}, which fits no inputs")
-
-
-def _module(
-    number: int, network: Network, weights: Mapping[str, np.ndarray]
-) -> tuple[str, dict[str, np.ndarray], bool]:
-    """(code, state_dict, whether it is PyTorch's own) of a part."""
-    inputs = _width(network, weights)
-    words = {
-        "name": f"Part{number}",
-        "what": shown(network).capitalize(),
-        "inputs": inputs,
-        "outputs": network.output_size,
-    }
-    native = stages(network, inputs, weights)
-    if native is None:
-        plain = json.dumps(networks.to_plain(network))
-        return _OURS.format(**words, plain=plain), dict(weights), False
-    calls = "\n".join(f"            {stage.call}," for stage in native)
-    state = {f"stages.{k}.{name}": array for k, stage in enumerate(native) for name, array in stage.weights.items()}
-    return _NATIVE.format(**words, stages=calls), state, True
-
-
-def _recorded(number: int, network: Network, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Drawn values and what the network makes of them, for the check."""
-    values = np.random.default_rng(number).normal(size=(_ROWS, _STEPS, _width(network, weights)))
-    outputs, _ = computed(network, weights, values, None)
-    kind = next(iter(weights.values())).dtype
-    return {f"check/{number}/values": values.astype(kind), f"check/{number}/outputs": outputs.astype(kind)}
-
-
-def _rest(whole: Understood, used: set[str]) -> dict[str, np.ndarray]:
-    """The other variables of the checkpoint that hold numbers, without optimizers'."""
-    from torch_impl.tf1.slots import find_slots
-
-    entries = whole.variables.entries
-    others = find_slots(entries).all | used
-    kinds = ("float32", "float64", "int32", "int64", "bool", "float16", "bfloat16")
-    return {name: whole.read(name) for name, entry in entries.items() if name not in others and entry.dtype in kinds}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ import numpy as np
 from unrolled import networks
 from unrolled.networks import GRU, LSTM, BasicRNN, Bidirectional, Layers, Network
 
-__all__ = ["Stage", "stages"]
+__all__ = ["Stage", "canonical", "stages"]
+
+_MARK = 2.0**40  # above what a constant is, and all that are counted from there are exact
 
 
 class Stage(NamedTuple):
@@ -36,7 +39,7 @@ class Stage(NamedTuple):
 def stages(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> list[Stage] | None:
     """The modules, one on the other, that compute a network; None where PyTorch has none for a part of it.
 
-    weights: canonical. An LSTM's forget bias, which TensorFlow adds and does not store, is folded into the bias.
+    weights: canonical. An LSTM's forget bias, which TensorFlow adds and does not store, is the second bias.
     """
     found: list[Stage] = []
     layers = network.layers if isinstance(network, Layers) else (network,)
@@ -53,6 +56,38 @@ def stages(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> 
             found.append(stage)
         inputs = layer.output_size
     return found
+
+
+def canonical(
+    network: Network, inputs: int, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The canonical weights, of these shapes, of a state_dict of what `stages` gives ("stages.0.weight_ih_l0").
+
+    Each entry goes to where a number that stands for it came from. What a constant second bias moved by is added to the
+    first. Raises KeyError or ValueError for what does not fit.
+    """
+    marks, mark = {}, _MARK
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        marks[name] = (mark + np.arange(size, dtype=np.float64)).reshape(shape)
+        mark += size
+    made = stages(network, inputs, marks)
+    if made is None:
+        raise ValueError("no modules of PyTorch's")
+    flat = np.zeros(int(mark - _MARK), next(iter(state.values())).dtype)
+    moved = flat.copy()
+    for k, stage in enumerate(made):
+        for name, where in stage.weights.items():
+            values = state[f"stages.{k}.{name}"]
+            if values.shape != where.shape:
+                raise ValueError(f"stages.{k}.{name} is {list(values.shape)}, expected {list(where.shape)}")
+            stored = where >= _MARK
+            flat[(where[stored] - _MARK).astype(np.int64)] = values[stored]
+            if not stored.all():
+                first = stage.weights[name.replace("bias_hh", "bias_ih")]
+                moved[(first[~stored] - _MARK).astype(np.int64)] = (values - where.astype(values.dtype))[~stored]
+    flat = np.where(moved == 0, flat, flat + moved)
+    return {name: flat[(where - _MARK).astype(np.int64)] for name, where in marks.items()}
 
 
 def _alike(below: Stage, above: Stage) -> bool:
@@ -79,12 +114,13 @@ def _cell(cell: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> Stag
                      _named(ih, hh, weights["bias"], np.zeros_like(weights["bias"])))  # fmt: skip
     if isinstance(cell, LSTM) and _plain(cell):
         order = [0, 2, 1, 3]  # i j f o, which PyTorch calls i g f o, in its order i f g o
-        bias = np.array(weights["bias"])
-        bias[2 * cell.units : 3 * cell.units] += bias.dtype.type(cell.forget_bias)
+        bias = weights["bias"]
+        constant = np.zeros_like(bias)
+        constant[2 * cell.units : 3 * cell.units] = cell.forget_bias
         kernel = _blocks(weights["kernel"], order)
         options = {} if cell.projection is None else {"proj_size": cell.projection}
         ih, hh = np.split(kernel, [inputs])
-        found = _named(ih, hh, _blocks(bias, order), np.zeros_like(bias))
+        found = _named(ih, hh, _blocks(bias, order), _blocks(constant, order))
         if cell.projection is not None:
             found["weight_hr_l0"] = np.ascontiguousarray(weights["projection/kernel"].T)
         return Stage("LSTM", inputs, cell.units, 1, False, options, found)

@@ -14,7 +14,7 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.tf1.graphs.judge import computed, nearness
 from torch_impl.tf1.graphs.operations import activated, product
-from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.inferred import Inferred, Probe
 from torch_impl.tf1.understand import Understood
 from unrolled.models import Model
 
@@ -94,11 +94,12 @@ def check_file(whole: Understood, path: Path) -> tuple[float, float]:
                 f"outputs are {recorded['outputs'].dtype} {list(recorded['outputs'].shape)}, expected floats"
             )
         found = whole.found
-        if found.model is None:
-            raise CheckpointError("there is no model to check")
+        if len(found.whole) != 1:
+            raise CheckpointError("there is no one model to check; --check-with PYTHON compares each of several heads")
+        (model,) = found.whole
         inputs, outputs = recorded["inputs"], recorded["outputs"]
-        width = found.model.network_inputs
-        if not found.model.embedding and inputs.ndim == 2 and inputs.shape[1] % width == 0:
+        width = model.network_inputs
+        if not model.embedding and inputs.ndim == 2 and inputs.shape[1] % width == 0:
             inputs = inputs.reshape(len(inputs), -1, width)  # fed in one row, and cut into steps by the graph
         lengths = recorded.get("lengths")
         if lengths is not None and lengths.dtype.kind not in "iu":
@@ -106,7 +107,7 @@ def check_file(whole: Understood, path: Path) -> tuple[float, float]:
         weights = {name: source.array(whole.read) for name, source in found.weights.items()}
         try:
             given = inputs.swapaxes(0, 1) if found.time_major and inputs.ndim > 1 else inputs
-            values = outputs_of(found.model, weights, given, lengths)
+            values = outputs_of(model, weights, given, lengths)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(str(error)) from None
         if found.time_major and values.ndim == 3:
@@ -114,7 +115,12 @@ def check_file(whole: Understood, path: Path) -> tuple[float, float]:
         if values.size != outputs.size:
             raise CheckpointError(f"outputs are {list(outputs.shape)}, the model gives {list(values.shape)}")
         values, outputs = values.reshape(-1, values.shape[-1]), outputs.reshape(-1, values.shape[-1]).astype(np.float64)
-        if found.model.kind != "regressor" and outputs.min() >= 0 and np.abs(outputs.sum(1) - 1).max() < 1e-3:
+        if (
+            found.model is not None
+            and model.kind != "regressor"
+            and outputs.min() >= 0
+            and np.abs(outputs.sum(1) - 1).max() < 1e-3
+        ):
             values = np.exp(values - values.max(1, keepdims=True))  # probabilities were recorded
             values = values / values.sum(1, keepdims=True)
         return nearness(values, outputs), MOST_OF_HALF if recorded["outputs"].dtype == np.float16 else MOST
@@ -140,20 +146,23 @@ def check_with(found: Inferred, prefix: Path, python: Path) -> tuple[float, floa
 
     Raises CheckpointError where it cannot be computed, with the last line of what TensorFlow said.
     """
-    if found.probe is None:
+    if not found.probes:
         raise CheckpointError(
             f"{prefix}: TensorFlow is fed by its graph, which is not beside it or was not understood here"
         )
+    both = [_compared(probe, prefix, python) for probe in found.probes]
+    return max(near for near, _ in both), max(most for _, most in both)
+
+
+def _compared(probe: Probe, prefix: Path, python: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         given, taken, script = (Path(folder) / name for name in ("given.npz", "taken.npz", "script.py"))
-        arrays: dict[str, Any] = {
-            name.replace("/", "|"): np.asarray(value) for name, value in found.probe.feeds.items()
-        }
+        arrays: dict[str, Any] = {name.replace("/", "|"): np.asarray(value) for name, value in probe.feeds.items()}
         np.savez(given, **arrays)
         script.write_text(_SCRIPT)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
-        command = [str(python), "-W", "ignore", str(script), str(prefix), str(given), str(taken), found.probe.output]
+        command = [str(python), "-W", "ignore", str(script), str(prefix), str(given), str(taken), probe.output]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, env=environment)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -164,4 +173,4 @@ def check_with(found: Inferred, prefix: Path, python: Path) -> tuple[float, floa
         with np.load(taken, allow_pickle=False) as file:
             outputs = file["outputs"]
         most = MOST_OF_HALF if outputs.dtype == np.float16 else MOST
-        return nearness(np.asarray(found.probe.outputs), outputs.astype(np.float64)), most
+        return nearness(np.asarray(probe.outputs), outputs.astype(np.float64)), most

@@ -352,6 +352,43 @@ def unrolled_sum():
     return Built(x, logits, loss, labels, adam(loss))
 
 
+def series_to_value():
+    """A value from the last output of two layers, by the mean square."""
+    x = values(STEPS)
+    made = cells.MultiRNNCell([cells.BasicLSTMCell(UNITS), cells.BasicLSTMCell(UNITS + 1)])
+    outputs, _ = tf.nn.dynamic_rnn(made, x, dtype=tf.float32)
+    predictions = tf.layers.dense(tf.layers.dense(outputs[:, -1], 6, tf.nn.relu), 2)
+    wanted, loss = squares(predictions)
+    return Built(x, predictions, loss, wanted, adam(loss))
+
+
+def many_labels():
+    """Labels that may all be true, by a sigmoid each."""
+    x, limits = tokens(), lengths()
+    _, state = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), embedded(x), limits, dtype=tf.float32)
+    logits = tf.layers.dense(state, 2)
+    wanted = tf.placeholder(tf.float32, [None, 2], name="wanted")
+    loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=wanted, logits=logits))
+    return Built(x, logits, loss, wanted, adam(loss), limits)
+
+
+def two_heads():
+    """A class for every step and one for the row, from both directions of one network."""
+    x, limits = tokens(), lengths()
+    pair = [cells.LSTMCell(UNITS), cells.LSTMCell(UNITS)]
+    outputs, states = tf.nn.bidirectional_dynamic_rnn(
+        *pair, inputs=embedded(x), sequence_length=limits, dtype=tf.float32
+    )
+    tags = tf.layers.dense(tf.concat(outputs, 2), OUTPUTS)
+    intent = tf.layers.dense(tf.concat([states[0].h, states[1].h], 1), 2)
+    labels, loss = masked(tags, limits)
+    of_rows = tf.placeholder(tf.int32, [None], name="intents")
+    loss += tf.losses.sparse_softmax_cross_entropy(of_rows, intent)
+    return Built(x, tags, loss, labels, adam(loss), limits, feed={of_rows: np.array([0, 1, 1, 0])})
+
+
+HEADS = [series_to_value, many_labels, two_heads]  # which are no runs
+
 OTHERS = [
     added_inputs, last_of_all, penalties, padded_loss, random_field, smoothed_labels, weighted_classes, unrolled_sum,
 ]  # of which something is to be said  # fmt: skip
@@ -438,6 +475,6 @@ DRAWING = ("residual_stack",)  # by dropout, each time anew
 if __name__ == "__main__":
     home = Path(sys.argv[1])
     (home / "next").mkdir(parents=True, exist_ok=True)
-    for each in ZOO + OTHERS:
+    for each in ZOO + HEADS + OTHERS:
         if len(sys.argv) == 2 or each.__name__ in sys.argv[2:]:
             record(home, each)

@@ -10,10 +10,14 @@ from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.pieces import Stored, Variables, biased, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 
-__all__ = ["DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss_on", "used_by"]
+__all__ = ["LOSS_WORDS", "DenseAt", "Embedded", "dense_layers", "embedding_of", "feeds", "loss_on", "used_by"]
 
 _UNARY = {"Tanh": "tanh", "Relu": "relu", "Sigmoid": "sigmoid", "Softsign": "softsign", "Softplus": "softplus",
           "Elu": "elu", "Selu": "selu"}  # fmt: skip
+LOSS_WORDS = {
+    "squares": "a mean square", "cross-entropy": "a cross-entropy", "sigmoid": "a sigmoid cross-entropy",
+    "absolute": "an absolute difference",
+}  # fmt: skip
 _SHAPED = ("Reshape", "Squeeze", "ExpandDims", "Transpose")
 
 
@@ -177,7 +181,7 @@ def _stitched(walk: Walk, variables: Variables, stitch: Node) -> Embedded | None
 
 
 def loss_on(walk: Walk, *tensors: Tensor, sliced: bool = False) -> str | None:
-    """What the graph makes of a model's outputs, these tensors: "cross-entropy", "squares", or None for neither.
+    """What the graph makes of a model's outputs, these tensors, a key of LOSS_WORDS, or None for none of them.
 
     sliced: also of what is cut out of them. Outputs that something is added to, or that are multiplied, are not the
     model's any more.
@@ -194,12 +198,35 @@ def loss_on(walk: Walk, *tensors: Tensor, sliced: bool = False) -> str | None:
                 for each in walk.users(Tensor(node.name))
             ):
                 return "squares"
+            if node.op == "Sub" and any(_averaged(walk, each) for each in walk.users(Tensor(node.name), "Abs")):
+                return "absolute"
+            if node.op in ("GreaterEqual", "Sigmoid") and _of_each(walk, node):
+                return "sigmoid"
             through = (*_SHAPED, "Cast", "ConcatV2", "Pack", *(["StridedSlice"] if sliced else []))
             if node.op in through and node.name not in seen:
                 seen.add(node.name)
                 if len(seen) < 50:
                     queue.append(Tensor(node.name))
     return None
+
+
+def _averaged(walk: Walk, node: Node) -> bool:
+    """Whether nothing but a sum is made of a node's values, weighted or not."""
+    return all(each.op in ("Mean", "Sum", "Mul") for each in walk.users(Tensor(node.name)))
+
+
+def _of_each(walk: Walk, node: Node) -> bool:
+    """Whether a cross-entropy is taken of each value by itself: max(x, 0) - x z + log(1 + exp(-|x|)), as the graph
+    begins it with x >= 0 (python/ops/nn_impl.py), or a logarithm of sigmoid(x), by hand."""
+    through = ("Select", "SelectV2", "Neg", "Exp", "Sub", "Maximum", "Minimum", "ClipByValue", "Add", "AddV2")
+    queue = [Tensor(node.name)]
+    for tensor in queue:
+        for user in walk.users(tensor):
+            if user.op == ("Log1p" if node.op == "GreaterEqual" else "Log"):
+                return True
+            if user.op in (*through, *_SHAPED) and len(queue) < 20:
+                queue.append(Tensor(user.name))
+    return False
 
 
 def used_by(walk: Walk, tensor: Tensor) -> list[str]:

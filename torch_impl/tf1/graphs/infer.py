@@ -11,14 +11,14 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.foreign import foreign_cell
-from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds, loss_on, used_by
+from torch_impl.tf1.graphs.heads import LOSS_WORDS, DenseAt, Embedded, embedding_of, feeds, loss_on, used_by
 from torch_impl.tf1.graphs.judge import LIMIT, Unknown
 from torch_impl.tf1.graphs.layers import Part
 from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
 from torch_impl.tf1.graphs.optimizers import optimizers
 from torch_impl.tf1.graphs.pieces import Found, Stored, Unlike
 from torch_impl.tf1.graphs.trained import Trained
-from torch_impl.tf1.inferred import Inferred
+from torch_impl.tf1.inferred import Inferred, is_dense
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
@@ -81,33 +81,64 @@ class _Inference(Trained):
             raise CheckpointError(foreign or f"the graph has no recurrent cell that is known here{reason}")
         tops = self._tops()
         problems = ([foreign] if foreign else []) + self.doubts
-        if len(tops) == 1:
-            chain, feature = self._chain(tops[0])
+        if not tops:
+            problems.append("no dense layer is on the network")
+        found = []
+        for top in tops:
+            chain, feature = self._chain(top)
             part = self._part_of(feature)
-            if part is not None:
-                try:
-                    found = self._model(chain, feature, part)
-                except (Unlike, ValueError) as error:
-                    problems.append(str(error))
-                else:
-                    if found.model is not None and self._trained(found.weights):
-                        others = ", ".join(self._trained(found.weights))
-                        found = replace(found, model=None, why=f"the output depends on {others} as well")
-                    if found.model is not None:
-                        return found
-                    problems.append(found.why)
-            else:
+            if part is None:
                 problems.append("what the dense layer reads is no recurrent part that is known here")
+                break
+            try:
+                one = self._model(chain, feature, part, len(tops) > 1)
+            except (Unlike, ValueError) as error:
+                problems.append(str(error))
+                break
+            if one.model is None and not one.heads:
+                problems.append(one.why)
+                break
+            found.append(one)
         else:
-            problems.append(f"it has {len(tops)} last dense layers" if tops else "no dense layer is on the network")
+            if found and (whole := self._together(found, problems)) is not None:
+                return whole
         return self._only_parts(problems)
+
+    def _together(self, found: list[Inferred], problems: list[str]) -> Inferred | None:
+        """One model, or several heads on one network; None, with a problem more, where they are none."""
+        whole, read = found[0], len(found)
+        found = [one for k, one in enumerate(found) if one.weights not in [each.weights for each in found[:k]]]
+        if len(found) == 1 < read:
+            why = f"it reads {read} sequences there, and a run here reads one: --as-module FILE.py writes it once"
+            whole = replace(whole, why=why)
+        elif len(found) > 1:
+            number = len(found)
+            heads = tuple(head for one in found for head in one.heads)
+            own = [{name: source for name, source in one.weights.items() if is_dense(name)} for one in found]
+            below = [{name: source for name, source in one.weights.items() if not is_dense(name)} for one in found]
+            networks = {(head.network, head.inputs, head.embedding) for head in heads}
+            if len(networks) > 1 or any(each != below[0] for each in below):
+                problems.append(f"it has {number} last dense layers, of different networks")
+                return None
+            weights = dict(below[0])
+            for k, each in enumerate(own):
+                weights.update(prefixed(f"head_{k}/", each))
+            whole = replace(
+                whole, weights=weights, heads=heads, probes=[probe for one in found for probe in one.probes],
+                judged=max(one.judged or 0.0 for one in found),
+                why=f"it has {number} last dense layers, and a run here has one: --as-module FILE.py writes it whole",
+            )  # fmt: skip
+        others = self._trained(whole.weights)
+        if others:
+            problems.append(f"the output depends on {', '.join(others)} as well")
+            return None
+        return whole
 
     def _trained(self, weights: dict[str, Source]) -> list[str]:
         """Variables between inputs and output that the model does not have, by the checkpoint's names."""
         known = {name for source in weights.values() for name in source.names}
-        top = self._tops()[0]
-        missing = []
-        for name in self.walk.ancestors(top.end, 1_000_000):
+        missing: list[str] = []
+        for name in (name for top in self._tops() for name in self.walk.ancestors(top.end, 1_000_000)):
             if name in self.saved and self.graph.nodes[name].op in ("Variable", "VariableV2", "VarHandleOp"):
                 own = self.saved[name].name
                 if own not in known and own not in missing and self.graph.nodes[name].attribute("dtype") in (1, 2, 19):
@@ -168,8 +199,8 @@ class _Inference(Trained):
             unjudged=reason,
         )
 
-    def _model(self, chain: list[DenseAt], feature: Tensor, part: Part) -> Inferred:
-        """The model of these dense layers on this part, judged."""
+    def _model(self, chain: list[DenseAt], feature: Tensor, part: Part, one_of_many: bool = False) -> Inferred:
+        """The model of these dense layers on this part, judged; as a head where no kind of model is it."""
         found = part.found
         facts: list[str] = []
         _inputs, embedding, found = self._front(part, found, facts)
@@ -205,33 +236,38 @@ class _Inference(Trained):
                 "state nor every output"
             )
             return Inferred(None, weights, facts=facts, why=why)
-        kind = self._kind(form, loss, top.units)
+        kind = None if one_of_many else self._kind(form, loss, top.units)
+        as_kind = kind or ("classifier" if form == "final" else "regressor" if wrapped else "tagger")
+        projection = "wrapped" if wrapped and as_kind == "regressor" else "stacked"
+        model = Model(as_kind, found.network, projection=projection, **rest)
+        lengths, loud = self._on_lengths(part)
+        facts += self._facts() + lengths
+        whole = Inferred(
+            model, weights, facts=facts, parts=[found.network], judged=judged, unjudged=reason,
+            time_major=part.time_major, probes=[self.probe] if self.probe and not reason else [],
+        )  # fmt: skip
+        self.prepared += loud
         if kind is None:
-            told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "", "no known loss")
-            where, kinds = (
-                ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
-            )
-            takes = "" if form == "all" else ", which takes its outputs as logits, to predict with"
-            after = "" if loss else f" (its outputs go to {', '.join(used_by(self.walk, top.end)[:3]) or 'nothing'})"
-            why = f"it has a dense layer on {where} and {told}{after}: say what it is with --kind {kinds}{takes}"
-            return Inferred(None, weights, facts=facts, why=why)
-        model = Model(
-            kind, found.network, projection="wrapped" if wrapped and kind == "regressor" else "stacked", **rest
-        )
+            why = self._why(form, loss, top)
+            heads = (model,) if not reason else ()
+            return replace(whole, model=None, heads=heads, why=why, assumed=list(self.prepared))
         if sliced:
             differs = ["the loss there is of what is cut out of the outputs; training here is on all"]
         else:
             differs = self._loss_there(model, outputs[-1] if wrapped else top.linear, part, loss)
-        lengths, loud = self._on_lengths(part)
-        self.prepared += loud
-        facts += self._facts() + lengths
         differs += _shared(weights)
-        parts = [found.network]
-        return Inferred(
-            model, weights, facts=facts, parts=parts, judged=judged, unjudged=reason, time_major=part.time_major,
-            probe=self.probe if not reason else None,
-            assumed=list(self.prepared), differs=differs,
-        )  # fmt: skip
+        return replace(whole, assumed=list(self.prepared), differs=differs)
+
+    def _why(self, form: str, loss: str | None, top: DenseAt) -> str:
+        """Why a dense layer makes no run."""
+        where, kinds = ("the final state", "classifier") if form == "final" else ("every step", "regressor or tagger")
+        goes = f"goes to {', '.join(used_by(self.walk, top.end)[:3]) or 'nothing'}, which is no loss that is known"
+        told = f"is trained by {LOSS_WORDS[loss]}, which no run here is" if loss in LOSS_WORDS else goes
+        takes = ", which takes its outputs as logits, to predict with" if form == "final" else ""
+        return (
+            f"its dense layer on {where} {told}: --as-module FILE.py writes it whole; or say what it is with --kind "
+            f"{kinds}{takes}"
+        )
 
     def _kind(self, form: str, loss: str | None, units: int) -> str | None:
         """The kind of model by what the dense layer reads and its loss, or as the user says; None for no such kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch_impl.tf1.graphs.comparing import Compared
-from torch_impl.tf1.graphs.heads import DenseAt, used_by
+from torch_impl.tf1.graphs.heads import LOSS_WORDS, DenseAt, used_by
 from torch_impl.tf1.graphs.judge import Unknown
 from torch_impl.tf1.graphs.layers import Part
 from torch_impl.tf1.graphs.losses import LOSSES, LossThere
@@ -68,7 +68,7 @@ class Trained(Compared):
         if loss is None and model.kind == "tagger" and (field := self._transitions(model.outputs)):
             return [*lines, f"the loss there is a conditional random field's, by {', '.join(field)}; {after}"]
         if loss != of_kind:
-            told = {"squares": "a mean square", "cross-entropy": "a cross-entropy"}.get(loss or "")
+            told = LOSS_WORDS.get(loss or "")
             after_it = ", ".join(used_by(self.walk, outputs)[:3]) or "nothing"
             told = told or f"none that is known: its outputs go to {after_it}, which is no part of the model"
             return [*lines, f"the loss there is {told}; {after}"]
