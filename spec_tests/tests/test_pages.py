@@ -1,6 +1,7 @@
 """The pages: no link is dead, each difference is shown by a test that exists, and their backends pass."""
 
 import re
+import shutil
 
 import pytest
 
@@ -63,8 +64,9 @@ def suite(folder, *arguments):
 
 
 def test_the_numpy_backend_passes_what_it_declares(tmp_path):
-    command = "--unrolled-suite --backend spec_tests.examples.numpy_backend:backend"
+    command = "--unrolled-suite --backend mine:backend"
     assert "pytest %s\n" % command in (ROOT / "README.md").read_text("utf-8")
+    shutil.copy(ROOT / "spec_tests" / "examples" / "numpy_backend.py", tmp_path / "mine.py")
     status, output = suite(tmp_path, *command.split())
     assert status == 0, output
     counted = re.search(r"(\d+) passed, (\d+) skipped", output)
