@@ -12,7 +12,7 @@ from string import Template
 
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, read_whole
-from torch_impl.tf1.graphs.meta import message
+from torch_impl.tf1.graphs.attributes import message
 from torch_impl.tf1.table import MAGIC
 from torch_impl.tf1.variables import Variables
 from unrolled.reading import open_regular

@@ -7,7 +7,6 @@ tf.gradients puts below "gradients", only what was differentiated is kept; attri
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Iterable
@@ -21,12 +20,12 @@ import numpy as np
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.tf1 import protobuf
+from torch_impl.tf1.graphs.attributes import message, value_of
 
-__all__ = ["DTYPES", "MALFORMED", "Graph", "Node", "Saved", "Tensor", "read_graph"]
+__all__ = ["MALFORMED", "Graph", "Node", "Saved", "Tensor", "read_graph"]
 
 _MOST_BYTES = 1 << 29  # a real one has under a megabyte for each layer, and more only where constants are large
 _MOST_NODES = 400_000
-_MOST_CONSTANT = 1 << 26  # entries
 # What comes of fields of other types, and of nodes without the inputs and attributes of their operations.
 MALFORMED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError,
              struct.error)  # fmt: skip
@@ -36,30 +35,12 @@ _BACKWARD = re.compile(r"(^|/)gradients(_\d+)?/")
 _ONES = re.compile(r"gradients(_\d+)?/(grad_ys_\d+|Fill(_\d+)?)$")
 _GRADIENT = re.compile(r"gradients(?:_\d+)?/(.+?)_grad(_\d+)?/")
 
-# framework/types.proto; references to variables are 100 above.
-DTYPES: dict[int, Any] = {
-    1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 5: np.int16, 6: np.int8, 7: np.object_, 8: np.complex64,
-    9: np.int64, 10: np.bool_, 17: np.uint16, 19: np.float16, 22: np.uint32, 23: np.uint64,
-}  # fmt: skip
-_VALUES = {1: (5, "f"), 2: (6, "d"), 3: (7, ""), 4: (7, ""), 5: (7, ""), 6: (7, ""), 9: (10, ""), 10: (11, "")}
-
 
 class Tensor(NamedTuple):
     """An output of a node."""
 
     node: str
     index: int = 0  # type: ignore[assignment]  # what it hides, tuple.index, is not used
-
-
-Message = dict[int, list[Any]]
-
-
-def message(data: bytes) -> Message:
-    """The fields of a protocol buffer by number, each in order."""
-    found: Message = {}
-    for number, _, value in protobuf.fields(data):
-        found.setdefault(number, []).append(value)
-    return found
 
 
 @dataclass(frozen=True)
@@ -75,7 +56,7 @@ class Node:
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute as a plain value; `default` where it is not there, as TensorFlow leaves defaults out."""
         raw = self.attributes.get(name)
-        return default if raw is None else _value(raw)
+        return default if raw is None else value_of(raw)
 
     @cached_property
     def constant(self) -> np.ndarray:
@@ -231,85 +212,3 @@ def _node(data: bytes) -> Node:
             pair = message(value)
             attributes[pair[1][0].decode("utf-8")] = pair[2][0] if 2 in pair else b""
     return Node(name, op, tuple(inputs), tuple(controls), attributes)
-
-
-def _value(raw: bytes) -> Any:
-    """An AttrValue: text, integer, float, truth, type, shape (list, None or -1 for unknown), tensor, or a list."""
-    for number, _, value in protobuf.fields(raw):
-        if number == 1:
-            items = message(value)  # type: ignore[arg-type]
-            found = [v for number, vs in items.items() for v in (_packed(vs, "") if number == 3 else vs) if number != 9]
-            return [signed(v) if isinstance(v, int) else v for v in found]
-        if number == 2:
-            return value.decode("utf-8", "replace")  # type: ignore[union-attr]
-        if number == 3:
-            return signed(value)  # type: ignore[arg-type]
-        if number == 4:
-            return struct.unpack("<f", value.to_bytes(4, "little"))[0]  # type: ignore[union-attr]
-        if number == 5:
-            return bool(value)
-        if number == 6:
-            return int(value) % 100
-        if number == 7:
-            return _shape(value)  # type: ignore[arg-type]
-        if number == 8:
-            return _tensor(value)  # type: ignore[arg-type]
-    return None
-
-
-def signed(value: int) -> int:
-    """A varint as the int64 that it stands for."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _shape(data: bytes) -> list[int] | None:
-    """A TensorShapeProto: sizes, -1 for one that is unknown; None where even the rank is."""
-    found = message(data)
-    if 3 in found and found[3][0]:
-        return None
-    return [signed(message(each).get(1, [0])[0]) for each in found.get(2, [])]
-
-
-def _tensor(data: bytes) -> np.ndarray:
-    """A TensorProto. One value may stand for all of them, and the last for those that follow."""
-    found = message(data)
-    number = found.get(1, [0])[0]
-    shape = _shape(found[2][0]) if 2 in found else []
-    if number not in DTYPES or shape is None or min(shape, default=0) < 0:
-        raise CheckpointError(f"a constant of type {number} and shape {shape}")
-    size = math.prod(shape)
-    if size > _MOST_CONSTANT:
-        raise CheckpointError(f"a constant of {size} entries")
-    dtype = np.dtype(DTYPES[number])
-    if 4 in found and found[4][0]:
-        return np.frombuffer(found[4][0], dtype).reshape(shape)
-    if number == 7:
-        values: list[Any] = [text.decode("utf-8", "replace") for text in found.get(8, [])]
-    elif number == 19:
-        values = list(np.array(_packed(found.get(13, []), ""), np.uint16).view(np.float16))
-    else:
-        where, form = _VALUES.get(number, (7, ""))
-        values = _packed(found.get(where, []), form)
-    if not values:
-        return np.zeros(shape, dtype)
-    array = np.full(size, values[-1], dtype)
-    array[: len(values)] = values[:size]
-    return array.reshape(shape)
-
-
-def _packed(values: list[int | bytes], form: str) -> list[Any]:
-    """Numbers, each on its own or many in one piece of bytes. form: "f", "d", or "" for varints."""
-    found: list[Any] = []
-    for value in values:
-        if isinstance(value, bytes) and form:
-            found += struct.unpack(f"<{len(value) // struct.calcsize(form)}{form}", value)
-        elif isinstance(value, bytes):
-            position = 0
-            while position < len(value):
-                one, position = protobuf.read_varint(value, position)
-                found.append(signed(one))
-        elif form:
-            found += struct.unpack(f"<{form}", value.to_bytes(struct.calcsize(form), "little"))
-        else:
-            found.append(signed(value))
-    return found

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from torch_impl.tf1.graphs.meta import DTYPES, Node
+from torch_impl.tf1.graphs.attributes import DTYPES
+from torch_impl.tf1.graphs.meta import Node
 
 __all__ = ["OPERATIONS", "Unknown", "activated", "product"]
 
