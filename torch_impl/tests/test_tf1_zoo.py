@@ -156,6 +156,18 @@ def test_what_was_recorded_in_tensorflow_proves_it(recorded: Path, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+def test_a_recording_with_dropout_on_is_told_so(recorded: Path, tmp_path: Path) -> None:
+    """Half of what the dense layer reads, dropped in each row and step: as far off as a wrong model."""
+    with np.load(recorded / "language_model.npz") as file:
+        arrays = dict(file)
+    random = np.random.default_rng(0)
+    arrays["outputs"] = arrays["outputs"] * random.integers(0, 2, arrays["outputs"].shape) * 2
+    np.savez(tmp_path / "dropped.npz", **arrays)
+    result = convert(recorded / "language_model", "--check", tmp_path / "dropped.npz")
+    assert result.exit_code == 1
+    assert "drops out on the way to them (kept: fed by keep_prob): record them with dropout off" in result.output
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [

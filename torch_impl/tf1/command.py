@@ -173,9 +173,15 @@ def _checked(whole: Any, options: dict[str, Any]) -> Any:
             near, most = check(options[option])
             yield f"  checked with {options[option]}: the largest difference is {near:.1e} of the largest output"
             if not near <= most:
+                cause = "see what was assumed, and say it by option"
+                if whole.found.dropped:
+                    cause = (
+                        f"the graph drops out on the way to them (kept: {'; '.join(whole.found.dropped)}): record them "
+                        "with dropout off, and compare again"
+                    )
                 raise click.ClickException(
                     f"{whole.variables.prefix}: its outputs are not TensorFlow's: {near:.1e} of the largest apart, at "
-                    f"most {most:g} is rounding; see what was assumed, and say it by option"
+                    f"most {most:g} is rounding; {cause}"
                 )
 
 

@@ -72,7 +72,7 @@ class Inferred:
     slots: Adam's moments ("kernel/Adam") and powers, where it has them all. optimizer: Adam's settings, where it was
     Adam that trained; clip_norm: that gradients were clipped to together. step: the variable that counts steps.
     Of a line each: facts, what was found; assumed, what no file tells and was taken for granted; differs, in what
-    training here is another than it was there.
+    training here is another than it was there; dropped, what the graph's dropouts keep by.
     judged: the largest difference of the model's outputs, or the parts', from the graph's, by the largest output, at
     drawn inputs; None where nothing was computed, as `unjudged` says. left: variables that are no part of it.
     """
@@ -95,6 +95,7 @@ class Inferred:
     trained: set[str] = field(default_factory=set)
     time_major: bool = False
     probes: list[Probe] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
     @property
     def whole(self) -> tuple[Model, ...]:

@@ -245,6 +245,7 @@ class _Inference(Trained):
         whole = Inferred(
             model, weights, facts=facts, parts=[found.network], judged=judged, unjudged=reason,
             time_major=part.time_major, probes=[self.probe] if self.probe and not reason else [],
+            dropped=self.walk.dropped_before(part.outputs if wrapped else top.end),
         )  # fmt: skip
         self.prepared += loud
         if kind is None:

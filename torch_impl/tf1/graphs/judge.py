@@ -61,7 +61,9 @@ class Judge:
     def _placeholders(self, wanted: list[Tensor]) -> list[Node]:
         nodes = self.walk.graph.nodes
         names = {name for tensor in wanted for name in self.walk.ancestors(tensor, 1_000_000)}
-        return [nodes[name] for name in sorted(names) if nodes[name].op == "Placeholder"]
+        fed = {dropped.placeholder for dropped in self.walk.dropouts.values()}
+        of_dropouts = [name for name in fed if name in nodes and nodes[name].op == "PlaceholderWithDefault"]
+        return [nodes[name] for name in sorted(names) if nodes[name].op == "Placeholder" or name in of_dropouts]
 
     def _drawn(self, node: Node, random: np.random.Generator) -> Any:
         """Values of a placeholder's type and rank: what a model of its kind is fed, without dropout."""
@@ -71,9 +73,9 @@ class Judge:
             return np.zeros(shape or (), bool)
         if shape is None:
             raise Unknown(f"placeholder {node.name}, whose shape is not told")
-        fed = {dropped.placeholder for dropped in self.walk.dropouts.values()}
+        fed = {dropped.placeholder: dropped.off for dropped in self.walk.dropouts.values()}
         if node.name in fed:
-            return np.ones([self.rows if size < 0 else size for size in shape], np.float64)
+            return np.full([self.rows if size < 0 else size for size in shape], fed[node.name], np.float64)
         rank = len(shape)
         defaults = [self.rows, steps, 5, 5, 5][:rank]
         if rank == 3 and node.name in self.time_first:

@@ -29,13 +29,14 @@ _GRID = np.concatenate([np.linspace(-6, 6, 49), [0.3, -0.3]])
 
 
 class Dropped(NamedTuple):
-    """A dropout: what goes in, the share that it keeps (None where it is fed), the placeholder that feeds it, and
-    whether one mask serves all rows and steps."""
+    """A dropout: what goes in, the share that it keeps (None where it is fed), the placeholder that feeds it, whether
+    one mask serves all rows and steps, and what is fed where nothing is to be dropped."""
 
     data: Tensor
     keep: float | None
     placeholder: str | None
     variational: bool
+    off: float = 1.0
 
 
 class Walk:
@@ -131,8 +132,9 @@ class Walk:
                     k for k in (0, 1) if self.op(self.strip(inner.inputs[k])) in ("RealDiv", "Const", "Reciprocal")
                 ]
                 data = inner.inputs[1 - scale[0]] if scale else data
-            value, fed = self._keep(keep, inverted=inner.op not in ("RealDiv", "Div"))
-            return Dropped(data, value, fed, outside)
+            inverted = inner.op not in ("RealDiv", "Div")
+            value, fed = self._keep(keep, inverted)
+            return Dropped(data, value, fed, outside, 0.0 if fed and self._is_rate(keep, fed, inverted) else 1.0)
         return None
 
     def _mask(self, tensor: Tensor) -> tuple[bool, bool, Tensor | None]:
@@ -165,6 +167,22 @@ class Walk:
             return rounded(share), None
         fed = [name for name in self.ancestors(tensor) if self.graph.nodes[name].op.startswith("Placeholder")]
         return None, fed[0] if fed else None
+
+    def _is_rate(self, tensor: Tensor | None, fed: str, inverted: bool) -> bool:
+        """Whether what is fed is the share to drop. inverted: whether the tensor is."""
+        assert tensor is not None
+        try:
+            (drops,) = Evaluator(self.graph, _none).run([tensor], {Tensor(fed): np.float64(0)})
+        except Unknown:
+            return False
+        return bool(np.all(np.equal(drops, 0 if inverted else 1)))
+
+    def dropped_before(self, tensor: Tensor) -> list[str]:
+        """The dropouts on the way to a tensor, each as what it keeps by."""
+        way = set(self.ancestors(tensor, 1_000_000))
+        found = [each for before, each in self.dropouts.items() if before.node in way]
+        constants = [f"a constant, {each.keep:g}" for each in found if each.keep is not None and each.keep < 1]
+        return list(dict.fromkeys([*(f"fed by {each.placeholder}" for each in found if each.placeholder), *constants]))
 
     def constant(self, tensor: Tensor) -> Any:
         """A value that nothing feeds, or None: Const, through operations on constants."""
