@@ -144,6 +144,11 @@ def _module_and_factory(name: str) -> tuple[str, str]:
     return module_name, attribute
 
 
+def module_of(name: str) -> str:
+    """The module that a name leads to, NAME@PYTHON's too. Raises BackendError for a name that leads nowhere."""
+    return _module_and_factory(name.partition("@")[0])[0]
+
+
 def _import_from_here_too() -> None:
     """Let the current folder be imported from, as `python -m` does and the command `pytest` does not.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from spec_tests.chapter.sections import BEYOND, PROGRAMS, Section
+from spec_tests.differences import differences
 
 __all__ = ["as_html", "as_markdown", "chapter"]
 
@@ -51,12 +52,10 @@ def shown(program: str) -> str:
 
 def difference(number: int) -> tuple[str, str]:
     """A difference's title, and the link to it."""
-    text = (ROOT / "spec_tests" / "DIFFERENCES.md").read_text("utf-8")
-    found = re.search(r"^## (%d\. (.+))$" % number, text, re.M)
-    if not found:
+    found = {each.number: each for each in differences()}
+    if number not in found:
         raise LookupError("spec_tests/DIFFERENCES.md has no number %d" % number)
-    anchor = re.sub(r"[^\w\- ]", "", found[1].lower()).replace(" ", "-")
-    return found[2], "spec_tests/DIFFERENCES.md#" + anchor
+    return found[number].title, "spec_tests/DIFFERENCES.md#" + found[number].anchor
 
 
 def _printed(section: Section) -> tuple[str, str]:

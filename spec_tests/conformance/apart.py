@@ -8,6 +8,7 @@ only: it needs process groups.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import select
@@ -74,6 +75,8 @@ class Shown:
         self.differences: dict[str, str] = {}
         self.titles: dict[str, str] = {}
         self.verdicts: list[Verdict] = []
+        self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.kept = False  # from an earlier run, see `kept`
         self.lost = ""  # why it was given up, where it was
         self.not_run = 0  # tests left then
 

@@ -29,6 +29,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--device", default="cpu", show_default=True, help="Device given to each backend.")
 @click.option("--quick", is_flag=True, help="Leave out the training on MNIST, most of the time it takes.")
 @click.option("-k", "expression", default="", metavar="EXPRESSION", help="Only the tests that match it, as in pytest.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Keep there what each backend shows, and take from there what is still so: of the same sources, of the suite "
+    "and of all that the backend imports, and the same packages in its Python. A row that is made anew costs that row.",
+)
 @click.option("--json", "json_path", type=FILE, help="Also write all of it as JSON.")
 @click.option("--markdown", "markdown_path", type=FILE, help="Also write the matrix as Markdown.")
 @click.option("--html", "html_path", type=FILE, help="Also write it as one HTML page (needs the extra `report`).")
@@ -37,12 +44,19 @@ def conform(
     device: str,
     quick: bool,
     expression: str,
+    keep: Path | None,
     json_path: Path | None,
     markdown_path: Path | None,
     html_path: Path | None,
 ) -> None:
-    """Run the suite over backends, and print behaviours by backends: what passed, failed, is not offered or is known to
-    fail, and the error nearest to its limit.
+    """Run the suite over backends, each in a process of its own and, as NAME@PYTHON, in a Python of its own. Print
+    behaviours by backends: what passed, failed, is not offered or is known to fail, and the error nearest to its limit.
+
+    \b
+    Another Python needs NumPy and the backend's framework, no more:
+      python3.12 -m venv flax && flax/bin/pip install numpy flax
+      python -m spec_tests conform --backend torch_impl --backend flax@flax/bin/python --keep kept --html matrix.html
+    The page says, of each backend in it, how its environment was made.
 
     Ends with status 1 when something failed, or when nothing was tested of a backend.
     """
@@ -50,7 +64,7 @@ def conform(
     if lacking:
         raise click.ClickException(lacking)
     _check_files({"--json": json_path, "--markdown": markdown_path, "--html": html_path})
-    results = _results(names, device, quick, expression)
+    results = _results(names, device, quick, expression, keep)
     from spec_tests.conformance import report
     from spec_tests.conformance.matrix import untested
 
@@ -61,7 +75,7 @@ def conform(
     if markdown_path is not None:
         _write(markdown_path, report.markdown(results))
     if html_path is not None:
-        _write(html_path, report.html(results))
+        _write(html_path, report.html(results, html_path))
     if untested(results):
         raise click.ClickException("nothing was tested of %s" % ", ".join(untested(results)))
     if results["failures"] or any(backend["lost"] for backend in results["backends"].values()):
@@ -82,13 +96,13 @@ def _check_files(paths: dict[str, Path | None]) -> None:
             )
 
 
-def _results(names: tuple[str, ...], device: str, quick: bool, expression: str) -> dict[str, Any]:
+def _results(names: tuple[str, ...], device: str, quick: bool, expression: str, keep: Path | None) -> dict[str, Any]:
     from spec_tests.backends.loading import BackendError
     from spec_tests.conformance import matrix
 
     with Progress() as progress:
         try:
-            results = matrix.run(names, device, quick, expression, progress.opened, progress.step)
+            results = matrix.run(names, device, quick, expression, progress.opened, progress.step, keep)
         except (BackendError, matrix.SuiteError) as error:
             raise click.ClickException(" ".join(str(error).split())) from error
     for name, reason in results["not_loaded"].items():

@@ -9,6 +9,7 @@ import datetime
 import math
 import platform
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from spec_tests import distribution
@@ -16,6 +17,7 @@ from spec_tests.backends import attributes, loading
 from spec_tests.capabilities import CAPABILITIES, GROUPS, grouped
 from spec_tests.causes import Failure, causes
 from spec_tests.conformance.apart import Progress, Shown, SuiteError, Verdict, show
+from spec_tests.conformance.kept import Kept
 from spec_tests.results import OUTCOMES
 from unrolled.pytest_plugin import SUITE
 
@@ -23,20 +25,35 @@ SCHEMA = "unrolled.conform/1"
 SLOW = ("test_mnist.py",)  # left out by `quick`
 FILES = sorted(SUITE.glob("test_*.py"))
 
+# A test's family: that of the first of these that it needs a network of, else RNN, which is the plain cell's, and of
+# what needs no network.
+RNN = "RNN"
+FAMILIES = {
+    "structures": frozenset(["layers", "bidirectional", "directions", "residual", "dropout"]),
+    "GRU": frozenset(["gru", "gru_reset_after", "keras_gru"]),
+    "LSTM": frozenset(["lstm", "lstm_options", "projection", "layer_norm_lstm", "keras_lstm"]),
+}
+
 __all__ = ["SCHEMA", "SuiteError", "matrix", "run", "untested"]
 
 
 def run(
-    names: Sequence[str], device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
+    names: Sequence[str],
+    device: str,
+    quick: bool,
+    expression: str,
+    opened: Callable[[Shown], Any],
+    progress: Progress,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Run the suite over the backends named, or the shipped defaults, each in a process of its own, and return the
     matrix. Raises BackendError for an unknown name, SuiteError when nothing could be run.
 
     quick: without the tests in `SLOW`. expression: which tests, as pytest's -k; empty for all of them. opened: called
-    when a backend has said what it is.
+    when a backend has said what it is. keep: a folder, see `kept`.
     """
     started = datetime.datetime.now(datetime.timezone.utc)
-    shown, left_out = _shown(names, device, quick, expression, opened, progress)
+    shown, left_out = _shown(names, device, quick, expression, opened, progress, Kept(keep))
     selection = loading.together(shown, left_out)
     verdicts = [verdict._replace(backend=one.name) for one in shown for verdict in one.verdicts]
     seconds = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
@@ -58,7 +75,13 @@ def run(
 
 
 def _shown(
-    names: Sequence[str], device: str, quick: bool, expression: str, opened: Callable[[Shown], Any], progress: Progress
+    names: Sequence[str],
+    device: str,
+    quick: bool,
+    expression: str,
+    opened: Callable[[Shown], Any],
+    progress: Progress,
+    kept: Kept,
 ) -> tuple[list[Shown], dict[str, str]]:
     """What each backend showed, one that could not be tested too; and the defaults that were left out."""
     asked, source = loading.asked_for(names)
@@ -70,7 +93,14 @@ def _shown(
     left_out = {} if asked else {name: loading.missing(name) for name in loading.defaults() if loading.missing(name)}
     shown = []
     for name in dict.fromkeys(asked or [name for name in loading.defaults() if name not in left_out]):
-        one = show(name, device, files, expression, opened, progress)
+        place = kept.place(name, device, files, expression)
+        found = kept.load(place)
+        if found is None:
+            one = show(name, device, files, expression, opened, progress)
+            kept.save(place, one)
+        else:
+            one = found
+            opened(one)
         if one.verdicts or asked or device == "cpu":
             shown.append(one)
         else:
@@ -99,6 +129,7 @@ def matrix(selection: Any, verdicts: list[Verdict], titles: dict[str, str]) -> d
             }
             for behaviour, title in titles.items()
         ],
+        "families": _families(verdicts, titles, names),
         "capabilities": _capabilities(selection.backends, verdicts),
         "errors": _errors(verdicts, names),
         "tests": [
@@ -124,6 +155,8 @@ def _facts(backend: Any, verdicts: list[Verdict]) -> dict[str, Any]:
         "offers": [name for name in CAPABILITIES if name in backend.capabilities],
         "groups": grouped(backend.capabilities),
         "lacks": [name for name in CAPABILITIES if name not in backend.capabilities],
+        "started": getattr(backend, "started", ""),
+        "kept": getattr(backend, "kept", False),
         "lost": getattr(backend, "lost", ""),
         "not_run": getattr(backend, "not_run", 0),
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
@@ -146,6 +179,38 @@ def _cell(verdicts: list[Verdict]) -> dict[str, Any]:
             "limit": nearest["limit"],
         },
     }
+
+
+def family_of(needs: Sequence[str]) -> str:
+    """The family of a test by the capabilities that it needs: the first that one of them is of."""
+    return next((name for name, kinds in FAMILIES.items() if kinds & set(needs)), RNN)
+
+
+def _families(verdicts: list[Verdict], titles: dict[str, str], names: list[str]) -> list[dict[str, Any]]:
+    """Each family as a whole, and its behaviours, in the suite's order."""
+    found: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        family = family_of(verdict.needs)
+        found[family, verdict.backend].append(verdict)
+        found[family, verdict.behaviour, verdict.backend].append(verdict)
+    order = [RNN, *reversed(FAMILIES)]
+    return [
+        {
+            "name": family,
+            "cells": {name: _cell(found[family, name]) for name in names},
+            "behaviours": [
+                {
+                    "name": behaviour,
+                    "title": title,
+                    "cells": {name: _cell(found[family, behaviour, name]) for name in names},
+                }
+                for behaviour, title in titles.items()
+                if any(found.get((family, behaviour, name)) for name in names)
+            ],
+        }
+        for family in order
+        if any(found.get((family, name)) for name in names)
+    ]
 
 
 def _capabilities(backends: Sequence[Any], verdicts: list[Verdict]) -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ class Progress:
 
     def opened(self, backend: Shown) -> None:
         with tqdm.external_write_mode():
-            click.echo(shown_lines("\n".join(backend.description)) + "\n")
+            kept = "\nkept from %s" % backend.started if backend.kept else ""
+            click.echo(shown_lines("\n".join(backend.description) + kept) + "\n")
 
     def step(self, step: Step) -> None:
         silent = ", silent for %.0f s" % step.waited_s if step.waited_s else ""

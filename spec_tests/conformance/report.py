@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Iterator
 
 from tabulate import tabulate
 
 from spec_tests.capabilities import GROUPS
+from spec_tests.conformance.differing import as_html, differing, link
+from spec_tests.conformance.environments import command, environments
 from spec_tests.pages import rendered
 
 # Outcome, the gravest first, that decides a cell -> its sign, which says it without colour too.
@@ -69,7 +72,16 @@ def given_up(name: str, backend: dict[str, Any]) -> str:
 def versions(facts: dict[str, str]) -> str:
     """ "NumPy 2.4.6, python 3.11.7, device cpu": what a backend says of itself."""
     rest = ["%s %s" % fact for fact in facts.items() if fact[0] not in ("framework", "version")]
-    return ", ".join([" ".join(facts[key] for key in ("framework", "version") if key in facts), *rest])
+    return ", ".join([_named(facts), *rest])
+
+
+def framework(facts: dict[str, str]) -> str:
+    """ "Keras 3.15.1, on jax 0.10.2": the framework, and the one that it stands on."""
+    return ", ".join(filter(None, [_named(facts), "on " + facts["on"] if "on" in facts else ""]))
+
+
+def _named(facts: dict[str, str]) -> str:
+    return " ".join(facts[key] for key in ("framework", "version") if key in facts)
 
 
 def about(results: dict[str, Any]) -> str:
@@ -215,8 +227,27 @@ def _table(headers: list[str], rows: Any) -> list[str]:
     return [lines[0], "|" + " --- |" * len(headers), *lines[1:], ""]
 
 
-def html(results: dict[str, Any]) -> str:
-    """The page. Raises ImportError where Jinja2 is not installed."""
-    helpers = (verdict, words, number, largest, conclusion, about, versions, told, given_up, capability)
-    named = {function.__name__: function for function in helpers}
+def html(results: dict[str, Any], path: Path) -> str:
+    """The page that will lie at path. Raises ImportError where Jinja2 is not installed."""
+    from markupsafe import Markup
+
+    helpers = (
+        verdict,
+        words,
+        number,
+        largest,
+        conclusion,
+        about,
+        versions,
+        framework,
+        told,
+        given_up,
+        capability,
+        differing,
+    )
+    named: dict[str, Any] = {function.__name__: function for function in helpers}
+    named["prose"] = lambda text: Markup(as_html(text))
+    named["link"] = lambda difference: link(difference, path.parent)
+    named["environments"] = environments(results)
+    named["command"] = command(results, path.name)
     return rendered(__package__, "conform.html", results=results, SIGNS=SIGNS, **named)

@@ -16,7 +16,7 @@ _PRODUCT = ("unrolled", "spec_tests")  # counted by name, see `work.COMPUTING`
 
 def files(name: str) -> list[Path]:
     """A module's file, or the files of a package that its answers come from: no tests, and no command line."""
-    origin, folder = _place(name)
+    origin, folder = place(name)
     if folder is None:
         return [origin] if origin else []
     found = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
@@ -32,9 +32,9 @@ def imported(given: Iterable[Path], package: str) -> list[Path]:
     waiting = [path for path in given if path.suffix == ".py"]
     seen = set(waiting)
     while waiting and len(found) < FILES:
-        for name in _names(waiting.pop(), package):
+        for name in names(waiting.pop(), package):
             top = name.partition(".")[0]
-            for path in files(name) if top not in _PRODUCT and not _installed(top) else ():
+            for path in files(name) if top not in _PRODUCT and not installed(top) else ():
                 if path not in seen:
                     seen.add(path)
                     found[path] = None
@@ -42,7 +42,7 @@ def imported(given: Iterable[Path], package: str) -> list[Path]:
     return list(found)
 
 
-def _place(name: str) -> tuple[Path | None, Path | None]:
+def place(name: str) -> tuple[Path | None, Path | None]:
     """(file, folder): the latter of a package."""
     try:
         spec = importlib.util.find_spec(name)
@@ -55,7 +55,7 @@ def _place(name: str) -> tuple[Path | None, Path | None]:
     return origin, Path(places[0]).resolve() if places else None
 
 
-def _names(path: Path, package: str) -> Iterator[str]:
+def names(path: Path, package: str) -> Iterator[str]:
     """What a file imports; what is relative, from `package`, whose other files count anyway."""
     try:
         tree = ast.parse(path.read_bytes())
@@ -69,14 +69,14 @@ def _names(path: Path, package: str) -> Iterator[str]:
             yield from ("%s.%s" % (node.module, alias.name) for alias in node.names if alias.name != "*")
 
 
-def _installed(top: str) -> bool:
+def installed(top: str) -> bool:
     """Whether a module or package is built in, or lies where Python and its packages are installed."""
     if top in sys.builtin_module_names:
         return True
-    origin, folder = _place(top)
-    place = folder or origin
-    if place is None:
+    origin, folder = place(top)
+    lies = folder or origin
+    if lies is None:
         return True
     homes = [*site.getsitepackages(), site.getusersitepackages()] if hasattr(site, "getsitepackages") else []
     homes += [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return any(Path(home).resolve() in place.parents or Path(home).resolve() == place.parent for home in homes if home)
+    return any(Path(home).resolve() in lies.parents or Path(home).resolve() == lies.parent for home in homes if home)

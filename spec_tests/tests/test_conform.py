@@ -12,7 +12,9 @@ import pytest
 
 from spec_tests.backends.loading import Selection
 from spec_tests.conformance import matrix, report
+from spec_tests.conformance.environments import command, environments
 from spec_tests.conformance.matrix import Verdict
+from spec_tests.differences import differences
 from spec_tests.oracle.backend import OracleBackend
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,7 @@ class Mine(OracleBackend):
 
 class Known(Mine):
     name = "known"
+    differences = {"test_a_tie_is_a_hit": "ties go to <the first>; mended here"}
     def __init__(self):
         self.expected_failures = {"test_all_classes_tied_are_all_hits": "a | tie <b>"}
     def in_top_k(self, logits, targets, k=1):
@@ -138,17 +141,18 @@ def test_the_markdown_is_tables_of_equal_width(ran, elsewhere):
 
 
 class Page(HTMLParser):
-    """What a page would load, and its open tags."""
+    """What a page would load, where it leads, and its open tags."""
 
     def __init__(self):
         super().__init__()
-        self.loads, self.tags, self.seen = [], [], []
+        self.loads, self.leads, self.tags, self.seen = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.seen.append(tag)
-        if tag not in ("meta", "link"):
+        if tag not in ("meta", "link", "input"):
             self.tags.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "href") and not value.startswith("data:")]
+        found = self.leads if tag == "a" else self.loads
+        found += [value for name, value in attrs if name in ("src", "href") and not value.startswith("data:")]
 
     def handle_endtag(self, tag):
         assert self.tags.pop() == tag
@@ -160,6 +164,68 @@ def test_the_page_is_whole_escaped_and_loads_nothing(ran, elsewhere):
     page.feed(text)
     assert page.tags == [] and page.loads == [] and "script" not in page.seen and "url(" not in text
     assert "a | tie &lt;b&gt;" in text and "@media print" in text and "1 of 4 backends failed" in text
+
+
+def test_what_is_known_is_joined_with_the_page_of_differences(ran, elsewhere):
+    """By the name of the test: what it is about, why it matters, and a link that leads to the page's heading."""
+    text = (elsewhere / "m.html").read_text("utf-8")
+    page = Page()
+    page.feed(text)
+    paths = {(elsewhere / lead.partition("#")[0]).resolve() for lead in page.leads}
+    assert paths == {ROOT / "spec_tests" / "DIFFERENCES.md"}
+    assert {lead.partition("#")[2] for lead in page.leads} <= {each.anchor for each in differences()}
+    leading = text[text.index("<h2>What differs") : text.index("<h2>Backends by family")]
+    assert "<h3>in_top_k</h3>" in leading and "so a tie is a hit" in leading and "a | tie &lt;b&gt;" in leading
+    assert "ties go to &lt;the first&gt;" in leading
+
+
+def test_the_families_unfold_without_a_script(ran, elsewhere):
+    """Every column that a checkbox unfolds has a cell in each row, under a rule of the style sheet."""
+    _, results = ran
+    text = (elsewhere / "m.html").read_text("utf-8")
+    assert [family["name"] for family in results["families"]] == ["RNN"]
+    (family,) = results["families"]
+    assert [each["name"] for each in family["behaviours"]] == ["in_top_k", "two_step"]
+    assert "main:has(#unfold-1:checked) .of-1 { display: table-cell; }" in text and 'id="unfold-1"' in text
+    assert len(re.findall(r"<t[hd][^>]* of-1[ \"]", text)) == 2 * (1 + len(results["backends"]))
+
+
+@pytest.mark.parametrize(
+    ("needs", "family"),
+    [
+        ([], "RNN"),
+        (["basic_rnn", "tanh"], "RNN"),
+        (["lstm", "projection"], "LSTM"),
+        (["keras_gru"], "GRU"),
+        (["lstm", "gru", "layers"], "structures"),
+        (["gru", "lstm"], "GRU"),
+    ],
+)
+def test_a_test_is_of_one_family(needs, family):
+    assert matrix.family_of(needs) == family
+
+
+def test_the_page_says_how_its_environments_are_made():
+    def backend(asked, framework, version, python, **more):
+        facts = dict(framework=framework, version=version, python=python, **more)
+        return {"asked": asked, "facts": facts}
+
+    backends = {
+        "torch.nn": backend("torch.nn", "PyTorch", "2.14.1+cu130", "3.11.7"),
+        "keras.jax@py3.12": backend("keras.jax@k/bin/python", "Keras", "3.15.1", "3.12.1", on="jax 0.10.2"),
+        "old": backend("tf_reference@my tf/bin/python", "TensorFlow", "1.15.5", "3.7.16"),
+        "mine": backend("mine:Mine", "own", "1", "3.11.7"),
+    }
+    results = {"backends": backends, "left_out": ["test_mnist.py"], "expression": "", "device": "cpu"}
+    here, keras, old = environments(results)
+    assert here.backends == ["torch.nn", "mine"]
+    assert here.lines == ["pip install 'unrolled[test,report]' torch==2.14.1"]
+    assert keras.lines == ["python3.12 -m venv k", "k/bin/pip install numpy keras==3.15.1 jax==0.10.2"]
+    pins = "tensorflow==1.15.5 'protobuf<3.21' 'numpy<1.19'"
+    assert old.lines == ["python3.7 -m venv 'my tf'", "'my tf'/bin/pip install " + pins]
+    said = command(results, "m.html")
+    assert said.startswith("python -m spec_tests conform --quick --backend torch.nn --backend keras.jax@k/bin/python ")
+    assert "--backend 'tf_reference@my tf/bin/python' " in said and said.endswith(" --html m.html")
 
 
 def test_a_backend_that_passes_ends_with_status_0_and_writes_no_more_than_asked(elsewhere):
