@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,9 +12,10 @@ import numpy as np
 from torch_impl.tf1.sources import Source
 from unrolled.models import Model
 from unrolled.networks import Network
+from unrolled.networks import shapes as shapes_of
 from unrolled.programs import Adam
 
-__all__ = ["Inferred", "Probe", "TrainedAs", "is_dense"]
+__all__ = ["Inferred", "Probe", "TrainedAs", "inputs_of", "is_dense"]
 
 
 def is_dense(name: str) -> bool:
@@ -106,3 +109,13 @@ class Inferred:
     def used(self) -> set[str]:
         """The variables that the weights and slots are."""
         return {name for source in (*self.weights.values(), *self.slots.values()) for name in source.names}
+
+
+def inputs_of(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Values per step of what a network reads whose weights have these shapes; ValueError where there is no number."""
+    name, shape = next(iter(shapes.items()))
+    for inputs in range(shape[0], 0, -1):
+        with contextlib.suppress(ValueError):  # of a residual network, which cannot read so many
+            if shapes_of(network.weights(inputs)).get(name) == shape:
+                return inputs
+    raise ValueError(f"{name} is {list(shape)}, which fits no inputs")

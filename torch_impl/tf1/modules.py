@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch_impl.checkpoints.tensor_file import Later, TensorFile
 from torch_impl.tf1 import native
 from torch_impl.tf1.convert import CARRIED, origin_of
 from torch_impl.tf1.graphs.judge import computed
-from torch_impl.tf1.inferred import Inferred, is_dense
+from torch_impl.tf1.inferred import Inferred, inputs_of, is_dense
 from torch_impl.tf1.listing import network as shown
 from torch_impl.tf1.module_code import code_of_model, code_of_network, code_of_script, what_is
 from torch_impl.tf1.module_file import REST, state_of
@@ -82,8 +81,8 @@ class _Made:
         else:
             for number, network in enumerate(self.found.parts):
                 start = f"part_{number}/"
-                weights = {name[len(start) :]: array for name, array in self.weights.items() if name.startswith(start)}
-                inputs = _width(network, weights)
+                weights = networks.below(start, self.weights)
+                inputs = inputs_of(network, {name: array.shape for name, array in weights.items()})
                 self._network(f"Part{number}", network, inputs, weights, f"{number}/", start)
                 values = _drawn(number, inputs, 0)
                 self._record(number, [np.asarray(computed(network, weights, values, _LENGTHS)[0])], values)
@@ -152,16 +151,3 @@ def _drawn(number: int, inputs: int, embedding: int) -> np.ndarray:
     if embedding:
         return random.integers(0, inputs, (_ROWS, _STEPS))
     return random.normal(size=(_ROWS, _STEPS, inputs))
-
-
-def _width(network: Network, weights: Mapping[str, np.ndarray]) -> int:
-    """Values per step of what the network reads."""
-    first = next(iter(weights))
-    rows = weights[first].shape[0]
-    for inputs in (rows, *range(1, rows)):
-        try:
-            if networks.shapes(network.weights(inputs))[first] == weights[first].shape:
-                return inputs
-        except (ValueError, KeyError):
-            continue
-    raise CheckpointError(f"{first} is {list(weights[first].shape)}, which fits no inputs")

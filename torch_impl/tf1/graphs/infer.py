@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.tf1.bundle import BundleEntry
 from torch_impl.tf1.foreign import foreign_cell
-from torch_impl.tf1.graphs.heads import LOSS_WORDS, DenseAt, Embedded, embedding_of, feeds, loss_on, used_by
+from torch_impl.tf1.graphs.heads import LOSS_WORDS, DenseAt, loss_on, used_by
 from torch_impl.tf1.graphs.judge import LIMIT, Unknown
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+from torch_impl.tf1.graphs.meta import Graph, Tensor
 from torch_impl.tf1.graphs.optimizers import optimizers
-from torch_impl.tf1.graphs.pieces import Found, Stored, Unlike
+from torch_impl.tf1.graphs.pieces import Stored, Unlike
 from torch_impl.tf1.graphs.trained import Trained
-from torch_impl.tf1.inferred import Inferred, is_dense
+from torch_impl.tf1.graphs.weights import Read
+from torch_impl.tf1.inferred import Inferred, inputs_of, is_dense
 from torch_impl.tf1.slots import find_slots
 from torch_impl.tf1.sources import Source
 from unrolled.models import Dense, Model
-from unrolled.networks import Layers, prefixed
+from unrolled.networks import prefixed
 
 __all__ = ["infer"]
-
-
-# What inputs come in by.
-_FED = ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2")
-Read = Callable[[str], np.ndarray]
 
 
 def infer(
@@ -79,7 +73,7 @@ class _Inference(Trained):
         if not self.cells:
             reason = f": {'; '.join(self.doubts[:3])}" if self.doubts else ""
             raise CheckpointError(foreign or f"the graph has no recurrent cell that is known here{reason}")
-        tops = self._tops()
+        tops = self.tops
         problems = ([foreign] if foreign else []) + self.doubts
         if not tops:
             problems.append("no dense layer is on the network")
@@ -138,29 +132,12 @@ class _Inference(Trained):
         """Variables between inputs and output that the model does not have, by the checkpoint's names."""
         known = {name for source in weights.values() for name in source.names}
         missing: list[str] = []
-        for name in (name for top in self._tops() for name in self.walk.ancestors(top.end, 1_000_000)):
+        for name in (name for top in self.tops for name in self.walk.ancestors(top.end, 1_000_000)):
             if name in self.saved and self.graph.nodes[name].op in ("Variable", "VariableV2", "VarHandleOp"):
                 own = self.saved[name].name
                 if own not in known and own not in missing and self.graph.nodes[name].attribute("dtype") in (1, 2, 19):
                     missing.append(own)
         return missing
-
-    def _tops(self) -> list[DenseAt]:
-        """The dense layers that depend on a cell, and on which no other one depends."""
-        outputs = {tensor.node for tensor in self.sequences.outputs}
-        above = {id(each): set(self.walk.ancestors(each.start, 1_000_000)) for each in self.denses}
-        own = [each for each in self.denses if above[id(each)] & outputs]
-        under = {id(one) for one in own for other in own if one is not other and one.linear.node in above[id(other)]}
-        return [each for each in own if id(each) not in under]
-
-    def _chain(self, top: DenseAt) -> tuple[list[DenseAt], Tensor]:
-        """Dense layers from the lowest up to `top`, and what the lowest reads."""
-        chain, others = [top], [each for each in self.denses if each is not top]
-        while True:
-            feature, below = feeds(self.walk, chain[0], others)
-            if below is None or below in chain:
-                return chain, feature
-            chain.insert(0, below)
 
     def _only_parts(self, problems: list[str]) -> Inferred:
         largest: list[Part] = []
@@ -201,11 +178,10 @@ class _Inference(Trained):
 
     def _model(self, chain: list[DenseAt], feature: Tensor, part: Part, one_of_many: bool = False) -> Inferred:
         """The model of these dense layers on this part, judged; as a head where no kind of model is it."""
-        found = part.found
         facts: list[str] = []
-        _inputs, embedding, found = self._front(part, found, facts)
+        embedding, found = self._front(part, facts)
         weights: dict[str, Source] = {}
-        width = self._width(part)
+        width = inputs_of(found.network, {name: self.shape(stored) for name, stored in found.weights.items()})
         if embedding is not None:
             self.put(weights, "embedding", embedding.table, embedding.interleaved)
         for name, stored in found.weights.items():
@@ -286,65 +262,3 @@ class _Inference(Trained):
             for name in dict.fromkeys(self.sequences.fed)
         ]
         return lines + [f"not known: {each}" for each in self.doubts]
-
-    def _width(self, part: Part) -> int:
-        """Values per step of what the network reads, from its first kernel."""
-        from unrolled import networks
-
-        shapes = {name: self.array(self.source(stored)).shape for name, stored in part.found.weights.items()}
-        first = next(iter(shapes))
-        for inputs in (shapes[first][0], *range(1, shapes[first][0] + 1)):
-            try:
-                if networks.shapes(part.found.network.weights(inputs))[first] == shapes[first]:
-                    return int(inputs)
-            except ValueError:
-                continue
-        raise Unlike("a network whose width is not told")
-
-    def _front(self, part: Part, found: Found, facts: list[str]) -> tuple[Tensor, Embedded | None, Found]:
-        """What the network reads: the tensor, the embedding, and the network with a dropout of its inputs."""
-        tensor = self.walk.strip(part.inputs)
-        dropped = self.walk.dropouts.get(tensor)
-        if dropped is not None:
-            tensor = dropped.data
-            if dropped.keep is None:
-                self.sequences.fed.append(dropped.placeholder or "something that is computed")
-            else:
-                found = self._with_inputs_dropped(found, dropped.keep, dropped.variational)
-        tensor, _swapped = self.sequences._source(tensor)
-        embedding = embedding_of(self.walk, self.variables, tensor)
-        if embedding is None:
-            node = self._source_of(tensor)
-            if node.op not in _FED:
-                self.prepared = [f"inputs are what {node.op} ({tensor.node}) gives there: prepare them so"]
-            else:
-                facts.append(
-                    f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")
-                )
-        else:
-            if (source := self._source_of(embedding.tokens)).op not in _FED:
-                self.prepared.append(f"tokens are what {source.op} ({source.name}) gives there: prepare them so")
-            facts.append(
-                f"embedding of {embedding.rows} tokens, width {embedding.width}"
-                + (f", in {len(embedding.table.parts)} slices whose rows take turns" if embedding.interleaved else "")
-            )
-        return tensor, embedding, found
-
-    def _source_of(self, tensor: Tensor) -> Node:
-        """What gives a tensor, without what only moves or casts it."""
-        node = self.walk.node(tensor)
-        for _ in range(6):
-            if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
-                node = self.walk.node(node.inputs[0])
-        return node
-
-    def _with_inputs_dropped(self, found: Found, keep: float, variational: bool) -> Found:
-        """A dropout of what the lowest layer reads."""
-        network = found.network
-        if isinstance(network, Layers) and network.layers[0].stepwise:
-            lowest = self.sequences._dropout(Found(network.layers[0], {}), "input_keep", keep, None, variational)
-            return Found(Layers((lowest.network, *network.layers[1:])), found.weights)
-        if network.stepwise:
-            return self.sequences._dropout(found, "input_keep", keep, None, variational)
-        self.sequences.fed.append(f"a constant, {keep:g}, of both directions' inputs")
-        return found

@@ -1,15 +1,20 @@
-"""The recurrent parts of a graph, and which of them a tensor comes from."""
+"""The recurrent parts of a graph, which of them a tensor comes from, the dense layers above and what is below."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
+from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Tensor
-from torch_impl.tf1.graphs.pieces import Cell
+from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.pieces import Cell, Found
 from torch_impl.tf1.graphs.weights import Weights
+from unrolled.networks import Layers
 
 __all__ = ["Parts"]
+
+# What inputs come in by.
+_FED = ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueManyV2")
 
 
 class Parts(Weights):
@@ -100,3 +105,69 @@ class Parts(Weights):
                 if wanted <= both and self.sequences._same(one.inputs, other.inputs):
                     return self.sequences._directions(one, other)
         return None
+
+    @cached_property
+    def tops(self) -> list[DenseAt]:
+        """The dense layers that depend on a cell, and on which no other one depends."""
+        outputs = {tensor.node for tensor in self.sequences.outputs}
+        above = {id(each): set(self.walk.ancestors(each.start, 1_000_000)) for each in self.denses}
+        own = [each for each in self.denses if above[id(each)] & outputs]
+        under = {id(one) for one in own for other in own if one is not other and one.linear.node in above[id(other)]}
+        return [each for each in own if id(each) not in under]
+
+    def _chain(self, top: DenseAt) -> tuple[list[DenseAt], Tensor]:
+        """Dense layers from the lowest up to `top`, and what the lowest reads."""
+        chain, others = [top], [each for each in self.denses if each is not top]
+        while True:
+            feature, below = feeds(self.walk, chain[0], others)
+            if below is None or below in chain:
+                return chain, feature
+            chain.insert(0, below)
+
+    def _front(self, part: Part, facts: list[str]) -> tuple[Embedded | None, Found]:
+        """What the network reads: the embedding, and the network with a dropout of its inputs."""
+        found, tensor = part.found, self.walk.strip(part.inputs)
+        dropped = self.walk.dropouts.get(tensor)
+        if dropped is not None:
+            tensor = dropped.data
+            if dropped.keep is None:
+                self.sequences.fed.append(dropped.placeholder or "something that is computed")
+            else:
+                found = self._with_inputs_dropped(found, dropped.keep, dropped.variational)
+        tensor, _swapped = self.sequences._source(tensor)
+        embedding = embedding_of(self.walk, self.variables, tensor)
+        if embedding is None:
+            node = self._source_of(tensor)
+            if node.op not in _FED:
+                self.prepared = [f"inputs are what {node.op} ({tensor.node}) gives there: prepare them so"]
+            else:
+                facts.append(
+                    f"inputs: {node.name}" + (", time first there, batch first here" if part.time_major else "")
+                )
+        else:
+            if (source := self._source_of(embedding.tokens)).op not in _FED:
+                self.prepared.append(f"tokens are what {source.op} ({source.name}) gives there: prepare them so")
+            facts.append(
+                f"embedding of {embedding.rows} tokens, width {embedding.width}"
+                + (f", in {len(embedding.table.parts)} slices whose rows take turns" if embedding.interleaved else "")
+            )
+        return embedding, found
+
+    def _source_of(self, tensor: Tensor) -> Node:
+        """What gives a tensor, without what only moves or casts it."""
+        node = self.walk.node(tensor)
+        for _ in range(6):
+            if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "Identity") and node.inputs:
+                node = self.walk.node(node.inputs[0])
+        return node
+
+    def _with_inputs_dropped(self, found: Found, keep: float, variational: bool) -> Found:
+        """A dropout of what the lowest layer reads."""
+        network = found.network
+        if isinstance(network, Layers) and network.layers[0].stepwise:
+            lowest = self.sequences._dropout(Found(network.layers[0], {}), "input_keep", keep, None, variational)
+            return Found(Layers((lowest.network, *network.layers[1:])), found.weights)
+        if network.stepwise:
+            return self.sequences._dropout(found, "input_keep", keep, None, variational)
+        self.sequences.fed.append(f"a constant, {keep:g}, of both directions' inputs")
+        return found

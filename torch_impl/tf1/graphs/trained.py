@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch_impl.tf1.graphs.comparing import Compared
-from torch_impl.tf1.graphs.heads import LOSS_WORDS, DenseAt, used_by
+from torch_impl.tf1.graphs.heads import LOSS_WORDS, used_by
 from torch_impl.tf1.graphs.judge import Unknown
 from torch_impl.tf1.graphs.layers import Part
 from torch_impl.tf1.graphs.losses import LOSSES, LossThere
@@ -23,9 +23,6 @@ class Trained(Compared):
     """The optimizers of the graph, in `optimizers`, and what they say of a model."""
 
     optimizers: list[Optimizer]
-
-    def _tops(self) -> list[DenseAt]:
-        raise NotImplementedError
 
     def _optimized(self, found: Inferred) -> None:
         """The optimizer's settings, and Adam's moments where it was Adam that trained."""
@@ -101,7 +98,7 @@ class Trained(Compared):
 
     def _all_trained(self) -> set[str]:
         nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
-        for top in self._tops():
+        for top in self.tops:
             nodes.update(self.walk.ancestors(top.end, 1_000_000))
         return {self.saved[node].name for node in nodes if node in self.saved}
 

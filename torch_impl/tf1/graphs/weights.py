@@ -72,6 +72,11 @@ class Weights:
         starts = tuple(saved.start[0] for name in stored.parts if (saved := self.saved[name]).start)
         return Source(names, stored.transposed, starts if interleaved else ())
 
+    def shape(self, stored: Stored) -> tuple[int, ...]:
+        """A canonical weight's."""
+        source = self.source(stored)
+        return source.shape({name: self.entries[name].shape for name in source.names})
+
     def array(self, source: Source) -> np.ndarray:
         return source.array(self.read)
 
