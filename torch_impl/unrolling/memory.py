@@ -144,7 +144,7 @@ class Tables:
         sizes[tables.UNITS], sizes[tables.SIZE] = layout.units, layout.inputs
         sizes[tables.ROW], sizes[tables.GATES_ROW] = layout.row, layout.gates_row
         sizes[tables.STATE_ROW] = layout.units
-        sizes[tables.KEEP], sizes[tables.CARRIES] = 1, layout.kind.carries
+        sizes[tables.KEEP], sizes[tables.CARRIES] = int(layout.kind.keeps_gates), layout.kind.carries
         sizes[tables.MULTIPLY] = kernel(tiles.multiply, layout.scalar, tiles.MULTIPLY).address
         for place, values in (
             (tables.SIZES, sizes), (tables.FORWARD, layout.forward), (tables.BACKWARD, layout.backward),

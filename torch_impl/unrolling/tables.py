@@ -30,10 +30,11 @@ from torch_impl.unrolling.tiles import lanes_of
     SIZES, OFFSETS, ROWS, ORDER, FORWARD, BACKWARD, GRADIENTS, PARTS, LENGTHS, LABELS, ROW_LOSSES, PIECES, SHARES, MET,
 ) = range(14)  # fmt: skip
 
-# In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether GATES has room for every step or
-# for one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's gradient is. MULTIPLY, STEP,
-# STEP_BACK: addresses of kernels. STATE_ROW: how far the rows of states that are given are apart. TURN: which of many
-# batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense layer is on every output.
+# In SIZES. STRIDE: steps of each of the inputs, 0 where they are packed. KEEP: whether the way forward leaves the GATES
+# of every step, or those of one. CARRIES: what `carry` is, see `kinds.kind`. WANTED: whether the initial state's
+# gradient is. MULTIPLY, STEP, STEP_BACK: addresses of kernels. STATE_ROW: how far the rows of states that are given are
+# apart. TURN: which of many batches is trained on; OFFSETS_ROW: how far their offsets are apart. EVERY: whether a dense
+# layer is on every output.
 (
     BATCH, STEPS, STRIDE, UNITS, SIZE, ROW, GATES_ROW, KEEP, CARRIES, WANTED, MULTIPLY, STEP, STEP_BACK,
     STATE_ROW, OUTPUTS, EVERY, TURN, OFFSETS_ROW, THREADS, FIRST_UNIT, LAST_UNIT, GIVE_WAY,

@@ -67,6 +67,11 @@ class Kind(NamedTuple):
         return self.carries == CELL or self.stages == 2
 
     @property
+    def keeps_gates(self) -> bool:
+        """Whether the way back reads the gates; without an extra and a carry, all that it needs is the state."""
+        return self.extra or self.carries != NOTHING
+
+    @property
     def states(self) -> int:
         """How many parts the state has: h, and c where that is EXTRA."""
         return 2 if self.carries == CELL else 1
