@@ -94,6 +94,11 @@ def autocast_enabled(device_type: str) -> bool:
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
+def bare(like: Tensor) -> bool:
+    """Whether a call with weights such as these on the CPU only computes: no graph, cast or trace is made of it."""
+    return not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or tracing()) and like.is_cpu
+
+
 def tracing() -> bool:
     """Whether the call is being written down (by torch.jit.trace, torch.export, torch.compile): no value decides."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -83,14 +83,15 @@ def checked(network: Network, state: Any, batch: Any, like: Tensor, name: str = 
 
     batch: its rows, or "batch" for any number of at least 1. Raises TypeError or ValueError that names the part.
     """
-    found, names = list(_leaves(state)), list(network.state)
+    shape = network.state
+    found, names = list(_leaves(state)), tuple(shape)
     if len(found) != len(names):
         wanted = f"{name} must have the parts {', '.join(names)}, tensors in tuples nested like {_form_of(names)}"
         raise TypeError(f"{wanted}, got {_form(state) if isinstance(state, tuple) else type(state).__name__}")
     if _form(state) != _form_of(names):
         raise TypeError(f"{name} must be nested as the network is, {_form_of(names)}, got {_form(state)}")
     for part, leaf in zip(names, found, strict=True):
-        check_tensor(name if len(names) == 1 else f"{name}/{part}", leaf, (batch, network.state[part]), like)
+        check_tensor(name if len(names) == 1 else f"{name}/{part}", leaf, (batch, shape[part]), like)
         batch = leaf.shape[0] if batch == "batch" else batch
     return state
 
@@ -110,7 +111,8 @@ def _form(state: Any) -> str:
     return f"({', '.join(map(_form, state))})" if isinstance(state, tuple) else "*"
 
 
-def _form_of(names: list[str]) -> str:
+@lru_cache
+def _form_of(names: tuple[str, ...]) -> str:
     """The same of the state whose parts have these names; see `_nested`."""
     if not any("/" in name for name in names):
         return "*" if len(names) == 1 else f"({', '.join('*' for _ in names)})"
@@ -118,7 +120,7 @@ def _form_of(names: list[str]) -> str:
     for name in names:
         first, _, rest = name.partition("/")
         groups.setdefault(first, []).append(rest)
-    return f"({', '.join(map(_form_of, groups.values()))})"
+    return f"({', '.join(_form_of(tuple(rest)) for rest in groups.values())})"
 
 
 def _leaves(state: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torch_impl.cells.activations import ACTIVATIONS
 from torch_impl.cells.cell import Cell
-from torch_impl.checks import check_size, check_tensor
+from torch_impl.checks import bare, check_size, check_tensor
 from torch_impl.conversion import Entry, Table
 from unrolled.networks import GRU
 
@@ -75,6 +75,8 @@ class GRUCell(Cell):
         network, gates_ih = self.network, self.gates_ih
         check_tensor("inputs", inputs, ("batch", self.inputs), gates_ih)
         check_tensor("state", state, (inputs.shape[0], network.units), gates_ih)
+        if bare(gates_ih):
+            return self._bare_step(inputs, state)
         gates = F.linear(inputs, gates_ih, self.gates_bias) + F.linear(state, self.gates_hh)
         r, u = torch.sigmoid(gates).chunk(2, 1)
         total = F.linear(inputs, self.candidate_ih, self.candidate_bias)
@@ -83,6 +85,17 @@ class GRUCell(Cell):
         else:
             total = total + F.linear(r * state, self.candidate_hh)
         return u * state + (1.0 - u) * ACTIVATIONS[network.activation](total)
+
+    def _bare_step(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """The same in few operations, two thirds of the time of one row."""
+        gates = torch.addmm(F.linear(inputs, self.gates_ih, self.gates_bias), state, self.gates_hh.t())
+        r, u = gates.sigmoid_().chunk(2, 1)
+        total = F.linear(inputs, self.candidate_ih, self.candidate_bias)
+        if self.network.reset_after:
+            total = torch.addcmul(total, r, F.linear(state, self.candidate_hh, self.candidate_bias_hh))
+        else:
+            total = torch.addmm(total, r * state, self.candidate_hh.t())
+        return torch.lerp(ACTIVATIONS[self.network.activation](total), state, u)
 
     def from_nn(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         network, two = self.network, 2 * self.network.units
