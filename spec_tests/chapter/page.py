@@ -110,6 +110,12 @@ p { max-width: 75ch }
 h4 { margin: 8px 0 4px }
 pre { background: #f4f4f2; padding: 10px; overflow-x: auto; font-size: 13px; line-height: 1.4; margin: 0 0 12px }
 img { max-width: 100% }
+details { margin-bottom: 12px }
+pre span { display: block; min-height: 1.4em }
+@media (max-width: 640px) {
+  pre span { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px;
+    padding-left: calc(1ch * (var(--deep) + 2)); text-indent: calc(-1ch * (var(--deep) + 2)) }
+}
 @media (prefers-color-scheme: dark) {
   body { background: #16181b; color: #e4e4e4 } pre { background: #22262b } a { color: #8ab4f8 } img { background: #fff }
 }
@@ -126,6 +132,12 @@ def _pre(text: str) -> str:
     return "<pre>%s</pre>" % html.escape(text, quote=False)
 
 
+def _code(text: str) -> str:
+    """Code whose long lines go on below on a phone, indented as they are."""
+    lines = ((len(line) - len(line.lstrip()), html.escape(line, quote=False)) for line in text.splitlines())
+    return "<pre>%s</pre>" % "".join('<span style="--deep: %d">%s</span>' % line for line in lines)
+
+
 def as_html() -> str:
     """The same as one page, its pictures inside."""
     parts = ["<h1>%s</h1>" % TITLE, "<p>%s</p>" % _inline(INTRODUCTION)]
@@ -134,10 +146,10 @@ def as_html() -> str:
             parts.append("<h2>%s</h2>" % BEYOND_TITLE)
         level = "h2" if section in PROGRAMS else "h3"
         parts += ["<%s>%s</%s>" % (level, _inline(title), level), "<p>%s</p>" % _inline(section.teaches)]
-        sides = ["<div><h4>%s</h4>%s</div>" % (side, _pre(each)) for side, each in zip(SIDES, _sides(section))]
+        sides = ["<div><h4>%s</h4>%s</div>" % (side, _code(each)) for side, each in zip(SIDES, _sides(section))]
         parts.append('<div class="sides">%s</div>' % "".join(sides))
         if section.also:
-            parts.append(_pre(code("torch_impl", section.also)))
+            parts.append(_code(code("torch_impl", section.also)))
         links = ", ".join("[%s](%s)" % difference(number) for number in section.differences)
         parts.append("<p><b>When porting.</b> %s</p>" % _inline("%s See %s." % (section.watch, links)))
         command, printed = _printed(section)

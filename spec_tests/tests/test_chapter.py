@@ -205,6 +205,7 @@ def test_the_page_shows_every_program_of_both_sides(tmp_path):
     assert text.count('<div class="sides">') == len(PROGRAMS) + len(BEYOND)
     assert "sequence_length=lengths" in text and text.count('<img src="data:image/') == 2
     assert 'src="http' not in text and "<script" not in text
+    assert '<span style="--deep: 4">    outputs, state = ' in text  # a long line goes on below, indented
 
 
 def test_a_function_that_is_gone_is_named():
