@@ -120,7 +120,8 @@ def read_series(run: Run, path: Path) -> tuple[list[str], np.ndarray]:
         return columns or [str(column) for column in range(width)], found.inputs[0].astype(np.float64)
     if columns is None and width > 1:
         raise DataError("%s: the run does not name its %d columns; give the series as .npy" % (run.folder, width))
-    table = read_table(path, columns, header_of(run))
+    time = run.data.get("time")
+    table = read_table(path, columns, header_of(run), time if isinstance(time, str) else None)
     if run.scaling is not None and run.scaling.log:
         logarithms(path, table, log=True)
     return table.columns, table.values

@@ -41,12 +41,18 @@ def regressor_command(name: str, trained: Train) -> click.Command:
         "--covariate", "covariates", multiple=True, metavar="NAME", help="A column to read alone: its past values."
     )
     @click.option(
+        "--time",
+        metavar="NAME",
+        help="The column that says when a row was: dates, ISO timestamps or numbers, each after the one before. Read "
+        "only to check that, and to tell of gaps.",
+    )
+    @click.option(
         "--reading",
         type=click.Choice(["auto", *READINGS]),
         default="auto",
         show_default=True,
         help="level: the values as they are. relative: less the window's first row. difference: less the row before. "
-        "The latter two predict changes from the last row on. auto: relative where the last value forecasts the "
+        "The latter two predict changes from the last row on. auto: difference where the last value forecasts the "
         "validation part better than the mean does, else level.",
     )
     @click.option("--log", is_flag=True, help="Take the logarithm first; predictions are in the data's own units.")
@@ -104,6 +110,7 @@ class RegressorTask(Task):
                 "; beside them %s" % ", ".join(read[:10]) if read else "",
             ),
             *header_words(options, facts),
+            *series.notes,
             "read as %s%s%s; %s" % ("logarithms, " if options["log"] else "", reading, chosen, season),
             plan(self, options),
             *shape_words(options),
@@ -174,7 +181,12 @@ class RegressorTask(Task):
 def prepare_regressor(name: str, options: dict[str, Any]) -> RegressorTask:
     """The task for the options of the command line."""
     check_directions(options)
-    cut = {key: options[key] for key in ("window", "horizon", "stride", "reading", "log", "season")}
+    cut = {key: options[key] for key in ("window", "horizon", "stride", "reading", "log", "season", "time")}
+    if options["reading"] == "auto" and options.get("resume") is not None:  # decided when the run began
+        kept = options["resume"].checkpoint.state.get("data")
+        kept = kept.get("scaling") if isinstance(kept, dict) else None
+        if isinstance(kept, dict) and kept.get("reading") in READINGS:
+            cut["reading"] = kept["reading"]
     columns = list(options["columns"]) or None
     cut["covariates"] = list(options["covariates"])
     return RegressorTask(name, options, regressor_data(Path(options["data"]), columns, **cut, **common(options)))

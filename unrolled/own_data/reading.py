@@ -81,8 +81,8 @@ class SeriesScaling(NamedTuple):
 
 
 def chosen_reading(values: np.ndarray, train: int, horizon: int) -> str:
-    """ "relative" where the last value forecasts the validation part better than the mean of the training part does, in
-    most columns, else "level": a level that wanders is not worth keeping.
+    """The reading that forecasts better: "difference" where the last value forecasts the validation part better than
+    the training part's mean does, in most columns, else "level".
 
     values: float64 [rows, targets] of both parts, the first `train` rows the training part; where none follow, the
     training part's own second half is forecast by its first.
@@ -91,7 +91,7 @@ def chosen_reading(values: np.ndarray, train: int, horizon: int) -> str:
     last, mean = values[start - 1 : len(values) - horizon], values[:start].mean(axis=0)
     came = values[start - 1 + horizon :]
     wins = np.square(came - last).mean(axis=0) < np.square(came - mean).mean(axis=0)
-    return "relative" if wins.mean() >= 0.5 else "level"
+    return "difference" if wins.mean() >= 0.5 else "level"
 
 
 def _ahead(values: np.ndarray, reading: str, horizon: int, targets: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
@@ -23,11 +23,12 @@ __all__ = ["PreparedSeries", "known_rows", "logarithms", "regressor_data", "rows
 
 class PreparedSeries(NamedTuple):
     """made: see Prepared. values: the table, float64 [rows, columns], those predicted first. scaling: how it is
-    read."""
+    read. notes: sentences on its times, see `unrolled.own_data.times`."""
 
     made: Prepared
     values: np.ndarray
     scaling: SeriesScaling
+    notes: Sequence[str]
 
 
 def regressor_data(
@@ -48,6 +49,7 @@ def regressor_data(
     log: bool = False,
     season: int | None = None,
     header: bool | None = None,
+    time: str | None = None,
 ) -> PreparedSeries:
     """A series from a CSV or Parquet file, its rows in order of time, for a regressor that predicts it.
 
@@ -55,7 +57,7 @@ def regressor_data(
     whose past alone is used. The last rows are the test part, those before them the validation part; scaling, reading
     ("auto": chosen on the validation part, see `chosen_reading`) and season (None: looked for) are found without the
     test part. Windows to validate and test on reach back into earlier rows for what they read, never for what they are
-    to predict. stride: rows between the starts of two windows to train on. header: of CSV, as in `read_table`. Raises
+    to predict. stride: rows between the starts of two windows to train on. header, time: as in `read_table`. Raises
     DataError.
     """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride)):
@@ -63,7 +65,7 @@ def regressor_data(
             raise DataError("the %s is %d, expected 1 to %d" % (name, value, MOST))
     if covariates and not columns:
         raise DataError("%s: covariates are given, but no column to predict; name it with --target" % path)
-    table = read_table(path, None if columns is None else [*columns, *(covariates or [])], header)
+    table = read_table(path, None if columns is None else [*columns, *(covariates or [])], header, time)
     targets, count = len(table.columns) - len(covariates or []), len(table.columns)
     if max(targets * horizon, count) > MOST:
         raise DataError("%d columns and a horizon of %d are more than 2**20 values per step" % (targets, horizon))
@@ -84,6 +86,7 @@ def regressor_data(
         "columns": table.columns,
         "targets": table.columns[:targets],
         "header": table.header,
+        "time": time,
         "window": window,
         "horizon": horizon,
         "stride": stride,
@@ -102,7 +105,7 @@ def regressor_data(
     model = Model("regressor", network, count, targets * horizon)
     assert parts[0] is not None
     program = program_of(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
-    return PreparedSeries(Prepared(program, parts[0], parts[1], parts[2], facts), table.values, scaling)
+    return PreparedSeries(Prepared(program, parts[0], parts[1], parts[2], facts), table.values, scaling, table.notes)
 
 
 def logarithms(path: Path, table: Table, log: bool) -> np.ndarray:

@@ -3,55 +3,76 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
 from unrolled.datasets.reading import opened, plainly, room_of, size_of
 from unrolled.errors import DataError
 from unrolled.own_data.texts import read_numbers
+from unrolled.own_data.times import Times, hints
 from unrolled.reading import room_named
 
 __all__ = ["Table", "read_table"]
 
 _MOST_CELLS = 1 << 28
 _AT_ONCE = 1 << 16  # rows
+_MOST_LOOKED_AT = 100  # columns, for such as look like times
 
 
 class Table(NamedTuple):
     """columns: the names of those chosen. values: float64 [rows, columns], in the file's order. header: as of
-    `Numbers`."""
+    `Numbers`. notes: sentences on the rows' times, or on columns that look as if they told them."""
 
     columns: list[str]
     values: np.ndarray
     header: bool | None = None
+    notes: Sequence[str] = ()
 
 
-def read_table(path: Path, columns: list[str] | None = None, header: bool | None = None) -> Table:
+def read_table(
+    path: Path, columns: list[str] | None = None, header: bool | None = None, time: str | None = None
+) -> Table:
     """Columns of numbers from a CSV or Parquet file (by its suffix: .parquet or .pq), in the order given.
 
-    columns: their names; None for the only one that the file has. header: of CSV, as in `read_numbers`. Raises
-    DataError that names the column, and the line (of CSV, from 1) or row (of Parquet, from 0) where a value is missing,
-    no number, NaN or infinite.
+    columns: their names; None for the only one that the file has beside the time. header: of CSV, as in `read_numbers`.
+    time: the column that says when a row was, which must ascend, see `unrolled.own_data.times`. Raises DataError that
+    names the column, and the line (of CSV, from 1) or row (of Parquet, from 0) where a value is missing, no number, NaN
+    or infinite, or a time does not ascend.
     """
     with plainly(path):
         if not path.is_file():
             raise DataError("%s: no such file" % path)
+    if columns is not None and time in columns:
+        raise DataError(
+            "%s: column %r is the time, and to be read as well; leave it out of one" % (path, str(time)[:80])
+        )
     if columns is not None and len(set(columns)) < len(columns):
         raise DataError("a column is named twice: %s" % ", ".join(columns))
-    return _parquet(path, columns) if path.suffix.lower() in (".parquet", ".pq") else _text(path, columns, header)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet(path, columns, time)
+    return _text(path, columns, header, time)
 
 
-def _text(path: Path, columns: list[str] | None, header: bool | None) -> Table:
-    found = read_numbers(path, lambda names: _chosen(path, names, columns), header)
-    return Table(found.names, found.values, found.header)
+def _text(path: Path, columns: list[str] | None, header: bool | None, time: str | None) -> Table:
+    found = read_numbers(path, lambda names: _chosen(path, names, columns, time), header, time)
+    if time is None:
+        return Table(found.names, found.values, found.header, hints(found.every, found.names, found.first))
+    times = Times(path, time, found.values[:, -1], found.dates, lambda row: "line %d" % found.lines[row])
+    times = times if found.dates else times.of_dates()
+    return Table(found.names[:-1], found.values[:, :-1], found.header, [times.checked()])
 
 
-def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str]:
+def _chosen(path: Path, names: list[str], columns: list[str] | None, time: str | None) -> list[str]:
+    """The columns to be read, the time last."""
+    if time is not None:
+        if columns is None:
+            columns = _chosen(path, [name for name in names if name != time], None, None)
+        columns = [*columns, time]
     listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     if columns is None:
         if len(names) != 1:
-            raise DataError("%s: has the columns %s; say which to use with --column" % (path, listed))
+            raise DataError("%s: has the columns %s; say which to predict with --target" % (path, listed))
         return names
     known = set(names)
     for name in columns:
@@ -60,7 +81,7 @@ def _chosen(path: Path, names: list[str], columns: list[str] | None) -> list[str
     return list(columns)
 
 
-def _parquet(path: Path, columns: list[str] | None) -> Table:
+def _parquet(path: Path, columns: list[str] | None, time: str | None) -> Table:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -71,26 +92,46 @@ def _parquet(path: Path, columns: list[str] | None) -> Table:
     with opened(path) as stream:
         try:
             with pyarrow.parquet.ParquetFile(stream) as file:
-                return _columns(path, stream, file, columns, pyarrow)
+                return _columns(path, stream, file, columns, time, pyarrow)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError("%s: no whole Parquet file (%s); get it again" % (path, reason[:120])) from None
 
 
-def _columns(path: Path, stream: Any, file: Any, columns: list[str] | None, pyarrow: Any) -> Table:
+def _columns(path: Path, stream: Any, file: Any, columns: list[str] | None, time: str | None, pyarrow: Any) -> Table:
     """Those chosen, a piece of the rows at a time."""
-    chosen = _chosen(path, list(file.schema_arrow.names), columns)
+    every = list(file.schema_arrow.names)
+    chosen = _chosen(path, every, columns, time)
+    kinds = {name: file.schema_arrow.field(name).type for name in chosen}
+    dates = time is not None and (pyarrow.types.is_timestamp(kinds[time]) or pyarrow.types.is_date(kinds[time]))
     for name in chosen:
-        _check_type(path, name, file.schema_arrow.field(name).type, pyarrow)
+        if not (dates and name == time):
+            _check_type(path, name, kinds[name], pyarrow)
     values = np.empty((_checked_rows(path, file.metadata.num_rows, len(chosen), stream), len(chosen)))
     row = 0
     for batch in file.iter_batches(_AT_ONCE, columns=chosen, use_threads=False):
         for column, name in enumerate(chosen):
-            values[row : row + len(batch), column] = _column(path, row, name, batch.column(name), pyarrow)
+            cells = batch.column(name)
+            if dates and name == time:
+                cells = cells.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64())
+            found = _column(path, row, name, cells, pyarrow)
+            values[row : row + len(batch), column] = found / 1e6 if dates and name == time else found
         row += len(batch)
     if row != len(values):
         raise ValueError("%d of %d rows" % (row, len(values)))
-    return Table(chosen, values)
+    if time is None:
+        return Table(chosen, values, None, hints(every, chosen, _first_rows(file, every)))
+    times = Times(path, time, values[:, -1], dates, lambda row: "row %d" % row)
+    return Table(chosen[:-1], values[:, :-1], None, [(times if dates else times.of_dates()).checked()])
+
+
+def _first_rows(file: Any, names: list[str]) -> list[list[str]]:
+    """As the cells of a text, up to 100, of a table of few columns; text can be of any size."""
+    if len(names) > _MOST_LOOKED_AT:
+        return []
+    first = next(file.iter_batches(100, use_threads=False), None)
+    rows = [] if first is None else first.to_pylist()
+    return [[str(row[name])[:80] for name in names] for row in rows]
 
 
 def _checked_rows(path: Path, rows: int, columns: int, stream: Any) -> int:

@@ -6,17 +6,19 @@ module; the latter also finds the words for what is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
 from array import array
 from pathlib import Path
-from typing import IO, Any, Callable, Iterator, NamedTuple
+from typing import IO, Any, Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
 from unrolled.datasets.reading import opened, room_of, size_of
 from unrolled.errors import DataError
+from unrolled.own_data.times import seconds_of
 from unrolled.reading import room_named
 
 __all__ = ["Numbers", "read_numbers"]
@@ -34,22 +36,28 @@ Choose = Callable[["list[str]"], "list[str]"]
 
 class Numbers(NamedTuple):
     """names: of the columns. values: float64 [rows, columns], finite. lines: the number of each row's line, from 1.
-    header: whether a first line of numbers alone was taken for names; None where it was none."""
+    header: whether a first line of numbers alone was taken for names; None where it was none. every: the names of all
+    columns of the file; first: the cells of its first rows, up to 100. dates: whether the column of times held dates
+    rather than numbers."""
 
     names: list[str]
     values: np.ndarray
     lines: np.ndarray
     header: bool | None = None
+    every: Sequence[str] = ()
+    first: Sequence[Sequence[str]] = ()
+    dates: bool = False
 
 
-def read_numbers(path: Path, choose: Choose = list, header: bool | None = None) -> Numbers:
+def read_numbers(path: Path, choose: Choose = list, header: bool | None = None, time: str | None = None) -> Numbers:
     """The numbers of a file in UTF-8, separated by commas, semicolons or tabs; gzip when it ends in .gz.
 
     The first line names the columns, "0", "1", … where its cells are numbers that are data. header: whether numbers in
     the first line are names; None to decide by the file: they are where they are 0, 1, 2, … (pandas' names), at least
     two, or different integers above columns that hold none (years). choose: from all names those of the columns to
-    read; the others may hold anything. Empty lines are left out. Raises DataError for a file that is empty, no text,
-    whose lines have different numbers of cells, or for a cell that is no finite number: it names the line.
+    read; the others may hold anything. time: the one among these that may hold dates instead, which become seconds
+    since 1970, see `unrolled.own_data.times`. Empty lines are left out. Raises DataError for a file that is empty, no
+    text, whose lines have different numbers of cells, or for a cell that is no finite number: it names the line.
     """
     with opened(path) as stream:
         pieces = _pieces(path, stream)
@@ -62,14 +70,17 @@ def read_numbers(path: Path, choose: Choose = list, header: bool | None = None) 
         numeric = [_is_number(cell) for cell in row]
         decided = (_are_names(row, rest.text, delimiter) if header is None else header) if all(numeric) else None
         names = _names(path, line, row, numeric, bool(decided))
-        reader.expect(names, choose(names), line)
+        reader.expect(names, choose(names), line, time)
+        shown = [] if decided is not False else [row]
+        shown += _first_rows(rest.text, delimiter, _LOOKED_AT - len(shown))
         reader.read_piece(first if decided is False else rest)
         for piece in pieces:
             reader.read_piece(piece)
     if not reader.lines:
         raise DataError("%s: has no line but the names of its columns" % path)
     values = np.frombuffer(reader.values, np.float64).reshape(-1, len(reader.chosen))
-    return Numbers(reader.chosen, values, np.frombuffer(reader.lines, np.int32), decided)
+    lines = np.frombuffer(reader.lines, np.int32)
+    return Numbers(reader.chosen, values, lines, decided, names, shown, bool(reader.dates))
 
 
 class _Piece(NamedTuple):
@@ -139,6 +150,15 @@ def _are_names(row: list[str], rest: str, delimiter: str) -> bool:
     return counted or not any(_is_integer(cell.strip()) for line in following for cell in line)
 
 
+def _first_rows(text: str, delimiter: str, count: int) -> list[list[str]]:
+    """The cells of the first rows; of fewer where one is no comma-separated text, of which others speak."""
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):
+        for row in itertools.islice(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), count):
+            rows += [row] if row else []
+    return rows
+
+
 def _is_integer(cell: str) -> bool:
     return (cell[1:] if cell.startswith("-") else cell).isdecimal()
 
@@ -179,8 +199,10 @@ class _Reader:
                 return row, line - 1, _Piece(stream.read(), line)
         raise AssertionError("unreachable")
 
-    def expect(self, names: list[str], chosen: list[str], line: int) -> None:
+    def expect(self, names: list[str], chosen: list[str], line: int, time: str | None = None) -> None:
         """Of every row that it is like the one in `line`, with these columns, of which some are chosen."""
+        self.time = time
+        self.dates: bool | None = None  # whether the times are, as soon as one was seen
         places = {name: place for place, name in enumerate(names)}
         self.chosen, self.places = chosen, [places[name] for name in chosen]
         self.width, self.first_line = len(names), line
@@ -193,6 +215,8 @@ class _Reader:
     def _read_numbers(self, piece: _Piece) -> bool:
         """By NumPy, if it is nothing but finite numbers in rows of the right width; whether it was."""
         content = piece.text.encode("utf-8")
+        if self.dates:
+            return False
         if content.translate(None, _NUMERIC + self.delimiter.encode("ascii")):
             return False
         if b"\r" in content:
@@ -210,6 +234,7 @@ class _Reader:
             return False
         if found.shape != (len(filled), self.width) or not np.isfinite(found).all():
             return False
+        self.dates = None if self.time is None else False
         self._add(found[:, self.places], piece.line + filled)
         return True
 
@@ -258,18 +283,36 @@ class _Reader:
                 )
         cells = [row[place] for row in rows for place in self.places]
         try:
-            values = np.array(list(map(float, cells)))
+            values = np.array([np.nan] if self.dates else list(map(float, cells)))
+            self.dates = self.dates if self.time is None else bool(self.dates)
         except ValueError:
             values = np.array([np.nan])
         if not np.isfinite(values).all() or "_" in "".join(cells):
             values = np.array(
                 [
-                    _number(self.path, line, name, row[place])
+                    self._time(line, row[place]) if name == self.time else _number(self.path, line, name, row[place])
                     for row, line in zip(rows, lines)
                     for name, place in zip(self.chosen, self.places)
                 ]
             )
         self._add(values, np.array(lines, np.int64))
+
+    def _time(self, line: int, cell: str) -> float:
+        """A date in seconds, or a number, as the first row's is."""
+        found = None if self.dates is False else seconds_of(cell)
+        if self.dates is None:
+            self.dates = found is not None
+        if not self.dates:
+            found = float(cell) if _is_number(cell) and np.isfinite(float(cell)) else None
+        if found is None:
+            wanted = "a date or timestamp such as 2024-05-31 or 2024-05-31T12:00" if self.dates else (
+                "numbers, dates such as 2024-05-31 or timestamps such as 2024-05-31T12:00, all of one kind"
+            )  # fmt: skip
+            raise DataError(
+                "%s, line %d: the time %r is %r, expected %s"
+                % (self.path, line, (self.time or "")[:80], cell[:40], wanted)
+            )
+        return found
 
     def _add(self, values: np.ndarray, lines: np.ndarray) -> None:
         self.values.frombytes(np.ascontiguousarray(values, np.float64).tobytes())

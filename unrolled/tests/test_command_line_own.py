@@ -139,7 +139,7 @@ def test_what_was_decided_of_a_header_of_numbers_is_said(tmp_path: Path) -> None
         (("classifier", "--data", "bad.npz"), "row 1: nan at step 0, input 0"),
         (("classifier", "--data", "good.npz", "--test-share", "0.95"), "two from 0 that leave some to train on"),
         (("classifier",), "Missing option '--data'"),
-        (("regressor", "--data", "t.csv"), "say which to use with --column"),
+        (("regressor", "--data", "t.csv"), "say which to predict with --target"),
         (("regressor", "--data", "t.csv", "--column", "day"), "line 2: column 'day' holds 'd0'"),
         (("regressor", "--data", "t.csv", "--column", "a"), "need 101"),
         (("regressor", "--data", "t.csv", "--column", "a", "--window", "0"), "0 is not in the range"),

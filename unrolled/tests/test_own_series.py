@@ -53,7 +53,7 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "words"),
     [
-        ("a,b\n1,2\n", None, "has the columns a, b; say which to use with --column"),
+        ("a,b\n1,2\n", None, "has the columns a, b; say which to predict with --target"),
         ("a,b\n1,2\n", ["c"], "has no column 'c', only a, b"),
         ("a,b\n1,2\n", ["a", "a"], "a column is named twice"),
         ("a,b\n1,2\n3,\n", ["b"], "line 3: column 'b' is empty, expected a finite number"),
@@ -121,11 +121,11 @@ def test_what_is_read_and_predicted_is_undone(tmp_path: Path, reading: str, log:
 
 def test_the_reading_is_chosen_on_the_validation_part() -> None:
     time, noise = np.arange(200.0), np.random.default_rng(0).normal(size=(200, 1))
-    assert chosen_reading(time[:, None], 180, 1) == "relative"
+    assert chosen_reading(time[:, None], 180, 1) == "difference"
     assert chosen_reading(noise, 180, 1) == "level"
     late = np.concatenate([noise[:180], np.cumsum(noise[180:], axis=0) + 30])  # only the validation part wanders
-    assert chosen_reading(late, 180, 1) == "relative"
-    assert chosen_reading(np.cumsum(noise, axis=0), 200, 1) == "relative"  # there is no validation part
+    assert chosen_reading(late, 180, 1) == "difference"
+    assert chosen_reading(np.cumsum(noise, axis=0), 200, 1) == "difference"  # there is no validation part
 
 
 def test_no_logarithm_of_what_has_none(tmp_path: Path) -> None:
