@@ -166,7 +166,7 @@ def _checked(whole: Any, options: dict[str, Any]) -> Any:
     from torch_impl.tf1.proof import check_file, check_with
 
     for option, check in (
-        ("check", lambda path: check_file(whole, path)),
+        ("check", lambda path: check_file(whole, path, _recorded(path))),
         ("check_with", lambda path: check_with(whole.found, whole.variables.prefix, path)),
     ):
         if options[option] is not None:
@@ -183,6 +183,16 @@ def _checked(whole: Any, options: dict[str, Any]) -> Any:
                     f"{whole.variables.prefix}: its outputs are not TensorFlow's: {near:.1e} of the largest apart, at "
                     f"most {most:g} is rounding; {cause}"
                 )
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    from unrolled.errors import DataError
+    from unrolled.own_data.arrays import read_npz
+
+    try:
+        return read_npz(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _with_adam(found: Any, options: dict[str, Any]) -> Any:

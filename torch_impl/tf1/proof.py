@@ -22,7 +22,6 @@ __all__ = ["MOST", "check_file", "check_with", "outputs_of"]
 
 MOST = 1e-5  # of the largest output
 MOST_OF_HALF = 1e-2  # where TensorFlow computed in half precision
-_MOST_BYTES = 1 << 30
 _SECONDS = 600
 
 _SCRIPT = """
@@ -77,15 +76,14 @@ def outputs_of(model: Model, weights: Mapping[str, np.ndarray], inputs: np.ndarr
     return np.asarray(values)
 
 
-def check_file(whole: Understood, path: Path) -> tuple[float, float]:
-    """The largest difference from what TensorFlow recorded in an .npz file, by the largest recorded output; and the
-    most that it may be.
+def check_file(whole: Understood, path: Path, recorded: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """The largest difference from what TensorFlow recorded, by the largest recorded output; and the most that it may
+    be.
 
-    Its arrays: "inputs", "outputs", and "lengths" where the model takes some. Raises CheckpointError that names what is
-    missing or does not fit.
+    path: of the file with the arrays recorded, "inputs", "outputs", and "lengths" where the model takes some. Raises
+    CheckpointError that names what is missing or does not fit.
     """
     with naming(path):
-        recorded = _arrays(path)
         for name in ("inputs", "outputs"):
             if name not in recorded:
                 raise CheckpointError(f"has no array {name!r}; it has {', '.join(recorded) or 'none'}")
@@ -124,20 +122,6 @@ def check_file(whole: Understood, path: Path) -> tuple[float, float]:
             values = np.exp(values - values.max(1, keepdims=True))  # probabilities were recorded
             values = values / values.sum(1, keepdims=True)
         return nearness(values, outputs), MOST_OF_HALF if recorded["outputs"].dtype == np.float16 else MOST
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise CheckpointError(f"{path.stat().st_size} bytes long, expected at most {_MOST_BYTES}")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("inputs", "lengths", "outputs") if name in file.files}
-    except (ValueError, KeyError, EOFError, AttributeError, NotImplementedError, MemoryError) as error:
-        raise CheckpointError(f"not an .npz file of arrays ({error})") from None
-    except Exception as error:  # zipfile has errors of its own
-        if isinstance(error, (CheckpointError, OSError)):
-            raise
-        raise CheckpointError(f"not an .npz file of arrays ({error})") from None
 
 
 def check_with(found: Inferred, prefix: Path, python: Path) -> tuple[float, float]:
