@@ -183,5 +183,5 @@ def make_files(folder: Path) -> None:
     with zipfile.ZipFile(str(ROOT / "torch_impl" / "tests" / "files" / "tf1_zoo.zip")) as zoo:
         for name in zoo.namelist():
             stem, _, tail = name.partition(".")
-            if stem == "embedding_lstm_classifier" and tail != "npz":
+            if stem == "contrib_relu" and tail != "npz":
                 (folder / ("model.ckpt." + tail)).write_bytes(zoo.read(name))

@@ -1,7 +1,8 @@
 """The blocks of FROM_TENSORFLOW.md, held to the oracle. `python -m torch_impl.tests.porting` prints the page's figures.
 
 A block is told by the comment above it, `<!-- network: framework -->`. It finds `weights`, `inputs` and `lengths`, and
-leaves `outputs` and its state. The blocks of a framework run in a process of their own.
+leaves `outputs` and its state; the one of this library, which is for every network, finds `network` too. The blocks of
+a framework run in a process of their own.
 """
 
 from __future__ import annotations
@@ -29,13 +30,22 @@ NETWORKS: dict[str, Network] = {
     "cudnn gru": tf1.CudnnCompatibleGRUCell(5),
     "stacked": tf1.stack_bidirectional_dynamic_rnn([tf1.LSTMCell(5)] * 2, [tf1.LSTMCell(5)] * 2),
 }
+# As the page's table has them.
+MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+    "cudnn gru": ("GRU", {"reset_after": True}),
+    "stacked": ("LSTM", {"num_layers": 2, "bidirectional": True}),
+}
 NEEDS = {"TensorFlow 1": "tensorflow", "Keras": "keras", "torch.nn": "torch", "Unrolled": "torch"}
 
 
 def blocks() -> dict[tuple[str, str], str]:
     """The page's code, by what its comment says: (network or "setup", framework)."""
     found = re.findall(r"<!-- ([\w ]+): ([\w. ]+) -->\n```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    return {(network, framework): code for network, framework, code in found}
+    every = [(name, *rest) for network, *rest in found if network == "every network" for name in NETWORKS]
+    named = [block for block in found if block[0] != "every network"]
+    return {(network, framework): code for network, framework, code in named + every}
 
 
 def missing(framework: str) -> bool:
@@ -61,7 +71,8 @@ def _difference(name: str, framework: str) -> float:
     inputs = random.normal(size=(4, 7, 3)).astype(np.float32)
     wide = {each: array.astype(np.float64) for each, array in weights.items()}
     outputs, state = oracle().dynamic_rnn(network, wide, inputs.astype(np.float64), LENGTHS)
-    found = _run(framework, blocks()[name, framework], {"weights": weights, "inputs": inputs, "lengths": LENGTHS})
+    given = {"weights": weights, "inputs": inputs, "lengths": LENGTHS, "network": name}
+    found = _run(framework, blocks()[name, framework], given)
     parts = list(_leaves(found["state"] if "state" in found else [found[part] for part in network.state]))
     pairs = zip([*_leaves(found["outputs"]), *parts], [outputs, *state.values()], strict=True)
     return max(float(np.abs(one.reshape(other.shape) - other).max() / np.abs(other).max()) for one, other in pairs)
@@ -82,9 +93,21 @@ def _run(framework: str, block: str, names: dict[str, Any]) -> dict[str, Any]:
                 variable.load(weights[name], session)
             results = {each: names[each] for each in ("outputs", "state", "h") if each in names}
             return session.run(results)
-    exec(blocks()["setup", "Keras" if framework == "Keras" else "PyTorch"], names)
+    names["np"] = np
+    exec(blocks()["setup", "NumPy"], names)
+    if framework == "Keras":
+        import keras
+
+        names["keras"] = keras
+    else:
+        exec(blocks()["setup", "PyTorch"], names)
     if framework != "Keras":
         names["inputs"] = names["torch"].tensor(names["inputs"])
+    if framework == "Unrolled":
+        import torch_impl
+
+        kind, options = MODULES[names["network"]]
+        names["network"] = getattr(torch_impl, kind)(3, 5, **options)
     exec(block, names)
     return names
 
