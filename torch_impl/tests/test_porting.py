@@ -31,4 +31,4 @@ def test_the_page_shows_what_a_conversion_prints(
     assert result.exit_code == 0, result.output
     (shown,) = re.findall(r"```text\n(.*?)```", porting.PAGE.read_text("utf-8"), re.DOTALL)
     rounding = re.compile(r"the same to \S+ of")
-    assert rounding.sub("", result.output) == rounding.sub("", shown)
+    assert rounding.sub("", result.stdout) == rounding.sub("", shown)
