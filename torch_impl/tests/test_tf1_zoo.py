@@ -58,6 +58,7 @@ def test_a_model_made_now_comes_over(name: str, zoo: Path, tmp_path: Path) -> No
         ("random_field", 0, ["is a conditional random field's, by transitions; training here", "transitions: trained"]),
         ("smoothed_labels", 0, ["the loss there is a cross-entropy with smoothed labels; training here"]),
         ("weighted_classes", 0, ["the loss there is another function of the outputs, such as one with weights"]),
+        ("kept_state", 2, ["its state begins with the variable state, and here with zeros"]),
         ("unrolled_sum", 0, ["is the cross-entropy's sum over every step, padding too, by the number of rows; tr"]),
     ],
 )

@@ -60,7 +60,7 @@ def story(whole: Understood) -> list[str]:
             "  checked: the graph, computed here on drawn inputs, gives the same to "
             f"{found.judged:.1e} of the largest output"
         )
-    else:
+    elif found.unjudged:
         lines.append(
             f"  NOT checked against TensorFlow: {found.unjudged}; do so with --check FILE.npz or --check-with PYTHON"
         )

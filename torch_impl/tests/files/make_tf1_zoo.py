@@ -264,6 +264,28 @@ def residual_stack(training=True):
     return Built(x, predictions, loss, wanted, adam(loss), limits)
 
 
+def dense_by_steps():
+    """static_rnn in both directions, and the dense layer by hand on each step's output."""
+    x = tf.placeholder(tf.int32, [None, STEPS], name="tokens")
+    pair = [cells.LSTMCell(UNITS, use_peepholes=True) for _ in range(2)]
+    outputs, _, _ = rnn.static_bidirectional_rnn(*pair, inputs=tf.unstack(embedded(x), axis=1), dtype=tf.float32)
+    weights, bias = tf.get_variable("w", [2 * UNITS, OUTPUTS]), tf.get_variable("b", [OUTPUTS])
+    logits = tf.stack([tf.matmul(output, weights) + bias for output in outputs], axis=1)
+    labels, loss = classes(logits)
+    return Built(x, logits, loss, labels, adam(loss))
+
+
+def kept_state():
+    """A state that goes on from batch to batch, in a variable."""
+    x = tf.placeholder(tf.float32, [BATCH, STEPS, INPUTS], name="x")
+    state = tf.get_variable("state", [BATCH, UNITS], trainable=False)
+    outputs, last = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, initial_state=state)
+    predictions = tf.layers.dense(outputs, 2)
+    with tf.control_dependencies([tf.assign(state, last)]):
+        wanted, loss = squares(predictions)
+    return Built(x, predictions, loss, wanted, adam(loss))
+
+
 def added_inputs():
     """What is wanted is the dense layer's outputs with the inputs added, which no model here gives."""
     x = values()
@@ -391,12 +413,13 @@ HEADS = [series_to_value, many_labels, two_heads]  # which are no runs
 
 OTHERS = [
     added_inputs, last_of_all, penalties, padded_loss, random_field, smoothed_labels, weighted_classes, unrolled_sum,
+    kept_state,
 ]  # of which something is to be said  # fmt: skip
 
 ZOO = [
     embedding_lstm_classifier, language_model, bidirectional_tagger, gru_classifier, peepholes_projection_clips,
     fused_time_major, stacked_bidirectional_gru, scoped_partitioned_ema, rmsprop_resource, momentum, keras_lstm,
-    keras_gru, cudnn_names, cudnn_gru_names, older_names, contrib_relu, residual_stack,
+    keras_gru, cudnn_names, cudnn_gru_names, older_names, contrib_relu, residual_stack, dense_by_steps,
 ]  # fmt: skip
 
 

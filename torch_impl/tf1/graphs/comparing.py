@@ -71,6 +71,20 @@ class Compared(Parts):
                     rows = len(value)
         return states, rows
 
+    def _begins(self, part: Part) -> str:
+        """Why a part's state does not begin with zeros or with what is fed, "" where it does."""
+        for cell in part.cells:
+            for before in {*cell.steps[0].before.values(), cell.steps[0].h}:
+                merge = self.walk.loop_of(before)
+                if merge is None:
+                    continue
+                start = self.walk.node(self.walk.node(merge).inputs[0]).inputs[0]
+                for name in self.walk.ancestors(start, 40):
+                    node = self.graph.nodes[name]
+                    if node.op in ("Variable", "VariableV2", "VarHandleOp"):
+                        return f"its state begins with the variable {name}, and here with zeros"
+        return ""
+
     def _masks(self, part: Part) -> list[Tensor]:
         """Sequences of truth by which a Keras layer's loop chooses: valid steps, [batch, steps] or with time first."""
         found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from torch_impl.tf1.graphs.heads import DenseAt, Embedded, embedding_of, feeds
@@ -19,6 +20,11 @@ _FED = ("Placeholder", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeu
 
 class Parts(Weights):
     """The recurrent parts of a graph."""
+
+    @cached_property
+    def joined(self) -> dict[Tensor, Part]:
+        """Parts by the tensor of what a dense layer makes of their steps, one by one, put together."""
+        return {}
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -82,7 +88,7 @@ class Parts(Weights):
 
     def _part_of(self, tensor: Tensor) -> Part | None:
         """The recurrent part that a tensor comes from: the smallest that has all of its cells."""
-        whole = self.sequences.part(tensor)
+        whole = self.joined.get(tensor) or self.sequences.part(tensor)
         if whole is not None and not whole.reversed:
             return whole
         single = self.sequences.steps([tensor])
@@ -113,7 +119,24 @@ class Parts(Weights):
         above = {id(each): set(self.walk.ancestors(each.start, 1_000_000)) for each in self.denses}
         own = [each for each in self.denses if above[id(each)] & outputs]
         under = {id(one) for one in own for other in own if one is not other and one.linear.node in above[id(other)]}
-        return [each for each in own if id(each) not in under]
+        tops = [each for each in own if id(each) not in under]
+        together = self._by_steps(tops)
+        return tops if together is None else [together]
+
+    def _by_steps(self, tops: list[DenseAt]) -> DenseAt | None:
+        """One dense layer on every step, where the steps are written out; None where these are others."""
+        if len({(each.kernel, each.bias, each.activation) for each in tops}) != 1 or len(tops) < 2:
+            return None
+        ends = [self.walk.strip(each.end) for each in tops]
+        for node in self.graph.of("Pack"):
+            given = [self.walk.strip(tensor) for tensor in node.inputs]
+            if sorted(given) == sorted(ends):
+                part = self.sequences.steps([tops[ends.index(tensor)].start for tensor in given])
+                if part is not None and "backward" not in part.facts:
+                    packed = Tensor(node.name)
+                    self.joined[packed] = part
+                    return replace(tops[0], start=packed, linear=packed, end=packed)
+        return None
 
     def _chain(self, top: DenseAt) -> tuple[list[DenseAt], Tensor]:
         """Dense layers from the lowest up to `top`, and what the lowest reads."""

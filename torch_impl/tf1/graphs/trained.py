@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from torch_impl.tf1.graphs.comparing import Compared
 from torch_impl.tf1.graphs.heads import LOSS_WORDS, used_by
 from torch_impl.tf1.graphs.judge import Unknown
 from torch_impl.tf1.graphs.layers import Part
@@ -10,6 +9,7 @@ from torch_impl.tf1.graphs.losses import LOSSES, LossThere
 from torch_impl.tf1.graphs.meta import Tensor
 from torch_impl.tf1.graphs.optimizers import Optimizer
 from torch_impl.tf1.graphs.pieces import Stored
+from torch_impl.tf1.graphs.tops import Tops
 from torch_impl.tf1.inferred import Inferred
 from torch_impl.tf1.slots import POWERS
 from torch_impl.tf1.sources import Source
@@ -19,7 +19,7 @@ from unrolled.programs import Adam
 __all__ = ["Trained"]
 
 
-class Trained(Compared):
+class Trained(Tops):
     """The optimizers of the graph, in `optimizers`, and what they say of a model."""
 
     optimizers: list[Optimizer]
