@@ -78,11 +78,13 @@ class Compared(Parts):
                 merge = self.walk.loop_of(before)
                 if merge is None:
                     continue
-                start = self.walk.node(self.walk.node(merge).inputs[0]).inputs[0]
-                for name in self.walk.ancestors(start, 40):
+                queue = [self.walk.node(self.walk.node(merge).inputs[0]).inputs[0].node]
+                for name in queue:
                     node = self.graph.nodes[name]
                     if node.op in ("Variable", "VariableV2", "VarHandleOp"):
                         return f"its state begins with the variable {name}, and here with zeros"
+                    if node.op not in ("Shape", "Size", "ZerosLike") and len(queue) < 60:
+                        queue += [each.node for each in node.inputs if each.node in self.graph.nodes]
         return ""
 
     def _masks(self, part: Part) -> list[Tensor]:
@@ -129,7 +131,14 @@ class Compared(Parts):
         inputs, _ = self.sequences._source(part.inputs)
         if inputs in self.walk.dropouts:
             inputs, _ = self.sequences._source(self.walk.dropouts[inputs].data)
-        values, self.fed = self._judge(part, embedding).values([*wanted, inputs, *lengths])
+        judge, tensors = self._judge(part, embedding), [*wanted, inputs, *lengths]
+        try:
+            values, self.fed = judge.values(tensors)
+        except Unknown:
+            if embedding is None:
+                raise
+            judge.inner = True  # tokens may be shifted before they are looked up
+            values, self.fed = judge.values(tensors)
         given = np.asarray(values[len(wanted)])
         if given.ndim != 3:
             raise Unknown(f"what the network reads has shape {list(given.shape)}")

@@ -29,7 +29,7 @@ class Judge:
     variables: a variable's node -> its array. By the placeholder's node, tokens: how many there are; lengths: of rows;
     states: initial states, which are fed zeros; time_first: those whose first axis is time; labels: of how many
     classes, as numbers, or as rows of which one is hot; wanted: how many values for each step. padded: token 0 is
-    padding.
+    padding. inner: neither the first token nor the last is drawn.
     """
 
     walk: Walk
@@ -41,6 +41,7 @@ class Judge:
     labels: dict[str, int] = field(default_factory=dict)
     wanted: dict[str, int] = field(default_factory=dict)
     padded: bool = False
+    inner: bool = False
     rows: int = ROWS
 
     def values(
@@ -98,8 +99,9 @@ class Judge:
             return random.permutation(np.linspace(1, steps, sizes[0]).round().astype(np.int32))
         if rank == 0:
             return np.int32(self.rows)
-        most = min(self.tokens.values(), default=2)
-        drawn = random.integers(1 if self.padded else 0, self.tokens.get(node.name, most), sizes)
+        most = self.tokens.get(node.name, min(self.tokens.values(), default=2))
+        inner = self.inner and most > 3
+        drawn = random.integers(1 if self.padded or inner else 0, most - inner, sizes)
         if self.padded and rank == 2:  # a mask's padding comes after all other tokens
             lengths = np.linspace(1, sizes[1], sizes[0]).round()
             drawn[np.arange(sizes[1]) >= lengths[:, None]] = 0

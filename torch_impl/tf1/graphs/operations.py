@@ -191,7 +191,9 @@ def _array_write(node: Node, handle: Any, index: Any, value: Any, flow: Any) -> 
 
 
 def _array_gather(node: Node, handle: Any, indices: Any, flow: Any) -> Any:
-    return np.stack([flow[int(k)] for k in np.ravel(indices)])
+    known = [each for index, each in flow.items() if index != "size"]
+    empty = np.zeros_like(known[0]) if known else None  # what no step wrote, past the longest row, is zeros
+    return np.stack([flow.get(int(k), empty) for k in np.ravel(indices)])
 
 
 def _array_scatter(node: Node, handle: Any, indices: Any, value: Any, flow: Any) -> Any:
