@@ -129,7 +129,7 @@ class RunTrainer(NumpyTrainer):
         lengths = None if trainer.lengths is None else trainer.lengths[torch.from_numpy(rows)]
         trainer.optimizer.zero_grad()
         with self._drawing(), trainer.cast():
-            loss = trainer.model.training_loss(trainer.inputs[here], trainer.targets[here], lengths)
+            loss = trainer.batch_loss(trainer.inputs[here], trainer.targets[here], lengths)
         loss.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in trainer.model.parameters() if p.grad is not None])
         trainer.optimizer.zero_grad()

@@ -10,6 +10,7 @@ whole sequence.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,11 +27,12 @@ __all__ = ["PLAIN", "EagerTrainer", "StepOptions"]
 
 class StepOptions(NamedTuple):
     """clip_norm: the largest 2-norm of the gradient, None for any. weight_decay: 0 for none. truncate: steps of a
-    segment, None for the whole sequence."""
+    segment, None for the whole sequence. class_weights: of a classifier, by class; None for none."""
 
     clip_norm: float | None = None
     weight_decay: float = 0.0
     truncate: int | None = None
+    class_weights: tuple[float, ...] | None = None
 
 
 PLAIN = StepOptions()
@@ -39,14 +41,14 @@ PLAIN = StepOptions()
 class _Objective(nn.Module):
     """The loss as a module's forward, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, loss: Callable[..., Tensor]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.loss = model, loss
 
     def forward(self, inputs: Tensor, targets: Tensor, lengths: Tensor | None, state: State | None) -> Any:
         """The mean loss; with the state to begin with, also the state at the end."""
         if state is None:
-            return self.model.training_loss(inputs, targets, lengths)
+            return self.loss(inputs, targets, lengths)
         return self.model.segment_loss(inputs, targets, lengths, state)
 
 
@@ -57,14 +59,16 @@ class EagerTrainer(Trainer):
         self, *arguments: Any, options: StepOptions = PLAIN, processes: Processes = ALONE, **keywords: Any
     ) -> None:
         """Arguments as for Trainer. Raises ValueError for truncation of a model without an output at every step."""
-        super().__init__(*arguments, **{**keywords, "clip_norm": options.clip_norm})
+        super().__init__(
+            *arguments, **{**keywords, "clip_norm": options.clip_norm, "class_weights": options.class_weights}
+        )
         if options.truncate is not None and not hasattr(self.model, "segment_loss"):
             raise ValueError(
                 "truncation is for a model with an output at every step, a regressor: the loss of this one hangs on "
                 "the last state alone"
             )
         self.options, self.processes = options, processes
-        self.objective: nn.Module = processes.shared(_Objective(self.model))
+        self.objective: nn.Module = processes.shared(_Objective(self.model, self.batch_loss))
 
     def run(self, batches: Any) -> np.ndarray:
         """As Trainer.run, the losses in float64."""

@@ -72,8 +72,9 @@ class Run:
 
     def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer[Any]:
         """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments, powers and
-        count are the run's, and so is the norm that gradients are clipped to, so that its next step on a batch is the
-        one that would have come next, but for dropout, which draws from torch's generator here.
+        count are the run's, and so are the norm that gradients are clipped to and the weights of the classes, so that
+        its next step on a batch is the one that would have come next, but for dropout, which draws from torch's
+        generator here.
 
         inputs [rows, steps, inputs]; targets: labels [rows], numbers or the names of the run's classes, values [rows,
         steps, outputs] or tokens [rows, any]; lengths [rows] or None; arrays or tensors, values in one's own units.
@@ -89,7 +90,14 @@ class Run:
         _check_finite(torch.as_tensor(inputs), lengths)
         rows, slots = self._taken(torch.as_tensor(inputs)), slots_of(Checkpoint(dict(self.tensors), self.state))
         trainer = Trainer(
-            self.model.train(), self._adam(), rows, wanted, lengths, slots or None, clip_norm=self._clip_norm
+            self.model.train(),
+            self._adam(),
+            rows,
+            wanted,
+            lengths,
+            slots or None,
+            clip_norm=self._clip_norm,
+            class_weights=self.state.get("class_weights"),
         )
         set_steps(trainer, counted_steps(self.state))
         return trainer
@@ -112,7 +120,7 @@ class Run:
         state["step"] = None if self.step is None else self.step + state["adam_steps"] - counted_steps(self.state)
         if isinstance(self.state.get("run"), dict):
             state["run"] = {**self.state["run"], "step": planned_step(self.state)}
-        tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/"))}
+        tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/", "data/"))}
         tensors.update(parameters_of(trainer))
         with held(self.folder):
             return save_checkpoint(self.folder, tensors, state, checkpoint or self.checkpoint)
@@ -257,11 +265,14 @@ def save_run(
     The model is one of torch_impl.models, or any nn.Module that keeps `torch_impl.training.protocol`: to open a run of
     the latter, `load_run` is given such a module. Kept are weights, buffers and Adam's state; not the random state, for
     a module that draws numbers. program: what to call what was trained. data: plain values; "scaling", with "shift" and
-    "scale" by input, was applied to the inputs, and the run applies it to what it is given. Raises CheckpointError
+    "scale" by input, was applied to the inputs, and the run applies it to what it is given; "classes" are the names of
+    a classifier's, by default those of the trainer's text labels. Raises CheckpointError
     where the folder cannot be written to or holds a run, TypeError or ValueError for data that JSON cannot hold.
     """
     folder = Path(path)
     state = {"model": described(trainer.model), **optimizer_state(trainer), "data": dict(data or {})}
+    if trainer.classes is not None:
+        state["data"] = {"classes": trainer.classes, **state["data"]}
     if program is not None:
         state["program"] = program
     if checkpoint_names(folder):

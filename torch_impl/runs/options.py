@@ -91,6 +91,12 @@ def run_options() -> list[click.Parameter]:
             help="Scale a larger gradient (2-norm, by all weights together) down to this.  [default: off]",
         ),
         RunOption(
+            ["--class-weights"],
+            type=click.Choice(["balanced"]),
+            help="Of a classifier: multiply each row's loss by rows / (classes x rows of its class), so that rare "
+            "classes count as much as frequent ones.  [default: every row counts the same]",
+        ),
+        RunOption(
             ["--weight-decay"],
             type=float,
             default=0.0,

@@ -44,12 +44,14 @@ def parameters_of(trainer: Trainer[Any]) -> dict[str, np.ndarray]:
 
 
 def optimizer_state(trainer: Trainer[Any]) -> dict[str, Any]:
-    """What the state tells of the optimizer: "optimizer", its settings of now; "clip_norm", as `Trainer` takes it;
-    "step" and "adam_steps", which Adam has counted and its powers, which are rounded, do not tell."""
+    """What the state tells of the optimizer: "optimizer", its settings of now; "clip_norm" and "class_weights", as
+    `Trainer` takes them; "step" and "adam_steps", which Adam has counted and its powers, which are rounded, do not
+    tell."""
     (group,) = trainer.optimizer.param_groups
     (beta1, beta2), steps = group["betas"], int(group["steps"])
     settings = {"learning_rate": group["lr"], "beta1": beta1, "beta2": beta2, "epsilon": group["eps"]}
-    return {"optimizer": settings, "clip_norm": trainer.clip_norm, "step": steps, "adam_steps": steps}
+    chosen = {"clip_norm": trainer.clip_norm, "class_weights": trainer.class_weights}
+    return {"optimizer": settings, **chosen, "step": steps, "adam_steps": steps}
 
 
 def kept_steps(state: Mapping[str, Any]) -> int | None:

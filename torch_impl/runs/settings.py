@@ -9,6 +9,7 @@ import click
 
 from torch_impl.runs.eager import StepOptions
 from torch_impl.runs.schedule import Schedule, parse_schedule
+from torch_impl.training.classes import balanced
 
 __all__ = ["RunSettings"]
 
@@ -44,9 +45,16 @@ class RunSettings(NamedTuple):
                 f"--truncate is for a model with an output at every step; that of {task.program} is a "
                 f"{task.model.kind}, whose loss hangs on the last state."
             )
+        weights = None
+        if options["class_weights"] is not None:
+            if task.model.kind != "classifier":
+                raise click.UsageError(
+                    f"--class-weights is for classifiers; {task.program} trains a {task.model.kind}."
+                )
+            weights = balanced(task.train.targets, task.model.outputs)
         return cls(
             parse_schedule(options["schedule"]),
-            StepOptions(options["clip_norm"], options["weight_decay"], options["truncate"]),
+            StepOptions(options["clip_norm"], options["weight_decay"], options["truncate"], weights),
             options["precision"],
             validates,
             monitor,

@@ -186,7 +186,7 @@ class TrainingRun(Extras):
             "run": saved_run(progress, task, self.digest, finished),
             **self.kept_state,
         }
-        tensors = {**parameters_of(trainer.inner), **saved_tensors(progress), **self.kept_tensors}
+        tensors = {**parameters_of(trainer.inner), **saved_tensors(progress), **self.kept_tensors, **task.arrays}
         self.folder.save(tensors, state, name)
 
     def _restored(self, resumed: Resumed) -> Progress:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import torch_impl
 from torch_impl.__main__ import make_group
+from torch_impl.checkpoints.run_files import load_checkpoint, save_checkpoint
 from torch_impl.runs.folder import RunFolder
 from torch_impl.runs.signals import Stopped
 from torch_impl.tests.made_runs import train
@@ -66,6 +67,15 @@ def test_rows_seen_in_training_are_never_judged_by(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "holds other rows than the run was trained on" in refused.stderr
     other = figures(run, "--data", table)  # by name it is another series, all of it to judge by
     assert other["rows"] == 200 - 5
+    new = walk(40) + 500
+    write(table, np.concatenate([values[50:120], new]))  # some of the rows seen, and 40 that are not
+    some = figures(run, "--data", table)
+    assert some["rows"] == 40 and "without 70 rows seen in training" in some["source"]
+    write(table, np.concatenate([new[:7], values[100:130], new[7:]]))
+    assert figures(run, "--data", table)["rows"] == 2 + 33
+    write(table, values[50:120])
+    refused = call("evaluate", run, "--data", table, "--no-picture")
+    assert refused.exit_code == 1 and "leaves nothing to judge by" in refused.stderr
 
 
 @pytest.mark.parametrize("options", [("relative",), ("difference",), ("relative", "--log"), ("level", "--log")])
@@ -135,3 +145,22 @@ def test_the_best_epoch_is_what_a_run_is_used_by_and_killed_runs_end_with_it(
         assert_same_bits(whole, folder, "best")
     plain = train(tmp_path / "plain", *given, "--no-keep-best")
     assert torch_impl.load_run(plain).checkpoint == "last" and "best_round" not in results(plain)
+
+
+def test_a_run_from_before_differences_and_best_epochs_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    table = write(tmp_path / "s.csv", walk(120))
+    given = ("regressor", "--data", table, *_TINY, "--reading", "relative", "--no-keep-best")
+    whole = load_checkpoint(train(tmp_path / "whole", *given, "--epochs", 4))
+    folder = train(tmp_path, *given, "--epochs", 2)
+    found = load_checkpoint(folder)
+    state, tensors = found.state, {name: array for name, array in found.tensors.items() if name != "data/marks"}
+    state["options"] = {name: each for name, each in state["options"].items() if name not in ("time", "class_weights")}
+    state["options"].update(reading="auto", keep_best=False)  # which was relative then
+    state["data"].pop("time")
+    state["data"]["known"].pop("block")
+    save_checkpoint(folder, tensors, state)
+    assert call("train", "regressor", "--resume", folder, "--epochs", 4).exit_code == 0
+    after = load_checkpoint(folder)
+    for name, array in whole.tensors.items():
+        assert array.tobytes() == after.tensors[name].tobytes(), name
+    assert after.state["data"]["scaling"]["reading"] == "relative" and after.state["step"] == whole.state["step"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch_impl.arrays import in_chunks
 from torch_impl.checks import INTEGER_DTYPES, check_lengths, shown
 from torch_impl.conversion import Entry, Table, canonical_weights, check_names, from_canonical, table_of, to_canonical
 from torch_impl.training.adam import Adam, Settings
+from torch_impl.training.classes import ClassWeights, numbered
 from torch_impl.training.clipping import GlobalNorm
 from torch_impl.training.cuda_graph import DeviceSteps, capturable
 from torch_impl.training.protocol import Trainable, check_inputs, check_model, check_targets, evaluating
@@ -38,23 +39,27 @@ class Trainer(Generic[Model]):
         model: Model,
         optimizer: Settings,
         inputs: Tensor,
-        targets: Tensor,
+        targets: Any,
         lengths: Lengths = None,
         slots: Mapping[str, np.ndarray] | None = None,
         precision: str = "fp32",
         clip_norm: float | None = None,
+        class_weights: Sequence[float] | str | None = None,
     ) -> None:
         """optimizer: settings with the attributes learning_rate, beta1, beta2 and epsilon.
 
-        inputs [rows, steps, inputs], or tokens [rows, steps] of a model with an embedding; targets (labels [rows] or
-        [rows, steps], values [rows, steps, outputs] or tokens [rows, any steps])
+        inputs [rows, steps, inputs], or tokens [rows, steps] of a model with an embedding; targets (labels [rows], of a
+        classifier also as text, whose sorted names are then `classes`, or [rows, steps], values [rows, steps, outputs]
+        or tokens [rows, any steps])
         and lengths [rows], on the model's device; all are checked here, once. slots: as `slots` gives them, to go on
         from there. precision: one of PRECISIONS; "fp32" computes in the weights' own dtype, "bf16", for
         weights in float32, has the matrix products in bfloat16 (torch.autocast), and the weights, loss and Adam not.
         clip_norm: scale larger gradients down to this norm, together, as tf.clip_by_global_norm does; None: do not.
-        Raises TypeError or ValueError that names the argument.
+        class_weights: of a Classifier, what a row's loss is multiplied by, by class, or "balanced": rows / (classes x
+        rows of the class). Raises TypeError or ValueError that names the argument.
         """
         self._module, self.model = check_model(model), model
+        targets, self.classes = numbered(model, targets)
         self.inputs = check_inputs(model, inputs)
         self.lengths = None if lengths is None else check_lengths(lengths, *inputs.shape[:2])
         self.targets = check_targets(model, targets, inputs, self.lengths)
@@ -65,6 +70,7 @@ class Trainer(Generic[Model]):
             raise ValueError(f"precision 'bf16' needs weights in float32, got {str(self._like.dtype)[6:]}")
         self.precision = precision
         self._clip = None if clip_norm is None else GlobalNorm(self._module, clip_norm)
+        self._weighted = None if class_weights is None else ClassWeights(model, class_weights, self.targets)
         self._on_device: dict[tuple[int, str], DeviceSteps] = {}
         if not all(hasattr(optimizer, name) for name in ("learning_rate", "beta1", "beta2", "epsilon")):
             found = type(optimizer).__name__
@@ -82,7 +88,7 @@ class Trainer(Generic[Model]):
         Returns the losses [iterations], each before its step, in the model's dtype.
         """
         batches = self._checked(batches)
-        model, optimizer, lengths = self.model, self.optimizer, self.lengths
+        optimizer, lengths = self.optimizer, self.lengths
         whole = self._whole_steps(batches.shape[1])
         if whole is not None:
             return whole(batches)
@@ -94,13 +100,23 @@ class Trainer(Generic[Model]):
             optimizer.zero_grad()
             with self.clipping():
                 with self.cast():
-                    loss = model.training_loss(
+                    loss = self.batch_loss(
                         self.inputs.index_select(0, here), self.targets.index_select(0, here), chosen
                     )
                 loss.backward()
             optimizer.step()
             losses[i] = loss.detach()
         return losses.cpu().numpy()
+
+    def batch_loss(self, inputs: Tensor, targets: Tensor, lengths: Lengths = None) -> Tensor:
+        """What a step minimises, of some rows: the model's own mean loss, or that with weights for the classes."""
+        loss = self.model.training_loss if self._weighted is None else self._weighted.loss
+        return loss(inputs, targets, lengths)
+
+    @property
+    def class_weights(self) -> list[float] | None:
+        """By class; None for none."""
+        return None if self._weighted is None else self._weighted.values
 
     def cast(self) -> contextlib.AbstractContextManager[Any]:
         """The context of a forward pass in this precision."""
@@ -121,7 +137,7 @@ class Trainer(Generic[Model]):
     def _whole_steps(self, batch: int) -> Callable[[Tensor], np.ndarray] | None:
         """Whole steps without Python in between, where nothing asks for autograd: compiled code on the CPU, a CUDA
         graph on a GPU."""
-        if self._clip is not None:
+        if self._clip is not None or self._weighted is not None:
             return None
         given = (self._module, self.optimizer, self.inputs, self.targets)
         if not self.inputs.is_cuda:

@@ -11,6 +11,7 @@ from torch_impl.runs import Run
 from torch_impl.using.inputs import read_series
 from unrolled.errors import DataError
 from unrolled.networks import MOST
+from unrolled.own_data.marks import known_by
 from unrolled.own_data.series import known_rows, rows_digest
 from unrolled.own_data.windows import Windows, windows
 
@@ -21,12 +22,14 @@ _MOST_WINDOWS = 50_000
 
 class Judged(NamedTuple):
     """values: the table, float64 [rows, columns]. part: the first row to be forecast, and the row after the last.
-    source: what to call it. trained: the table that the run was trained on, None where it is not at hand."""
+    source: what to call it. trained: the table that the run was trained on, None where it is not at hand. seen: rows
+    that are not to be judged by, bool [rows]; None where the part has none."""
 
     values: np.ndarray
     part: tuple[int, int]
     source: str
     trained: np.ndarray | None
+    seen: np.ndarray | None = None
 
 
 def series_facts(run: Run) -> dict[str, Any]:
@@ -75,7 +78,10 @@ def _judged(run: Run, facts: dict[str, Any], path: Path | None) -> Judged:
     if path is not None:
         start = known_rows(values, seen, known)
         if start is None:
-            return Judged(values, (0, len(values)), str(source), _trained(run, facts))
+            seen_here = _known(run, values)
+            count = 0 if seen_here is None else int(seen_here.sum())
+            name = "%s, without %d rows seen in training" % (source, count) if count else str(source)
+            return Judged(values, (0, len(values)), name, _trained(run, facts), seen_here if count else None)
         part, trained = (start + seen, len(values)), values[start : start + seen]
         return Judged(values, part, "%s, the rows after those seen in training" % source, trained)
     if last <= seen:
@@ -108,7 +114,23 @@ def cut(run: Run, judged: Judged) -> Windows:
     """The windows of a judged table, as `test_windows`; targets: the rows that follow each step, all columns."""
     stride = 1 + (judged.part[1] - judged.part[0]) // _MOST_WINDOWS
     size = _integer(run, "window"), _integer(run, "horizon")
-    return windows(judged.values, judged.values[1:], judged.part, "test", *size, stride)
+    found = windows(judged.values, judged.values[1:], judged.part, "test", *size, stride)
+    if judged.seen is None:
+        return found
+    ahead = found.starts[:, None] + size[0] + np.arange(size[1])
+    kept = ~judged.seen[ahead].any(axis=1)
+    if not kept.any():
+        raise DataError("%s: leaves nothing to judge by, a row ahead of a window; name other rows" % judged.source)
+    return Windows(*(part[kept] for part in found))
+
+
+def _known(run: Run, values: np.ndarray) -> np.ndarray | None:
+    """Which rows of a table the run has seen, wherever they lie; None where it does not tell."""
+    known, marks = run.data.get("known"), run.tensors.get("data/marks")
+    length = known.get("block") if isinstance(known, dict) else None
+    if marks is None or marks.dtype != np.int64 or type(length) is not int or not 1 <= length <= 64:
+        return None
+    return known_by(values, marks, length)
 
 
 def _trained(run: Run, facts: dict[str, Any]) -> np.ndarray | None:

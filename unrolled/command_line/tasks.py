@@ -25,7 +25,8 @@ class Task:
     program: its name. model, optimizer: see `programs`. train, validation, test: `Part`s; the last two may be None.
     batch: rows per batch. seeds: one training for each. iterations: optimizer steps of a training. per_round: steps
     between two reports; an epoch, where there are epochs. facts: plain values for results.json, and with the key "data"
-    for the checkpoints too (sizes, source, names of the classes, scaling). header: lines to print before training.
+    for the checkpoints too (sizes, source, names of the classes, scaling). arrays: kept in the checkpoints beside them,
+    by names that begin with "data/". header: lines to print before training.
     """
 
     program = ""
@@ -44,6 +45,7 @@ class Task:
     iterations: int
     per_round: int
     facts: dict[str, Any]
+    arrays: Mapping[str, np.ndarray] = MappingProxyType({})
     header: list[str]
     # What the best round can be found by, the default first -> the figure of `validated`, whether more of it is better.
     monitors: Mapping[str, tuple[str, bool]] = MappingProxyType({"loss": ("validation_mse", False)})

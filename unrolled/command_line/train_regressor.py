@@ -94,6 +94,7 @@ class RegressorTask(Task):
     def __init__(self, name: str, options: dict[str, Any], series: PreparedSeries) -> None:
         self.implementation, self.series, facts = name, series, series.made.facts
         enter(self, options, series.made)
+        self.arrays = {"data/marks": series.marks}
         self.columns = facts["targets"]
         reading = facts["scaling"]["reading"]
         chosen = " (chosen on the validation part)" if options["reading"] == "auto" else ""

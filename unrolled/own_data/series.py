@@ -12,6 +12,7 @@ from unrolled.datasets.parts import Part
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.networks import MOST, Network
+from unrolled.own_data.marks import block_length, marks_of
 from unrolled.own_data.naive import found_season
 from unrolled.own_data.prepare import BATCH, EPOCHS, NETWORK, Prepared, program_of
 from unrolled.own_data.reading import SeriesScaling, chosen_reading
@@ -23,12 +24,14 @@ __all__ = ["PreparedSeries", "known_rows", "logarithms", "regressor_data", "rows
 
 class PreparedSeries(NamedTuple):
     """made: see Prepared. values: the table, float64 [rows, columns], those predicted first. scaling: how it is
-    read. notes: sentences on its times, see `unrolled.own_data.times`."""
+    read. notes: sentences on its times, see `unrolled.own_data.times`. marks: of the rows before the test part, see
+    `unrolled.own_data.marks`, for blocks as long as the facts say ("known", "block")."""
 
     made: Prepared
     values: np.ndarray
     scaling: SeriesScaling
     notes: Sequence[str]
+    marks: np.ndarray
 
 
 def regressor_data(
@@ -80,6 +83,7 @@ def regressor_data(
     else:
         scaling = SeriesScaling.none(chosen, log, count, targets * horizon)
     parts = _parts(path, table, values, scaling, split, (window, horizon, stride, targets))
+    block = block_length(table.values[: split.test[0]])
     facts = {
         "kind": "table",
         "source": str(path.resolve()),
@@ -100,12 +104,15 @@ def regressor_data(
             "first": table.values[0].tolist(),
             "last": table.values[split.test[0] - 1].tolist(),
             "file_sha256": rows_digest(table.values),
+            "block": block,
         },
     }
     model = Model("regressor", network, count, targets * horizon)
     assert parts[0] is not None
     program = program_of(model, len(parts[0].inputs), window, batch, learning_rate, epochs)
-    return PreparedSeries(Prepared(program, parts[0], parts[1], parts[2], facts), table.values, scaling, table.notes)
+    made = Prepared(program, parts[0], parts[1], parts[2], facts)
+    marks = marks_of(table.values[: split.test[0]], block)
+    return PreparedSeries(made, table.values, scaling, table.notes, marks)
 
 
 def logarithms(path: Path, table: Table, log: bool) -> np.ndarray:
