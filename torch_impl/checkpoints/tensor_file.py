@@ -23,7 +23,7 @@ from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import parts_of
 from unrolled.reading import open_regular
 
-__all__ = ["Later", "TensorFile", "read_tensors"]
+__all__ = ["Later", "TensorFile", "map_tensors", "read_tensors"]
 
 # NumPy's names of what safetensors can hold of its types, in its order.
 _TYPES = {
@@ -114,6 +114,15 @@ def read_tensors(path: Path, size: int, digest: str) -> dict[str, np.ndarray]:
         return _mapped(path, content) if large else safetensors.numpy.load(content)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"not a safetensors file that NumPy can hold ({error})") from None
+
+
+def map_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays, not to be changed, of any safetensors file: they take memory where they are used.
+
+    Raises SafetensorError, KeyError or ValueError for what is none that NumPy can hold, and OSError.
+    """
+    with open_regular(path) as stream:
+        return _mapped(path, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _mapped(path: Path, content: mmap.mmap) -> dict[str, np.ndarray]:

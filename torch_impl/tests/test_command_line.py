@@ -37,6 +37,11 @@ def test_help_needs_no_torch() -> None:
     assert all(command in done.stdout for command in ("fetch", "show", "train"))
 
 
+def test_the_way_back_to_tensorflow_needs_no_torch() -> None:
+    done = python("-c", "import torch_impl.tf1.back, sys; assert 'torch' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
 def idx(*shape: int) -> bytes:
     """An IDX file of uint8, compressed."""
     values = np.arange(np.prod(shape), dtype=np.uint8) % 10

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import torch
-from safetensors.numpy import load_file
 
-from torch_impl import build
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import exists
-from torch_impl.conversion import canonical_weights, load_canonical
+from torch_impl.checkpoints.tensor_file import map_tensors
 from torch_impl.tf1 import native
 from torch_impl.tf1.convert import CARRIED
 from unrolled import networks
@@ -38,11 +35,12 @@ def is_module(path: Path) -> bool:
 
 def state_of(network: Network, inputs: int, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The state_dict of the module that `module_code` writes for a network, of its canonical weights."""
+    from torch_impl.conversion import load_canonical
+
     stages = native.stages(network, inputs, weights)
     if stages is not None:
         return {f"stages.{k}.{name}": each for k, stage in enumerate(stages) for name, each in stage.weights.items()}
-    kind = next(iter(weights.values())).dtype
-    module = build.recurrent(network, inputs, dtype=getattr(torch, kind.name))
+    module = _module(network, inputs, weights)
     load_canonical(module, weights)
     return {f"network.{name}": each.numpy() for name, each in module.state_dict().items()}
 
@@ -52,10 +50,22 @@ def _canonical(network: Network, inputs: int, state: Mapping[str, np.ndarray]) -
     shapes = networks.shapes(network.weights(inputs))
     if any(name.startswith("stages.") for name in state):
         return native.canonical(network, inputs, shapes, state)
-    kind = next(iter(state.values())).dtype
-    module = build.recurrent(network, inputs, dtype=getattr(torch, kind.name))
-    module.load_state_dict({name[len("network.") :]: torch.from_numpy(each) for name, each in state.items()})
+    import torch
+
+    from torch_impl.conversion import canonical_weights
+
+    module = _module(network, inputs, state)
+    module.load_state_dict({name[len("network.") :]: torch.tensor(each) for name, each in state.items()})
     return canonical_weights(module)
+
+
+def _module(network: Network, inputs: int, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The network's module, of the arrays' dtype."""
+    import torch  # late: the way back of a run needs none of it
+
+    from torch_impl import build
+
+    return build.recurrent(network, inputs, dtype=getattr(torch, next(iter(arrays.values())).dtype.name))
 
 
 def read_module(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -69,8 +79,8 @@ def read_module(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         try:
             with safetensors.safe_open(path, "np") as file:
                 told = parse_json(((file.metadata() or {}).get("tf1") or "null").encode())
-            arrays = load_file(path)
-        except (safetensors.SafetensorError, ValueError, TypeError) as error:
+            arrays = map_tensors(path)
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"not a safetensors file that can be read ({error})") from None
         if not isinstance(told, dict):
             raise CheckpointError("does not say which variables its weights are; convert the checkpoint again")
