@@ -69,10 +69,10 @@ class Profile(NamedTuple):
             given.update(iterations=iterations, lockstep_series_float32=iterations, lockstep_series_float64=iterations)
         if seeds is not None:
             given.update(seeds=seeds if self.seeds else 0, paired=seeds)
-        if rounds is not None:
-            given.update(rounds=rounds)
         changed = self._replace(**given)
-        return changed if changed == self else changed._replace(why=_CHANGED)
+        if changed != self:  # what a cost is timed in decides nothing else
+            changed = changed._replace(why=_CHANGED)
+        return changed if rounds is None else changed._replace(rounds=rounds)
 
 
 _CHANGED = "Numbers were chosen by hand: what they can decide, the power in the tables tells."

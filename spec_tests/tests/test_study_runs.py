@@ -72,7 +72,7 @@ def test_the_default_asks_no_question_that_its_numbers_cannot_decide():
     quick, standard = PROFILES["quick"], PROFILES["standard"]
     assert (quick.seeds, quick.paired) == (0, 3) and "--standard" in quick.why
     more = quick.resized(None, None, 5, None)
-    assert (more.seeds, more.paired) == (0, 5)
+    assert (more.seeds, more.paired) == (0, 5) and more.why != quick.why == quick.resized(None, None, None, 0).why
     assert standard.resized(None, None, 5, None)[standard._fields.index("seeds")] == 5
     assert [standard.epochs_of("mnist-gru", own)[0] for own in (True, False)] == [10, 1]
     steps = [standard.lockstep_steps(name, "float32") for name in ("mnist", "mnist-lstm", "vowels-gru")]
