@@ -68,12 +68,12 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 )
 @click.option("--quick", is_flag=True, help="Under 4 minutes on 2 cores.  [default]")
 @click.option(
-    "--standard", is_flag=True, help="Every kind on every data set, 6 own starts of 10 epochs: half an hour on 2 cores."
+    "--standard", is_flag=True, help="Every kind on every data set, 6 own starts of 10 epochs: tens of minutes."
 )
 @click.option("--full", is_flag=True, help="10 seeds of 100 epochs, 10,000 iterations: many hours.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of MNIST, for another number; 0: none.")
 @click.option("--iterations", type=click.IntRange(min=0), help="Iterations of the series likewise; 0: none.")
-@click.option("--seeds", type=click.IntRange(min=0), help="Independent runs of each backend likewise; 0: none.")
+@click.option("--seeds", type=click.IntRange(min=0), help="Seeds of each backend likewise; 0: none.")
 @click.option("--rounds", type=click.IntRange(min=0), help="Rounds of timing likewise; 0: no cost.")
 @click.option(
     "--margin",
