@@ -33,6 +33,6 @@ def differences() -> list[Difference]:
 
 
 def _read(number: int, title: str, body: str) -> Difference:
-    prose = re.split(r"^(?:```|Shown by)", body, flags=re.M)[0]
+    prose = re.split(r"^(?:```|- \[`test_)", body, flags=re.M)[0]
     anchor = re.sub(r"[^\w\- ]", "", ("%d. %s" % (number, title)).lower()).replace(" ", "-")
     return Difference(number, title, " ".join(prose.split()), tuple(re.findall(r"\[`(test_\w+)`\]", body)), anchor)

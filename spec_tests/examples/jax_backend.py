@@ -2,7 +2,7 @@
 backend.
 
 Needs the extra `jax`: pip install 'unrolled[jax]', then pytest --unrolled-suite --backend
-spec_tests.examples.jax_backend:backend. The network itself is in `jax_rnn`.
+spec_tests.examples.jax_backend:backend. The network itself is in `jax_rnn`, the kinds of cell in `jax_cells`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from spec_tests.capabilities import CAPABILITIES, NETWORKS
 from spec_tests.contract import Slots, State, Weights
 from spec_tests.examples import jax_rnn
 from unrolled.models import Model
-from unrolled.networks import Network
+from unrolled.networks import BasicRNN, Network
 from unrolled.programs import Adam
+
+KINDS = frozenset(["basic_rnn", "lstm", "lstm_options", "projection", "gru", "gru_reset_after"])
 
 
 def full_lengths(inputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
@@ -31,10 +33,8 @@ class JaxBackend:
 
     name = "jax"
     contract = 2
-    # The chapter's: the plain cell alone, and its models.
-    capabilities = (
-        frozenset(CAPABILITIES) - (NETWORKS - {"basic_rnn"}) - {"activations", "tagger", "embedding", "hidden"}
-    )
+    # Three cells, one at a time, and the chapter's models of them.
+    capabilities = frozenset(CAPABILITIES) - (NETWORKS - KINDS) - {"activations", "tagger", "embedding", "hidden"}
 
     def __init__(self, device: str = "cpu") -> None:
         """device: a platform of JAX, such as "cpu" or "cuda". Raises RuntimeError when JAX has none of it."""
@@ -56,6 +56,7 @@ class JaxBackend:
         return self._ask(jax_rnn.unroll, network, unrolling, weights, inputs, full_lengths(inputs, lengths), state)
 
     def two_step(self, network: Network, weights: Weights, x0: np.ndarray, x1: np.ndarray) -> Any:
+        checks.check_network(network, [BasicRNN.kind])
         dtype = checks.check_two_step(network, weights, x0, x1)
         state = jax_rnn.zero_state(network, len(x0), dtype)
         y0, state = self._ask(jax_rnn.step, network, weights, x0, state)

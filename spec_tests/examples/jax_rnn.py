@@ -8,7 +8,7 @@ Shapes: inputs [batch, steps, inputs]; lengths [batch]; a state is a dict, each 
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +17,14 @@ from jax import lax
 
 from spec_tests import checks
 from spec_tests.contract import Slots, Weights
+from spec_tests.examples.jax_cells import CELLS
 from unrolled import initial_values, networks
 from unrolled.models import END, START, Model
-from unrolled.networks import BasicRNN, Network
+from unrolled.networks import Network
 from unrolled.programs import Adam
 
 Array = Any  # a JAX array, or a NumPy array on its way in
 State = dict[str, Array]
-# Not jnp.maximum(z, 0): its slope at 0 is a half, TF1's is 0, and so is that of jax.nn.relu.
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
 
 def on_first(count: int) -> Any:
@@ -34,11 +33,9 @@ def on_first(count: int) -> Any:
 
 
 def step(network: Any, weights: Weights, x: Array, state: State) -> tuple[Array, State]:
-    """(output [batch, output_size], state) of one step of a basic_rnn. All that is here of the kind of cell."""
-    checks.check_network(network, [BasicRNN.kind])
-    z = jnp.concatenate([x, state["h"]], axis=1) @ weights["kernel"] + weights["bias"]
-    h = ACTIVATIONS[network.activation](z)
-    return h, {"h": h}
+    """(output [batch, output_size], state) of one step: all that is here of the kind of cell."""
+    checks.check_network(network, list(CELLS))
+    return CELLS[network.kind](network, weights, x, state)
 
 
 def zero_state(network: Network, batch: int, dtype: Any) -> State:
@@ -233,7 +230,7 @@ def initial_weights(weights: networks.Weights, seed: int) -> dict[str, Array]:
     """Each uniform within its limit of its value: float32."""
     keys = dict(zip(weights, jax.random.split(jax.random.key(seed), len(weights))))
     return {
-        name: initial_values.middle(weight)
+        name: initial_values.middle(weight).astype(np.float32)
         + jax.random.uniform(keys[name], weight.shape, np.float32, -weight.limit, weight.limit)
         for name, weight in weights.items()
     }

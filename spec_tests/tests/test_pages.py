@@ -86,7 +86,7 @@ def test_the_backend_of_the_page_fails_as_told_and_passes_when_mended(tmp_path):
 
 def test_the_jax_backend_passes_what_it_declares(tmp_path):
     pytest.importorskip("jax", reason="JAX is not installed (the extra `jax`)")
-    selected = "in_top_k or static_dynamic or counting or one_step or decoding_stops"
+    selected = "in_top_k or static_dynamic or counting or one_step or decoding_stops or forget_bias or reset_gate"
     backend = "spec_tests.examples.jax_backend:backend"
     status, output = suite(tmp_path, "--unrolled-suite", "--backend", backend, "-k", selected)
     assert status == 0, output
