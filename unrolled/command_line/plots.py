@@ -90,7 +90,7 @@ def forecasts(title: str, epochs: list[dict[str, Any]], found: dict[str, Any] | 
     errors.set_xlabel("epoch")
     errors.xaxis.get_major_locator().set_params(integer=True)
     errors.set_title(title, loc="left")
-    errors.legend(loc="upper right", frameon=False, ncol=3)
+    errors.legend(**_BESIDE)
     for column, name in enumerate(columns):
         axis = axes[1 + column]
         axis.plot(np.array(found["truth"])[:, column], color=_BLUE, linewidth=2, label="truth, test part")
