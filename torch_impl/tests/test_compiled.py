@@ -217,11 +217,13 @@ def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None
     assert chosen_path(TANH, 513, 14, 7, False, weight, few) == "bptt"
     assert chosen_path(TANH, 513, 16, 8, False, weight, few) == "compiled"
     assert chosen_path(TANH, 4, 3, 1, False, weight, few) == "native"  # one step of a stream
-    assert chosen_path(lstm.KIND, 4, 63, 1, False, weight, few) == "native"  # oneDNN
-    assert chosen_path(lstm.KIND, 4, 64, 1, False, weight, few) == "compiled"
-    assert chosen_path(lstm.KIND, 65, 2999, 30, False, weight, few) == "native"
-    assert chosen_path(lstm.KIND, 65, 3000, 30, False, weight, few) == "compiled"
-    assert chosen_path(lstm.KIND, 4, 63, 1, True, weight, few) == "compiled"
+    by_onednn = {1: [(201, 63)], 2: [(65, 63), (65, 2999), (201, 63)]}  # units, and rows times steps, by threads
+    for count, few_and_wide in by_onednn.items():
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
+        for shape in ((4, 63), (65, 63), (65, 2999), (65, 3000), (201, 63), (201, 64 if count == 1 else 3000)):
+            wanted = "native" if shape in few_and_wide else "compiled"
+            assert chosen_path(lstm.KIND, *shape, 1 if shape[1] < 64 else 30, False, weight, few) == wanted
+            assert chosen_path(lstm.KIND, *shape, 30, True, weight, few) == "compiled"
     for name in paths.PATHS:
         with forced_path(name):
             assert chosen(weight, few) == name

@@ -13,9 +13,9 @@ tracing, torch.func transforms, forward-mode derivatives and fake tensors, and f
 - "bptt" for a batch below 8 of more than 512 units, where the weights no longer fit the cache and the bare
   matrix-vector product decides;
 - "native" without lengths on fewer than 4 rows times steps, such as one step of a stream, where what any call costs
-  decides; for an LSTM, which oneDNN runs, on fewer than 64, of more than 64 units on fewer than 3000 (on two threads
-  "compiled" has there 0.5 to 0.9 of its speed, from 3000 on 1.0 to 1.5), or, where Numba is missing, on any number:
-  oneDNN does at once what costs "bptt" a dozen operations a step.
+  decides; for an LSTM, which oneDNN runs, of more than 64 units on fewer than 3000 (on two threads "compiled" has there
+  0.5 to 0.9 of its speed, from 3000 on 1.0 to 1.5), on one thread of more than 200 units on fewer than 64; or, where
+  Numba is missing, on any number: oneDNN does at once what costs "bptt" a dozen operations a step.
 
 Whole training steps (`torch_impl.training.whole_steps`) never go by oneDNN: they have no node of autograd, and lay out
 the weights where they update them. Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
@@ -51,6 +51,15 @@ gate before the product) against nn.GRU (after it), the nearest that PyTorch has
        32    256    0.7, 1.1   0.8, 1.5   1.2, 2.2  1.3,  2.7    1.4, 2.1  1.2,  2.8
       150    150    0.8, 1.2   0.8, 1.3   1.2, 2.2              1.0, 2.1  1.0,  1.7
       150    256    0.9, 1.2   0.9, 1.2   1.1, 1.6              1.0, 1.7  1.1,  1.5
+
+An LSTM of few rows without lengths on one thread, time by that of nn.LSTM (processor time, warm, a busy machine),
+"native" (whose way to the kernel costs some 60 microseconds forward) and "compiled":
+
+    units           16           64          150          256
+    1 x 16    1.5, 0.9     1.4, 1.0     1.2, 1.1     1.1, 1.3
+    1 x 100   1.4, 0.7     1.4, 0.8     1.2, 1.0     1.1, 0.9
+    8 x 16    1.5, 0.8     1.3, 0.7     1.2, 1.2     1.2, 1.1
+    8 x 100   1.2, 0.6     1.2, 0.9     1.1, 0.9     1.0, 1.0
 
 Two threads share the rows of a batch wherever that is worth a hand-over (`threads.WORTH_A_THREAD`); torch's own
 thread count is obeyed.
@@ -133,13 +142,20 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     if wanted is not None:
         return wanted
     by_onednn = kind.name == "lstm" and not lengths
-    if not lengths and places < ((3000 if units > 64 else 64) if by_onednn else 4):
+    if not lengths and (places < 4 or (by_onednn and _onednn_is_faster(units, places))):
         return "native"
     if units > 512 and batch < 8:
         return "native" if by_onednn else "bptt"
     if _compiler_or_warning():
         return "compiled"
     return "native" if by_onednn else "bptt"
+
+
+def _onednn_is_faster(units: int, places: int) -> bool:
+    """Whether an LSTM's sequences are so few and wide that oneDNN is faster than "compiled", for torch's threads."""
+    if torch.get_num_threads() == 1:
+        return units > 200 and places < 64
+    return units > 64 and places < 3000
 
 
 @lru_cache(maxsize=1)
