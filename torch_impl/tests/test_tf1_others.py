@@ -28,8 +28,8 @@ BARE = (*KIND, "--beta1", "0.8")  # which a graph would tell
 HARD, SOFT = ((*KIND, "--recurrent-activation", name) for name in ("hard_sigmoid", "sigmoid"))
 OF_TF1 = {
     "v1": (), "v1/model.ckpt-3": (), "v1/model.ckpt-3.meta": (), "v1_shards": (), "v1_bare/model.ckpt-3": BARE,
-    "saved": (), "frozen.pb": KIND, "frozen.pbtxt": KIND, "model.h5": KIND, "weights.h5": HARD, "objects": HARD,
-    "weights_tf/weights": HARD, "saved_keras": HARD,
+    "saved": (), "frozen.pb": KIND, "frozen.pbtxt": KIND, "frozen_both.pb": KIND, "model.h5": KIND,
+    "weights.h5": HARD, "objects": HARD, "weights_tf/weights": HARD, "saved_keras": HARD,
 }  # fmt: skip
 OF_KERAS_3 = ("model3.keras", "model3.h5", "model3.weights.h5", "objects3", "export3")
 live = pytest.mark.skipif(not PYTHONS, reason="UNROLLED_BACKENDS names no Python of TensorFlow 1.15.5")
@@ -87,9 +87,8 @@ def test_the_lines_make_a_checkpoint_that_predicts_the_same(name: str, made: Pat
     states = {path: path.read_bytes() for path in made.glob("**/checkpoint")}
     tensorflow(tmp_path / "lines.py")
     assert states == {path: path.read_bytes() for path in made.glob("**/checkpoint")}
-    record = (
-        "keras.npz" if name in ("model.h5", *(name for name, own in OF_TF1.items() if own == HARD)) else "graph.npz"
-    )
+    of_keras = name == "model.h5" or OF_TF1[name] == HARD
+    record = "keras.npz" if of_keras else "both.npz" if name == "frozen_both.pb" else "graph.npz"
     check_that_it_predicts(prefix, OF_TF1[name], made / record, tmp_path / "run")
 
 

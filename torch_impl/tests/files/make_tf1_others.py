@@ -42,6 +42,20 @@ def of_graphs(home):
     np.savez(str(home / "graph.npz"), inputs=inputs, lengths=zoo.LENGTHS, outputs=outputs)
 
 
+def of_both_directions(home):
+    """A graph cut down to what two layers' final states need."""
+    tf.reset_default_graph()
+    tf.set_random_seed(5)
+    built = zoo.stacked_bidirectional_gru()
+    with zoo.session() as session:
+        session.run(tf.global_variables_initializer())
+        frozen = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [built.outputs.op.name])
+        (home / "frozen_both.pb").write_bytes(frozen.SerializeToString())
+        inputs = np.random.RandomState(6).normal(size=[zoo.BATCH, zoo.STEPS, zoo.INPUTS]).astype(np.float32)
+        outputs = session.run(built.outputs, {built.inputs: inputs, built.lengths: zoo.LENGTHS})
+    np.savez(str(home / "both.npz"), inputs=inputs, lengths=zoo.LENGTHS, outputs=outputs)
+
+
 def of_keras(home):
     tf.reset_default_graph()
     tf.keras.backend.clear_session()
@@ -83,5 +97,6 @@ def of_other_cells(home):
 
 if __name__ == "__main__":
     of_graphs(Path(sys.argv[1]))
+    of_both_directions(Path(sys.argv[1]))
     of_keras(Path(sys.argv[1]))
     of_other_cells(Path(sys.argv[1]))

@@ -110,6 +110,8 @@ class Parts(Weights):
                 both = {id(cell) for part in (one, other) for cell in part.cells}
                 if wanted <= both and self.sequences._same(one.inputs, other.inputs):
                     return self.sequences._directions(one, other)
+                if wanted <= both and (made := self.sequences._parted(one, other)) is not None:
+                    return made
         return None
 
     @cached_property
