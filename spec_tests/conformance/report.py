@@ -93,6 +93,14 @@ def about(results: dict[str, Any]) -> str:
         results["started"],
         results["seconds"],
     )
+    kept = [backend["started"] for backend in results["backends"].values() if backend["kept"]]
+    if kept:
+        said += " Kept, of runs that began from %s to %s: %d of %d backends." % (
+            min(kept),
+            max(kept),
+            len(kept),
+            len(results["backends"]),
+        )
     if results["left_out"]:
         said += " Left out: %s." % ", ".join(results["left_out"])
     return said + (" Only tests that match %r." % results["expression"] if results["expression"] else "")
