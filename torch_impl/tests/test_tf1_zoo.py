@@ -78,6 +78,17 @@ def test_a_loss_that_counts_padding_is_told_of(recorded: Path) -> None:
     assert "by the cross-entropy's mean over the valid steps: the next step differs" in result.output
 
 
+@pytest.mark.parametrize("op", ["SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits"])
+def test_the_loss_of_a_large_vocabulary_takes_no_memory_of_its_square(op: str) -> None:
+    from torch_impl.tf1.graphs.meta import Node
+    from torch_impl.tf1.graphs.operations import OPERATIONS
+
+    classes, chosen = 1_000_000, np.array([3, 999_999])
+    labels = chosen if op.startswith("Sparse") else np.equal(chosen[:, None], np.arange(classes)) * 1.0
+    (found,) = OPERATIONS[op](Node("x", op, (), (), {}), np.zeros((2, classes)), labels)
+    assert np.abs(found - np.log(classes)).max() <= 1e-9
+
+
 def check_that_it_comes_over(name: str, folder: Path, out: Path) -> None:
     result = convert(folder / name, out / "run")
     assert result.exit_code == 0, result.output

@@ -156,10 +156,11 @@ def _softmax(node: Node, x: Any) -> Any:
 
 
 def _cross_entropy(node: Node, logits: Any, labels: Any) -> list[Any]:
-    """Each row's, and its gradient by the logits."""
-    shares = _softmax(node, logits)
-    hot = np.eye(logits.shape[-1])[labels] if node.op.startswith("Sparse") else labels
-    return [-(hot * np.log(shares)).sum(-1), shares - hot]
+    """Each row's; its gradient, the second output, is of no forward pass."""
+    shares = np.log(_softmax(node, logits))
+    if node.op.startswith("Sparse"):
+        return [-np.take_along_axis(shares, np.asarray(labels)[..., None], -1)[..., 0]]
+    return [-(labels * shares).sum(-1)]
 
 
 def _bias_add(node: Node, x: Any, bias: Any) -> Any:
