@@ -64,6 +64,8 @@ def conform(
     if lacking:
         raise click.ClickException(lacking)
     _check_files({"--json": json_path, "--markdown": markdown_path, "--html": html_path})
+    if keep is not None:
+        _make(keep)
     results = _results(names, device, quick, expression, keep)
     from spec_tests.conformance import report
     from spec_tests.conformance.matrix import untested
@@ -94,6 +96,14 @@ def _check_files(paths: dict[str, Path | None]) -> None:
             raise click.ClickException(
                 "the suite needs %s, which is not installed; pip install 'unrolled[test]'" % module
             )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = "%s cannot be made (%s); name another folder." % (folder, error.strerror or error)
+        raise click.BadParameter(said, param_hint="'--keep'") from error
 
 
 def _results(names: tuple[str, ...], device: str, quick: bool, expression: str, keep: Path | None) -> dict[str, Any]:

@@ -72,7 +72,6 @@ class Kept:
         parts: dict[str, Any] = {part: getattr(shown, part) for part in PARTS}
         parts["capabilities"] = sorted(shown.capabilities)
         parts.update(schema=SCHEMA, asked=shown.asked, verdicts=[each._asdict() for each in shown.verdicts])
-        place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, json.dumps(parts).encode("utf-8"))
 
 

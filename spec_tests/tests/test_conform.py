@@ -250,8 +250,20 @@ def test_a_backend_that_passes_ends_with_status_0_and_writes_no_more_than_asked(
         (["--backend", "mine:Empty", "-k", "tie"], 1, "nothing was tested of empty"),
         (["--backend", "mine:Mine", "--json", "no/such/m.json"], 2, "there is no folder"),
         (["--backend", "mine:Mine", "--html", "."], 2, "is a directory"),
+        (["--backend", "mine:Mine", "--keep", "mine.py/kept"], 2, "mine.py/kept cannot be made (Not a directory)"),
     ],
-    ids=["unknown", "empty", "empty beside another", "device", "no test", "no expression", "nothing", "folder", "file"],
+    ids=[
+        "unknown",
+        "empty",
+        "empty beside another",
+        "device",
+        "no test",
+        "no expression",
+        "nothing",
+        "folder",
+        "file",
+        "keep",
+    ],
 )
 def test_wrong_input_is_one_sentence(elsewhere, arguments, status, said):
     found, output, errors = conform(elsewhere, *arguments)
