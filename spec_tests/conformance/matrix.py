@@ -166,7 +166,7 @@ def _facts(backend: Any, verdicts: list[Verdict]) -> dict[str, Any]:
 def _cell(verdicts: list[Verdict]) -> dict[str, Any]:
     """Counts by outcome, and of the errors seen the one nearest to its limit, or farthest above."""
     counts = Counter(verdict.outcome for verdict in verdicts)
-    differences = [difference for verdict in verdicts for difference in verdict.differences]
+    differences = [difference for verdict in _measured(verdicts) for difference in verdict.differences]
     nearest = max(differences, key=lambda difference: difference["relative"] / difference["limit"], default=None)
     return {
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
@@ -235,6 +235,11 @@ def _capabilities(backends: Sequence[Any], verdicts: list[Verdict]) -> list[dict
     ]
 
 
+def _measured(verdicts: list[Verdict]) -> list[Verdict]:
+    """Those whose errors count: how far off a known failure is says nothing of what is right beside it."""
+    return [verdict for verdict in verdicts if verdict.outcome != "known failure"]
+
+
 def _number(error: float) -> float | str:
     """JSON has no infinity."""
     return float(error) if math.isfinite(error) else "infinite"
@@ -244,7 +249,7 @@ def _errors(verdicts: list[Verdict], names: list[str]) -> list[dict[str, Any]]:
     """The largest relative error by quantity and dtype, of each backend, beside its limit."""
     limits: dict[tuple[str, str], float] = {}
     largest: dict[tuple[str, str, str], float] = {}
-    for verdict in verdicts:
+    for verdict in _measured(verdicts):
         for difference in verdict.differences:
             quantity, dtype = difference["quantity"], difference["dtype"]
             limits[quantity, dtype] = difference["limit"]

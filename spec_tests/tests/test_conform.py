@@ -286,7 +286,7 @@ def test_the_gravest_outcome_decides_and_an_infinite_error_is_written():
         Verdict("a", "cell", "test_x", "1", "passed", "", [difference(1e-9), difference(3e-7)]),
         Verdict("a", "cell", "test_x", "2", "failed", "it is off", [difference(float("inf"))]),
         Verdict("b", "cell", "test_x", "1", "passed", "", [difference(2e-7)]),
-        Verdict("b", "cell", "test_x", "2", "known failure", "as told", []),
+        Verdict("b", "cell", "test_x", "2", "known failure", "as told", [difference(float("inf"))]),
     ]
     found = matrix.matrix(Selection([a_backend("a"), a_backend("b")], {}), verdicts, {"cell": "the cell"})
     (row,) = found["behaviours"]
