@@ -43,10 +43,10 @@ class RunCommand(click.Command):
                     f"what may change: {', '.join(allowed)}",
                     ctx,
                 )
-            if not begun and param.name in (*NETWORK_OPTIONS, "output"):
+            if not begun and param.name in (*NETWORK_OPTIONS, "output", "config"):
                 raise click.UsageError(
                     f"{flag_of(param)} cannot be given with --resume of a run that `convert` made, whose folder and "
-                    "network stay; the data and the plan of training may be given",
+                    "network stay; the data and the plan of training may be given, each by its option",
                     ctx,
                 )
 

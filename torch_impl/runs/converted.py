@@ -59,6 +59,7 @@ def first_options(state: Mapping[str, Any], where: str) -> dict[str, Any]:
         "projection": model.projection,
         "learning_rate": optimizer.learning_rate,
         "clip_norm": state.get("clip_norm"),
+        "seeds": 1,  # further trainings would begin anew
         "scale": False,
         "reading": "level",
     }
@@ -79,6 +80,11 @@ def adopt(task: Any, options: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{where}: holds {described(model)}, and the data are for a {wanted.kind} of {wanted.inputs} inputs and "
             f"{wanted.outputs} outputs; give `train {model.kind}` the data that it is for"
+        )
+    if len(task.seeds) > 1:
+        raise CheckpointError(
+            f"{where}: came from TensorFlow, and of {len(task.seeds)} trainings all but the first would begin from "
+            "random weights; give --seeds 1"
         )
     task.model = model
     task.optimizer = _adam(state, where)._replace(learning_rate=options["learning_rate"])

@@ -31,6 +31,8 @@ class RunSettings(NamedTuple):
         keeps = options["keep_best"]
         if keeps is None:
             keeps = task.keeps_best and task.validation is not None
+        elif not keeps and options["early_stopping"] is not None:
+            raise click.UsageError("--early-stopping keeps the best round; give --keep-best, or neither.")
         validates = keeps or options["early_stopping"] is not None
         if validates and task.validation is None:
             flag = "--early-stopping" if options["early_stopping"] is not None else "--keep-best"

@@ -90,6 +90,20 @@ def test_of_a_chapters_program_the_data_are_known(tmp_path: Path) -> None:
         assert array.tobytes() == trainer.weights()[name].tobytes(), name
 
 
+def test_it_is_trained_once_since_further_trainings_would_begin_anew(recorded: Path, tmp_path: Path) -> None:
+    run, old = tmp_path / "run", made_runs.train(tmp_path, "vowels", "--epochs", 1, "--units", 3, "--seeds", 1)
+    assert convert(old, tmp_path / "tf1" / "model", "--to-tf1").exit_code == 0
+    made = convert(tmp_path / "tf1" / "model", run, "--kind", "classifier", "--activation", "tanh")
+    assert made.exit_code == 0, made.output
+    refused = train("vowels", run, "--epochs", 1, "--seeds", 2)
+    assert refused.exit_code == 1 and "would begin from random weights; give --seeds 1" in refused.output
+    result = train("vowels", run, "--epochs", 1)
+    assert result.exit_code == 0 and "mean test accuracy of 1 seed " in result.output, result.output
+    before, after = (load_checkpoint(each).state["step"] for each in (old, run))
+    assert after == 2 * before
+    assert train("vowels", run, "--seeds", 2).exit_code == 1
+
+
 def test_an_unknown_step_stays_unknown(home: Path) -> None:
     found = load_checkpoint(home / "run")
     save_checkpoint(home / "run", found.tensors, {**found.state, "step": None})
@@ -105,6 +119,7 @@ def test_an_unknown_step_stays_unknown(home: Path) -> None:
         ("classifier", ("--data", "data.npz", "--output", "x"), "--output cannot be given with --resume of a run that"),
         ("classifier", ("--data", "wide.npz"), "the data are for a classifier of 2 inputs and 4 outputs"),
         ("classifier", ("--data", "five.npz"), "the data are for a classifier of 3 inputs and 5 outputs"),
+        ("classifier", ("--data", "data.npz", "--config", "c.json"), "--config cannot be given with --resume of a run"),
         ("series", (), "the data are for a regressor of 1 inputs and 1 outputs; give `train classifier` the data"),
     ],
 )
@@ -115,6 +130,7 @@ def test_what_does_not_fit_is_told_in_a_sentence(
     random = np.random.default_rng(0)
     np.savez("wide.npz", inputs=random.normal(size=(8, 6, 2)), labels=np.arange(8) % 4)
     np.savez("five.npz", inputs=random.normal(size=(10, 6, 3)), labels=np.arange(10) % 5)
+    Path("c.json").write_text('{"batch-size": 2}')
     before = {path: path.read_bytes() for path in (home / "run").iterdir()}
     result = train(program, Path("run"), *options)
     assert result.exit_code in (1, 2), result.output

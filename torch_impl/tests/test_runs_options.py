@@ -246,6 +246,7 @@ def test_a_run_from_before_there_was_a_choice_goes_on_by_accuracy(small: Path, t
         (("--precision", "fp16"), "'--precision'"),
         (("--early-stopping", "2"), "--early-stopping needs a validation set, which series does not have"),
         (("--keep-best",), "--keep-best needs a validation set"),
+        (("--early-stopping", "2", "--no-keep-best"), "--early-stopping keeps the best round; give --keep-best, or"),
         (("--device", "tpu"), "'--device'"),
         (("--checkpoint-every", "0"), "'--checkpoint-every'"),
         (("--resume", "nowhere"), "'nowhere' does not exist"),

@@ -55,6 +55,7 @@ def test_a_model_made_now_comes_over(name: str, zoo: Path, tmp_path: Path) -> No
             ["is of what is cut out of the outputs", "lengths are computed of lengths there (Sub, sub): give them"],
         ),
         ("penalties", 0, ["has penalties on dense/kernel, which training", "tokens are what Add"]),
+        ("fed_penalty", 0, ["has penalties on dense/kernel, which training", "there has 1 more term (calm) by which"]),
         ("random_field", 0, ["is a conditional random field's, by transitions; training here", "transitions: trained"]),
         ("smoothed_labels", 0, ["the loss there is a cross-entropy with smoothed labels; training here"]),
         ("weighted_classes", 0, ["the loss there is another function of the outputs, such as one with weights"]),
@@ -76,6 +77,29 @@ def test_a_loss_that_counts_padding_is_told_of(recorded: Path) -> None:
     assert "TRAINING DIFFERS from there, and outputs do not" in result.output
     assert "the loss there is the cross-entropy's mean over every step, padding too; training here" in result.output
     assert "by the cross-entropy's mean over the valid steps: the next step differs" in result.output
+
+
+def test_what_is_beside_the_loss_of_the_outputs_is_judged_term_by_term() -> None:
+    from torch_impl.tf1.graphs.losses import LossThere
+    from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+    from torch_impl.tf1.graphs.walk import Walk
+
+    row, scalar, unknown = b":\x04\x12\x02\x08\x03", b":\x00", b":\x02\x18\x01"
+    nodes = {name: Node(name, op, tuple(map(Tensor, inputs)), (), {"shape": shape} if shape else {})
+             for name, op, inputs, shape in [
+                 ("x", "Placeholder", (), row), ("w", "VariableV2", (), row), ("v", "VariableV2", (), row),
+                 ("outputs", "Mul", ("x", "w"), None), ("loss", "Sum", ("outputs",), None),
+                 ("told", "Placeholder", (), scalar), ("untold", "Placeholder", (), unknown),
+                 ("of_w", "Mul", ("told", "w"), None), ("of_v", "Mul", ("untold", "v"), None),
+                 ("shared", "Mul", ("x", "w"), None), ("apart", "Mul", ("x", "v"), None),
+                 ("whole", "AddN", ("loss", "of_w", "of_v", "shared", "apart"), None)]}  # fmt: skip
+
+    def beside(*losses: set[str]) -> tuple[list[str], list[str]]:
+        judge: Any = None
+        return LossThere(Walk(Graph(nodes, losses=losses)), judge, Tensor("outputs"), None, None).beside()
+
+    assert beside({"whole"}) == (["v", "w"], ["shared"])
+    assert beside({"loss"}, {"of_w"}) == ([], [])  # two optimizers' losses
 
 
 @pytest.mark.parametrize("op", ["SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits"])

@@ -314,6 +314,18 @@ def penalties():
     return Built(x, logits, loss, labels, adam(loss + tf.losses.get_regularization_loss()))
 
 
+def fed_penalty():
+    """A penalty whose strength is fed, and a loss of the states."""
+    x = values()
+    outputs, state = tf.nn.dynamic_rnn(cells.GRUCell(UNITS), x, dtype=tf.float32)
+    logits = tf.layers.dense(state, OUTPUTS)
+    labels, loss = classes(logits)
+    strength = tf.placeholder(tf.float32, name="strength")
+    (kernel,) = tf.trainable_variables("dense/kernel")
+    whole = loss + strength * tf.nn.l2_loss(kernel) + tf.reduce_mean(tf.square(outputs), name="calm")
+    return Built(x, logits, loss, labels, adam(whole), feed={strength: 0.1})
+
+
 def padded_loss():
     """A tagger whose loss counts padded steps."""
     x, limits = values(), lengths()
@@ -412,8 +424,8 @@ def two_heads():
 HEADS = [series_to_value, many_labels, two_heads]  # which are no runs
 
 OTHERS = [
-    added_inputs, last_of_all, penalties, padded_loss, random_field, smoothed_labels, weighted_classes, unrolled_sum,
-    kept_state,
+    added_inputs, last_of_all, penalties, fed_penalty, padded_loss, random_field, smoothed_labels, weighted_classes,
+    unrolled_sum, kept_state,
 ]  # of which something is to be said  # fmt: skip
 
 ZOO = [

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from torch_impl.tf1.graphs.judge import LIMIT, Judge, Unknown
-from torch_impl.tf1.graphs.meta import Tensor
+from torch_impl.tf1.graphs.meta import Node, Tensor
 from torch_impl.tf1.graphs.walk import Walk
 
 __all__ = ["CROSS", "LOSSES", "LossThere"]
 
 CROSS = ("SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits")
+_VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
 LOSSES = {
     "classifier": "the cross-entropy's mean over the rows",
     "tagger": "the cross-entropy's mean over the valid steps",
@@ -33,19 +34,27 @@ class LossThere:
     ) -> None:
         self.walk, self.judge, self.outputs, self.values, self.lengths = walk, judge, outputs, values, lengths
         graph, last = walk.graph, outputs.node
-        terms = [term for roots in graph.losses for root in roots for term in walk.terms(Tensor(root))]
-        below = {term: walk.ancestors(term, 1_000_000) for term in dict.fromkeys(terms)}
-        self.terms = [term for term in terms if last in below[term]]
-        self.others = [term for term in terms if last not in below[term]]
+        sums = [[term for root in roots for term in walk.terms(Tensor(root))] for roots in graph.losses]
+        below = {term: walk.ancestors(term, 1_000_000) for terms in sums for term in dict.fromkeys(terms)}
+        sums = [terms for terms in sums if any(last in below[term] for term in terms)]  # else another model's
+        self.terms = [term for terms in sums for term in terms if last in below[term]]
+        self.others = [term for terms in sums for term in terms if last not in below[term]]
         self.within = [graph.nodes[name] for name in dict.fromkeys(name for t in self.terms for name in below[t])]
 
-    def penalized(self) -> list[str]:
-        """The variables' nodes of which alone a term of the loss is, such as a penalty on weights."""
-        nodes = self.walk.graph.nodes
-        below = [name for term in self.others for name in self.walk.ancestors(term, 1_000_000)]
-        if not self.terms or any(nodes[name].op.startswith("Placeholder") for name in below):
-            return []  # another output's loss
-        return [name for name in dict.fromkeys(below) if nodes[name].op in ("Variable", "VariableV2", "VarHandleOp")]
+    def beside(self) -> tuple[list[str], list[str]]:
+        """(the variables of the loss's penalties, terms of variables and of scalars that are fed; the other terms that
+        pull at a variable of the model too), by their nodes."""
+        penalized: dict[str, None] = {}
+        more: dict[str, None] = {}
+        own = {node.name for node in self.within if node.op in _VARIABLES}
+        for term in self.others:
+            below = [self.walk.graph.nodes[name] for name in self.walk.ancestors(term, 1_000_000)]
+            variables = [node.name for node in below if node.op in _VARIABLES]
+            if all(self._scalar(node) for node in below if node.op.startswith("Placeholder")):
+                penalized.update(dict.fromkeys(variables))
+            elif own.intersection(variables):
+                more[term.node] = None
+        return list(penalized), list(more)
 
     def differs(self, kind: str) -> str:
         """In what the loss is another than that of a model of this kind, "" where both are the same.
@@ -109,6 +118,11 @@ class LossThere:
         for name in self.walk.ancestors(tensor):
             if self.walk.graph.nodes[name].op == "Placeholder" and name not in self.judge.tokens:
                 drawn[name] = 0 if self.values is None else self.values.shape[-1]
+
+    def _scalar(self, placeholder: Node) -> bool:
+        """Whether a single number is fed; of an unknown shape that is what feeds no outputs."""
+        shape = placeholder.attribute("shape")
+        return shape == [] or (shape is None and placeholder.name not in self.walk.ancestors(self.outputs, 1_000_000))
 
     def _fed_besides(self) -> list[str]:
         """What feeds the loss and is neither inputs, lengths nor targets."""

@@ -59,9 +59,13 @@ class Trained(Tops):
         judge = self._judge(part, None)
         lengths = next(iter(self._lengths(part)), None)
         there = LossThere(self.walk, judge, outputs, self.sums, lengths)
-        penalized = [self.saved[node].name for node in there.penalized() if node in self.saved]
-        lines = [f"the loss there has penalties on {', '.join(penalized)}, which training here does not have"]
-        lines = lines if penalized else []
+        nodes, more = there.beside()
+        penalized, lines = [self.saved[node].name for node in nodes if node in self.saved], []
+        if penalized:
+            lines.append(f"the loss there has penalties on {', '.join(penalized)}, which training here does not have")
+        if more:
+            terms = f"{len(more)} more term{'s' * (len(more) > 1)} ({', '.join(more)})"
+            lines.append(f"the loss there has {terms} by which the same weights are trained, and training here has not")
         if loss is None and model.kind == "tagger" and (field := self._transitions(model.outputs)):
             return [*lines, f"the loss there is a conditional random field's, by {', '.join(field)}; {after}"]
         if loss != of_kind:
