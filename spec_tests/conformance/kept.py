@@ -14,6 +14,8 @@ from typing import Any, Sequence
 from spec_tests.backends import loading
 from spec_tests.conformance.apart import Shown, Verdict
 from spec_tests.study import imports, work
+from unrolled.datasets import recorded
+from unrolled.pytest_plugin import SUITE
 from unrolled.reading import parse_json, read_whole
 from unrolled.writing import write_atomically
 
@@ -36,13 +38,14 @@ class Kept:
 
     def place(self, name: str, device: str, files: Sequence[Path], expression: str) -> Path | None:
         """Where the answer to this question is kept; None where what it depends on cannot be told."""
-        own = None if self.folder is None else _sources([loading.module_of(name), RUNNING], files)
+        beside = [path for path in sorted(SUITE.glob("*.py")) if not path.name.startswith("test_")]
+        own = None if self.folder is None else _sources([loading.module_of(name), RUNNING], [*files, *beside])
         if own is None:
             return None
         settings = {each: os.environ[each] for each in work.SETTINGS if each in os.environ}
         asked = [SCHEMA, name, device, [path.name for path in files], expression, settings, _installed(name)]
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode("utf-8"))
-        for path in own:
+        for path in [*own, *recorded.files()]:
             digest.update(("\n%s\n" % path.name).encode("utf-8") + read_whole(path, MOST))
         plain = "".join(letter if letter.isalnum() else "-" for letter in name.rpartition("/")[2] or name)
         return Path(str(self.folder), "%s-%s.json" % (plain[-40:], digest.hexdigest()[:16]))
@@ -93,11 +96,12 @@ def _sources(modules: Sequence[str], files: Sequence[Path]) -> list[Path] | None
     found = dict.fromkeys([*files, *(path for each in asked for path in each)])
     waiting = list(found)
     while waiting:
-        for name in imports.names(waiting.pop(), ""):
-            for path in [] if imports.installed(name.partition(".")[0]) else _files_of(name):
-                if path not in found:
-                    found[path] = None
-                    waiting.append(path)
+        each = waiting.pop()
+        own = [name for name in imports.names(each) if not imports.installed(name.partition(".")[0])]
+        for path in [*(path for name in own for path in _files_of(name)), *imports.relative(each)]:
+            if path not in found:
+                found[path] = None
+                waiting.append(path)
     return sorted(found, key=lambda path: path.parts[-3:])
 
 

@@ -24,7 +24,7 @@ def files(name: str) -> list[Path]:
     return [folder / path for path in kept[:FILES]]
 
 
-def imported(given: Iterable[Path], package: str) -> list[Path]:
+def imported(given: Iterable[Path]) -> list[Path]:
     """The files that these import, and those that these import in turn, wherever the import stands: of what is
     installed, of the standard library and of this product none, since their versions are known. What is imported by a
     name that is computed is not found."""
@@ -32,13 +32,14 @@ def imported(given: Iterable[Path], package: str) -> list[Path]:
     waiting = [path for path in given if path.suffix == ".py"]
     seen = set(waiting)
     while waiting and len(found) < FILES:
-        for name in names(waiting.pop(), package):
-            top = name.partition(".")[0]
-            for path in files(name) if top not in _PRODUCT and not installed(top) else ():
-                if path not in seen:
-                    seen.add(path)
-                    found[path] = None
-                    waiting.append(path)
+        each = waiting.pop()
+        tops = [(name, name.partition(".")[0]) for name in names(each)]
+        named = [path for name, top in tops if top not in _PRODUCT and not installed(top) for path in files(name)]
+        for path in [*named, *relative(each)]:
+            if path not in seen:
+                seen.add(path)
+                found[path] = None
+                waiting.append(path)
     return list(found)
 
 
@@ -55,18 +56,38 @@ def place(name: str) -> tuple[Path | None, Path | None]:
     return origin, Path(places[0]).resolve() if places else None
 
 
-def names(path: Path, package: str) -> Iterator[str]:
-    """What a file imports; what is relative, from `package`, whose other files count anyway."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
+def names(path: Path) -> Iterator[str]:
+    """What a file imports by its whole name."""
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from ("%s.%s" % (node.module, alias.name) for alias in node.names if alias.name != "*")
+
+
+def relative(path: Path) -> Iterator[Path]:
+    """The files of what a file imports from its own package (`from .a import b`) or from those around it."""
+    for node in _nodes(path):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            around = [path, *path.parents]
+            folder = around[min(node.level, len(around) - 1)]
+            for part in (node.module or "").split("."):  # "" is the folder itself
+                folder = folder / part
+                yield from _file(folder)
+            for alias in node.names:
+                yield from _file(folder / alias.name)
+
+
+def _file(module: Path) -> list[Path]:
+    return [path for path in (module / "__init__.py", module.with_name(module.name + ".py")) if path.is_file()]
+
+
+def _nodes(path: Path) -> Iterator[ast.AST]:
+    try:
+        yield from ast.walk(ast.parse(path.read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return
 
 
 def installed(top: str) -> bool:

@@ -78,7 +78,7 @@ def sources(module: str) -> list[Path]:
     found = {path for name in COMPUTING for path in imports.files(name)}
     file = getattr(sys.modules.get(module), "__file__", None)
     own = [*imports.files(package), *([Path(file).resolve()] if file else [])]
-    found.update(own, imports.imported(own, package))
+    found.update(own, imports.imported(own))
     return sorted(found, key=lambda path: path.parts[-3:])
 
 

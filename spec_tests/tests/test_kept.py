@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests.conformance import matrix
+from spec_tests.conformance import kept, matrix
 from spec_tests.conformance.kept import Kept
 from spec_tests.tests.test_conform import conform
+from unrolled.datasets import recorded
+from unrolled.pytest_plugin import SUITE
 
 BACKEND = """
 from helper import TIES
@@ -66,22 +68,48 @@ def test_a_mended_helper_is_seen(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "unrolled.shown/1"}', b"\xff"])
 def test_a_damaged_file_is_no_answer(folder: Path, content: bytes) -> None:
     ran(folder)
-    (kept,) = (folder / "kept").iterdir()
-    kept.write_bytes(content)
+    (answer,) = (folder / "kept").iterdir()
+    answer.write_bytes(content)
     status, _, asked = ran(folder)
     assert status == 1 and asked > 0
 
 
 def test_a_question_has_a_place_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, files = Kept(folder / "kept"), list(matrix.FILES)
+    opened, files = Kept(folder / "kept"), list(matrix.FILES)
     places = {
-        kept.place("numpy", "cpu", files, ""),
-        kept.place("numpy", "cpu", files[1:], ""),
-        kept.place("numpy", "cpu", files, "tie"),
-        kept.place("oracle", "cpu", files, ""),
+        opened.place("numpy", "cpu", files, ""),
+        opened.place("numpy", "cpu", files[1:], ""),
+        opened.place("numpy", "cpu", files, "tie"),
+        opened.place("oracle", "cpu", files, ""),
     }
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    places.add(kept.place("numpy", "cpu", files, ""))
+    places.add(opened.place("numpy", "cpu", files, ""))
     assert len(places) == 5 and None not in places
-    assert kept.place("no_such_module:backend", "cpu", files, "") is None
+    assert opened.place("no_such_module:backend", "cpu", files, "") is None
     assert Kept(None).place("numpy", "cpu", files, "") is None
+
+
+@pytest.mark.parametrize("line", ["from .helper import TIES", "from . import helper", "from .deep import *"])
+def test_a_mended_helper_is_seen_by_a_relative_import(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "__init__": "",
+        "backend": line,
+        "helper": "TIES = 0",
+        "deep/__init__": "from ..helper import TIES",
+    }.items():
+        (tmp_path / "of_mine" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "of_mine" / (name + ".py")).write_text(text + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = Kept(tmp_path).place("of_mine.backend:Mine", "cpu", matrix.FILES, "")
+    (tmp_path / "of_mine" / "helper.py").write_text("TIES = 1\n")
+    assert before is not None and before != Kept(tmp_path).place("of_mine.backend:Mine", "cpu", matrix.FILES, "")
+
+
+@pytest.mark.parametrize("place", [SUITE / "conftest.py", SUITE / "marks.py", recorded.files()[0]])
+def test_all_that_the_suite_answers_by_counts(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Kept(tmp_path).place("oracle", "cpu", matrix.FILES, "")
+    read = kept.read_whole
+    monkeypatch.setattr(kept, "read_whole", lambda path, most: read(path, most) + b"x" * (path == place))
+    assert before is not None and before != Kept(tmp_path).place("oracle", "cpu", matrix.FILES, "")
