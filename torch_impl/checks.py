@@ -95,13 +95,19 @@ def autocast_enabled(device_type: str) -> bool:
 
 
 def bare(like: Tensor) -> bool:
-    """Whether a call with weights such as these on the CPU only computes: no graph, cast or trace is made of it."""
-    return not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or tracing()) and like.is_cpu
+    """Whether a call with weights such as these on the CPU only computes: no graph, cast, trace or map is made of it."""
+    seen = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or tracing() or transformed()
+    return not seen and like.is_cpu
 
 
 def tracing() -> bool:
     """Whether the call is being written down (by torch.jit.trace, torch.export, torch.compile): no value decides."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def transformed() -> bool:
+    """Whether the call is within one of torch.func's, such as vmap."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:

@@ -17,7 +17,7 @@ from unrolled.command_line import options
 from unrolled.errors import DataError
 from unrolled.showing import shown, shown_lines
 
-NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2"}
+NEEDED = {"scipy": "scipy", "statsmodels": "statsmodels", "jinja2": "jinja2", "matplotlib": "matplotlib"}
 MOST_JOBS = 4  # without being asked: each has a framework in memory, about a gigabyte
 INTERRUPTED = "Interrupted; what is finished is kept, and the same command goes on from there."
 
@@ -43,10 +43,13 @@ def _check_extra(executor: str = "local") -> None:
         )
 
 
-def _jobs() -> int:
-    """By default: networks as small as these gain more from a process for each CPU than from threads."""
+def _jobs(device: str, executor: str) -> int:
+    """By default: networks as small as these gain more from a process for each CPU than from threads. Several on one
+    accelerator would share its memory, and be timed by each other."""
     from spec_tests.study.workers import shares
 
+    if device != "cpu" or executor != "local":
+        return 1
     return min(MOST_JOBS, len(shares(1)[0]))
 
 
@@ -87,7 +90,8 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Pieces at a time; CPUs divided.  [default: as many as CPUs, at most %d]" % MOST_JOBS,
+    help="Pieces at a time; CPUs divided.  [default: as many as CPUs, at most %d; 1 on another device than cpu and on Ray]"
+    % MOST_JOBS,
 )
 @click.option(
     "--executor",
@@ -149,7 +153,7 @@ def compare(
         raise click.UsageError("--%s: name one profile." % " and --".join(chosen))
     size = PROFILES[(chosen or ["quick"])[0]].resized(epochs, iterations, seeds, rounds)
     with plain_failures():
-        results = _study(names, device, size, jobs or _jobs(), margin / 100, limit, executor, output, fresh)
+        results = _study(names, device, size, jobs or _jobs(device, executor), margin / 100, limit, executor, output, fresh)
         if path is not None:
             from spec_tests.study import results as files
 

@@ -102,9 +102,10 @@ def test_an_error_above_its_limit_ends_with_status_1_and_says_which(tmp_path):
 
 def test_jobs_are_as_many_as_cpus_but_few_where_none_are_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(workers, "shares", lambda jobs: [list(range(3 // jobs))] * jobs)
-    assert command._jobs() == 3
+    assert command._jobs("cpu", "local") == 3
+    assert command._jobs("cuda", "local") == command._jobs("cpu", "ray") == 1  # pieces would share what is timed
     monkeypatch.setattr(workers, "shares", lambda jobs: [list(range(64 // jobs))] * jobs)
-    assert command._jobs() == command.MOST_JOBS
+    assert command._jobs("cpu", "local") == command.MOST_JOBS
     monkeypatch.undo()
     status, _, err = compare(tmp_path, "Partial")
     assert status == 0, err
@@ -177,12 +178,13 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):
     assert status == 1 and "cannot be used (Is a directory)" in err and err.count("\n") == 1
 
 
-def test_a_missing_package_is_named_before_anything_is_measured(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["statsmodels", "matplotlib"])
+def test_a_missing_package_is_named_before_anything_is_measured(package, tmp_path, monkeypatch):
     found = command.importlib.util.find_spec
-    without = lambda name: None if name == "statsmodels" else found(name)  # noqa: E731
+    without = lambda name: None if name == package else found(name)  # noqa: E731
     monkeypatch.setattr(command.importlib.util, "find_spec", without)
-    status, _, err = compare(tmp_path / "out", "Partial")
-    assert status == 1 and "statsmodels not installed" in err and "pip install 'unrolled[study]'" in err
+    for status, _, err in (compare(tmp_path / "out", "Partial"), call(command.report, tmp_path / "results.json")):
+        assert status == 1 and package + " not installed" in err and "pip install 'unrolled[study]'" in err
     assert not (tmp_path / "out").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,11 @@ def test_the_commands_work_but_for_pictures(tmp_path: Path) -> None:
     done = without(tmp_path, EXTRAS, "-", *train)
     assert done.returncode == 0, done.stderr
     assert "pip install 'unrolled[pictures]'" in done.stderr and (tmp_path / "run" / "last.json").exists()
+    done = without(tmp_path, EXTRAS, "-", "-m", "torch_impl", "evaluate", "run", "--format", "json")
+    assert done.returncode == 0 and "accuracy" in json.loads(done.stdout), done.stderr
+    assert "No picture: it needs matplotlib" in done.stderr and "pip install 'unrolled[pictures]'" in done.stderr
+    done = without(tmp_path, EXTRAS, "-", "-m", "torch_impl", "evaluate", "run", "--picture", "p.png")
+    assert done.returncode == 1 and "needs matplotlib" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from torch_impl import RNN, BasicRNNCell
+from torch_impl import RNN, BasicRNNCell, GRUCell, LSTMCell, states
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated"),
@@ -180,3 +180,15 @@ def test_a_pruned_cell_is_written_down_with_its_mask() -> None:
     found: dict[str, Any] = {name: way(ours, arguments(Own, 2)) for name, way in WAYS.items()}
     for name, each in found.items():
         torch.testing.assert_close(each(x), ours(x), msg=name)
+
+
+@pytest.mark.parametrize("cell", [LSTMCell, GRUCell])
+def test_a_step_is_mapped_by_torch_func_without_a_graph(cell: Any) -> None:
+    torch.manual_seed(0)
+    made, rows, zero = cell(3, 5), torch.randn(4, 2, 3), torch.zeros(2, 5)
+
+    def step(inputs: Tensor) -> Any:
+        return made.step(inputs, states.LSTMState(zero, zero))[0] if cell is LSTMCell else made.step(inputs, zero)
+
+    with torch.no_grad():
+        torch.testing.assert_close(torch.func.vmap(step)(rows), torch.stack([step(inputs) for inputs in rows]))

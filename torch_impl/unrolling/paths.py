@@ -80,6 +80,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from torch_impl.checks import transformed
 from torch_impl.unrolling.kinds import Kind
 
 __all__ = ["PATHS", "chosen_path", "forced_path"]
@@ -187,7 +188,7 @@ def _transformed() -> bool:
     return (
         torch.is_autocast_enabled("cpu")
         or torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        or transformed()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._len_torch_function_stack() > 0

@@ -65,9 +65,11 @@ _run = click.argument("run", type=click.Path(path_type=Path))
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-def _write(path: Path, content: bytes, what: str) -> None:
+def _write(path: Path, content: bytes | None, what: str) -> None:
     from unrolled.writing import write_atomically
 
+    if content is None:
+        return
     write_atomically(path, content)
     click.echo(f"{what}: {shown(path)}", err=True)
 
@@ -77,11 +79,16 @@ def _print(text: str) -> None:
     click.echo(shown_lines(text) if sys.stdout.isatty() else text, nl=False)
 
 
-def _drawn(draw: Callable[..., bytes], *arguments: Any) -> bytes:
+def _drawn(draw: Callable[..., bytes], *arguments: Any, asked: bool = True) -> bytes | None:
+    """The picture; where there is no matplotlib, an error, or a line and None where no picture was asked for."""
     try:
         return draw(*arguments)
     except ImportError as error:
-        raise click.ClickException(f"a picture needs matplotlib ({error}); pip install 'unrolled[pictures]'") from error
+        needed = f"needs matplotlib ({error}); pip install 'unrolled[pictures]'"
+        if asked:
+            raise click.ClickException(f"a picture {needed}") from error
+        click.echo(f"No picture: it {needed}", err=True)
+        return None
 
 
 @click.command(name="predict", short_help="Use a trained run: predict RUN INPUT.")
@@ -156,7 +163,8 @@ def evaluate(**options: Any) -> None:
             from torch_impl.using.pictures import evaluation_picture
 
             target = options["picture"] or run.folder / "evaluation.png"
-            _write(target, _drawn(evaluation_picture, found), "Picture")
+            drawn = _drawn(evaluation_picture, found, asked=options["picture"] is not None)
+            _write(target, drawn, "Picture")
 
 
 @click.command(short_help="A trained run as ONNX or torch.export: export RUN FILE.")

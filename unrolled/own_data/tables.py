@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
@@ -10,7 +11,7 @@ import numpy as np
 from unrolled.datasets.reading import opened, plainly, room_of, size_of
 from unrolled.errors import DataError
 from unrolled.own_data.texts import read_numbers
-from unrolled.own_data.times import Times, hints
+from unrolled.own_data.times import Times, hints, seconds_of
 from unrolled.reading import room_named
 
 __all__ = ["Table", "read_table"]
@@ -92,6 +93,9 @@ def _parquet(path: Path, columns: list[str] | None, time: str | None) -> Table:
     with opened(path) as stream:
         try:
             with pyarrow.parquet.ParquetFile(stream) as file:
+                if time not in file.schema_arrow.names or not _is_text(file.schema_arrow.field(time).type, pyarrow):
+                    return _columns(path, stream, file, columns, time, pyarrow)
+            with pyarrow.parquet.ParquetFile(stream, read_dictionary=[time]) as file:  # text can be of any size
                 return _columns(path, stream, file, columns, time, pyarrow)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -104,14 +108,18 @@ def _columns(path: Path, stream: Any, file: Any, columns: list[str] | None, time
     chosen = _chosen(path, every, columns, time)
     kinds = {name: file.schema_arrow.field(name).type for name in chosen}
     dates = time is not None and (pyarrow.types.is_timestamp(kinds[time]) or pyarrow.types.is_date(kinds[time]))
+    cells_of = _TextTimes(path, time) if time is not None and _is_text(kinds[time], pyarrow) else None
     for name in chosen:
-        if not (dates and name == time):
+        if not (name == time and (dates or cells_of)):
             _check_type(path, name, kinds[name], pyarrow)
     values = np.empty((_checked_rows(path, file.metadata.num_rows, len(chosen), stream), len(chosen)))
     row = 0
     for batch in file.iter_batches(_AT_ONCE, columns=chosen, use_threads=False):
         for column, name in enumerate(chosen):
             cells = batch.column(name)
+            if cells_of and name == time:
+                values[row : row + len(batch), column] = cells_of(row, cells)
+                continue
             if dates and name == time:
                 cells = cells.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64())
             found = _column(path, row, name, cells, pyarrow)
@@ -121,6 +129,7 @@ def _columns(path: Path, stream: Any, file: Any, columns: list[str] | None, time
         raise ValueError("%d of %d rows" % (row, len(values)))
     if time is None:
         return Table(chosen, values, None, hints(every, chosen, _first_rows(file, every)))
+    dates = dates or bool(cells_of and cells_of.dates)
     times = Times(path, time, values[:, -1], dates, lambda row: "row %d" % row)
     return Table(chosen[:-1], values[:, :-1], None, [(times if dates else times.of_dates()).checked()])
 
@@ -129,9 +138,47 @@ def _first_rows(file: Any, names: list[str]) -> list[list[str]]:
     """As the cells of a text, up to 100, of a table of few columns; text can be of any size."""
     if len(names) > _MOST_LOOKED_AT:
         return []
-    first = next(file.iter_batches(100, use_threads=False), None)
-    rows = [] if first is None else first.to_pylist()
-    return [[str(row[name])[:80] for name in names] for row in rows]
+    with contextlib.suppress(Exception):  # of columns that nobody asked for, such as times beyond what Python can tell
+        first = next(file.iter_batches(100, use_threads=False), None)
+        rows = [] if first is None else first.to_pylist()
+        return [["" if row[name] is None else str(row[name])[:80] for name in names] for row in rows]
+    return []
+
+
+class _TextTimes:
+    """Times that are text: seconds since 1970 of dates, or numbers, whichever the first cell is."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name, self.dates = path, name, False
+
+    def __call__(self, first: int, cells: Any) -> np.ndarray:
+        """float64 [rows]. cells: with a dictionary, of which each text is read once. first: the row they begin at."""
+        indices = cells.indices.to_pylist()
+        texts = [text.as_py() for text in cells.dictionary]
+        if first == 0 and indices[0] is not None:
+            self.dates = seconds_of(texts[indices[0]] or "") is not None
+        read = [_time(text or "", self.dates) for text in texts]
+        for row, index in enumerate(indices):
+            if index is None or read[index] is None:
+                found = "is missing" if index is None or texts[index] is None else "is %r" % texts[index][:40]
+                raise DataError(
+                    "%s, row %d: the time %r %s, expected numbers, dates such as 2024-05-31 or timestamps such as "
+                    "2024-05-31T12:00, all of one kind" % (self.path, first + row, self.name[:80], found)
+                )
+        return np.array([read[index] for index in indices], np.float64)
+
+
+def _time(text: str, dates: bool) -> float | None:
+    if dates:
+        return seconds_of(text)
+    with contextlib.suppress(ValueError):
+        return float(text) if np.isfinite(float(text)) else None
+    return None
+
+
+def _is_text(kind: Any, pyarrow: Any) -> bool:
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
 
 
 def _checked_rows(path: Path, rows: int, columns: int, stream: Any) -> int:

@@ -20,6 +20,10 @@ _ISO = re.compile(
     r"(\d{4}[-/]\d\d(?:[-/]\d\d(?:[T ]\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?)?)?)(?:(Z)|([+-])(\d\d):?(\d\d)?)?\Z"
 )
 _ID = re.compile(r"(?:^|[^a-z])ids?$", re.IGNORECASE)
+_OTHER_DATE = re.compile(  # 05/31/2024, 31.12.23 10:15, 31 May 2024, May 31, 2024
+    r"(?:\d{1,2}([-/.])\d{1,2}\1(?:\d{4}|\d\d)|\d{1,2}[- ][A-Za-z]{3,9}\.?,?[- ]\d{2,4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
+    r"(?:,?[T ]+\d.*)?\Z"
+)
 _UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -121,18 +125,29 @@ def as_dates(values: np.ndarray) -> np.ndarray | None:
 def hints(names: Sequence[str], chosen: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Sentences on columns that look like times or ids, by a file's first rows, where nothing was said of a time.
 
-    chosen: the columns that are read as values.
+    chosen: the columns that are read as values, of which nothing is said.
     """
     found = []
-    for name, cells in zip(names, zip(*(row for row in rows if len(row) == len(names)))):
-        if len(cells) < 3:
+    for name, column in zip(names, zip(*(row for row in rows if len(row) == len(names)))):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        if len(cells) < 3 or name in chosen:
             continue
-        if _like_times(cells, name in chosen):
+        if _like_times(cells):
             found.append(
                 "column %r looks like times; --time %s has order, duplicates and gaps checked, which are taken for "
                 "right now" % (name, name)
             )
-        elif _like_ids(name, cells):
+        elif all(_OTHER_DATE.match(cell) for cell in cells):
+            found.append(
+                "column %r looks like dates in a form that is not read; as 2024-05-31 they are, and --time %s has "
+                "order, duplicates and gaps checked" % (name, name)
+            )
+        elif not _numbers(cells):
+            if len(set(cells)) < len(cells):
+                found.append(
+                    "column %r holds text that repeats; if it tells several series apart, keep the rows of one" % name
+                )
+        elif _ID.search(name) and all(number == round(number) for number in _numbers(cells) if np.isfinite(number)):
             found.append(
                 "column %r looks like ids; rows of several series under each other would be read as one: keep the rows "
                 "of one series" % name
@@ -140,27 +155,22 @@ def hints(names: Sequence[str], chosen: Sequence[str], rows: Sequence[Sequence[s
     return found
 
 
-def _like_times(cells: Sequence[str], chosen: bool) -> bool:
+def _numbers(cells: Sequence[str]) -> list[float]:
+    """All of them as numbers, or none."""
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        return []
+
+
+def _like_times(cells: Sequence[str]) -> bool:
     if all(seconds_of(cell) is not None for cell in cells):
         return True
-    try:
-        values = np.array([float(cell) for cell in cells])
-    except ValueError:
-        return False
-    if not np.isfinite(values).all() or (values != np.rint(values)).any():
+    values = np.array(_numbers(cells))
+    if not len(values) or not np.isfinite(values).all() or (values != np.rint(values)).any():
         return False
     if as_dates(values) is not None:
         return True
     steps = np.diff(values)
-    even = bool((steps == steps[0]).all() and steps[0] != 0)
     moments = bool(((values > 1e8) & (values < 1e13)).all() and ((steps > 0).all() or (steps < 0).all()))
-    years = bool(((values >= 1500) & (values <= 2200)).all() and even and abs(steps[0]) == 1)
-    return years or (even and (moments or not chosen)) or (moments and not chosen)
-
-
-def _like_ids(name: str, cells: Sequence[str]) -> bool:
-    try:
-        numbers = [float(cell) for cell in cells]
-    except ValueError:
-        return len(set(cells)) < len(cells)
-    return bool(_ID.search(name)) and all(number == round(number) for number in numbers if np.isfinite(number))
+    return moments or bool((steps == steps[0]).all() and steps[0] != 0)

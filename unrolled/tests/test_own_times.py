@@ -115,13 +115,59 @@ def test_times_of_parquet(tmp_path: Path) -> None:
             read_table(tmp_path / "t.parquet", ["a"], time="day")
 
 
+@pytest.mark.parametrize("unit", ["s", "zone"])
+def test_a_column_of_parquet_that_nobody_asked_for_costs_a_hint_at_most(unit: str, tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    kind = pyarrow.timestamp("us", "No/Where") if unit == "zone" else pyarrow.timestamp("ms")
+    beyond = pyarrow.array([0 if unit == "zone" else 1 << 60] * 20, pyarrow.int64()).cast(kind)
+    parquet.write_table(pyarrow.table({"stamp": beyond, "a": np.arange(20.0)}), tmp_path / "t.parquet")
+    found = read_table(tmp_path / "t.parquet", ["a"])
+    assert found.values[:, 0].tolist() == list(range(20)) and not found.notes
+
+
+@pytest.mark.parametrize("form", ["text", "categories", "large"])
+@pytest.mark.parametrize("shown", [DAYS, [day.replace("-", "") for day in DAYS]])
+def test_dates_as_text_in_parquet_are_read_as_the_hint_says(shown: list[str], form: str, tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+
+    def write(days: list[str | None]) -> None:
+        cells = pyarrow.array(days, pyarrow.large_string() if form == "large" else pyarrow.string())
+        cells = cells.dictionary_encode() if form == "categories" else cells
+        parquet.write_table(pyarrow.table({"day": cells, "a": np.arange(float(len(days)))}), path, row_group_size=30)
+
+    write(list(shown))
+    assert "column 'day' looks like times; --time day" in read_table(path, ["a"]).notes[0]
+    found = read_table(path, ["a"], time="day")
+    assert found.values.tolist() == [[row] for row in range(100)]
+    assert found.notes == ["day: 100 rows from 2023-11-01 to 2024-02-08, 1 day apart"]
+    write(shown[::-1])
+    with pytest.raises(DataError, match="begins with the newest row, 2024-02-08"):
+        read_table(path, ["a"], time="day")
+    for cell, words in (
+        (None, "row 50: the time 'day' is missing"),
+        ("later", "row 50: the time 'day' is 'later', exp"),
+    ):
+        write([*shown[:50], cell, *shown[51:]])
+        with pytest.raises(DataError, match=words):
+            read_table(path, ["a"], time="day")
+
+
 @pytest.mark.parametrize(
     ("name", "cells", "words"),
     [
         ("day", DAYS, "column 'day' looks like times; --time day"),
         ("when", ["%d" % (1_700_000_000 + 600 * row) for row in range(50)], "column 'when' looks like times"),
         ("year", ["%d" % year for year in range(1900, 1950)], "column 'year' looks like times"),
-        ("store", ["north"] * 30 + ["south"] * 30, "column 'store' looks like ids"),
+        (
+            "store",
+            ["north"] * 30 + ["south"] * 30,
+            "column 'store' holds text that repeats; if it tells several series",
+        ),
+        ("day", ["05/31/2024"] * 30, "'day' looks like dates in a form that is not read; as 2024-05-31 they are"),
+        ("day", ["%d.12.23 10:15" % (1 + row) for row in range(30)], "dates in a form that is not read; as 2024-05-31"),
+        ("day", ["May %d 2024" % (1 + row) for row in range(30)], "dates in a form that is not read; as 2024-05-31"),
+        ("flow", ["%.1f" % row if row % 3 else "" for row in range(1, 50)], None),
         ("store_id", ["1"] * 30 + ["2"] * 30, "column 'store_id' looks like ids"),
         ("flow", ["%.1f" % (row * row) for row in range(50)], None),
         ("note", ["text %d" % row for row in range(50)], None),
@@ -138,4 +184,4 @@ def test_a_series_itself_does_not_look_like_times(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a\n" + "".join("%d\n" % row for row in range(1, 101)))
     assert not read_table(tmp_path / "t.csv").notes
     (tmp_path / "t.csv").write_text("a\n" + "".join("%d\n" % row for row in range(1_700_000_000, 1_700_000_100)))
-    assert "looks like times" in read_table(tmp_path / "t.csv").notes[0]
+    assert not read_table(tmp_path / "t.csv").notes
