@@ -95,7 +95,7 @@ def autocast_enabled(device_type: str) -> bool:
 
 
 def bare(like: Tensor) -> bool:
-    """Whether a call with weights such as these on the CPU only computes: no graph, cast, trace or map is made of it."""
+    """Whether a call with weights such as these on the CPU only computes: no graph, cast, trace or map of it."""
     seen = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or tracing() or transformed()
     return not seen and like.is_cpu
 

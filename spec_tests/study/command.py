@@ -90,8 +90,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Pieces at a time; CPUs divided.  [default: as many as CPUs, at most %d; 1 on another device than cpu and on Ray]"
-    % MOST_JOBS,
+    help="Pieces at a time; CPUs divided.  [default: as many as CPUs, at most %d; 1 on a GPU or with Ray]" % MOST_JOBS,
 )
 @click.option(
     "--executor",
@@ -153,7 +152,9 @@ def compare(
         raise click.UsageError("--%s: name one profile." % " and --".join(chosen))
     size = PROFILES[(chosen or ["quick"])[0]].resized(epochs, iterations, seeds, rounds)
     with plain_failures():
-        results = _study(names, device, size, jobs or _jobs(device, executor), margin / 100, limit, executor, output, fresh)
+        results = _study(
+            names, device, size, jobs or _jobs(device, executor), margin / 100, limit, executor, output, fresh
+        )
         if path is not None:
             from spec_tests.study import results as files
 
