@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,12 +132,12 @@ def test_dates_as_text_in_parquet_are_read_as_the_hint_says(shown: list[str], fo
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "t.parquet"
 
-    def write(days: list[str | None]) -> None:
+    def write(days: Sequence[str | None]) -> None:
         cells = pyarrow.array(days, pyarrow.large_string() if form == "large" else pyarrow.string())
         cells = cells.dictionary_encode() if form == "categories" else cells
         parquet.write_table(pyarrow.table({"day": cells, "a": np.arange(float(len(days)))}), path, row_group_size=30)
 
-    write(list(shown))
+    write(shown)
     assert "column 'day' looks like times; --time day" in read_table(path, ["a"]).notes[0]
     found = read_table(path, ["a"], time="day")
     assert found.values.tolist() == [[row] for row in range(100)]
