@@ -80,3 +80,24 @@ def test_a_converted_checkpoint_is_served(tmp_path: Path) -> None:
     finally:
         serving.shutdown()
         serving.server_close()
+
+
+def test_a_checkpoint_that_cannot_be_served_is_told_in_a_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (the extra `onnx`)")
+    command = [sys.executable, "-m", "torch_impl.examples.served_from_tf1", str(tmp_path / "none")]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("Error: ") and "Traceback" not in done.stderr
+
+
+def test_what_is_served_unchecked_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (the extra `onnx`)")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (the extra `onnx`)")
+    from torch_impl.examples.served_from_tf1 import session_of
+
+    with zipfile.ZipFile(Path(__file__).parent / "files" / "tf1_zoo.zip") as zoo:
+        zoo.extractall(tmp_path, [each for each in zoo.namelist() if each.startswith("contrib_relu.")])
+    graph = tmp_path / "contrib_relu.meta"
+    graph.write_bytes(graph.read_bytes().replace(b"StridedSlice", b"StridedSlixe"))  # which cannot be computed
+    session_of(str(tmp_path / "contrib_relu"))
+    said = capsys.readouterr().out
+    assert "NOT checked against TensorFlow" in said

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from torch_impl.tests.converting import convert
@@ -143,6 +146,104 @@ def test_a_bias_that_tensorflow_does_not_have_may_not_be_trained_away(recorded: 
     state["tf1"].setdefault("sources", {})["dense/bias"] = {"names": [], "zeros": [2]}
     with pytest.raises(Exception, match="dense/bias was trained here, and there is no variable"):
         _Run(tensors, state, {}, None).variables()
+
+
+def test_saving_that_fails_leaves_the_weights_as_they_were(recorded: Path, tmp_path: Path) -> None:
+    code = made(recorded, "series_to_value", tmp_path)
+    weights = tmp_path / "series_to_value.safetensors"
+    before = weights.read_bytes()
+
+    def full_disk(_tensors: Any, path: Path, _metadata: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    def changed() -> list[Any]:
+        (module,) = code["load"]()
+        with torch.no_grad():
+            next(module.parameters()).add_(1)
+        return [module]
+
+    code["save"].__globals__["save_file"], save_file = full_disk, code["save_file"]
+    with pytest.raises(OSError, match="no space left"):
+        code["save"](changed())
+    assert weights.read_bytes() == before
+    code["save"].__globals__["save_file"] = save_file
+    code["save"](changed())
+    assert weights.read_bytes() != before
+    assert {each.name for each in tmp_path.iterdir()} == {"series_to_value.py", weights.name}
+
+
+def test_the_check_takes_outputs_of_zeros_and_ends_by_a_sentence(recorded: Path, tmp_path: Path) -> None:
+    """Also where assertions are off, as in python -O."""
+    code = made(recorded, "two_heads", tmp_path)
+    (module,) = code["load"]()
+    weights = code["load_file"](tmp_path / "two_heads.safetensors")
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    given = {name: each for name, each in weights.items() if name.startswith("check/")}
+    zeros = {name: torch.zeros_like(each) if "outputs" in name else each for name, each in given.items()}
+    state = {f"0/{name}": each for name, each in module.state_dict().items()}
+    code["save_file"]({**weights, **state, **zeros}, tmp_path / "two_heads.safetensors")
+    code["check"]()
+    code["save_file"]({**weights, **state}, tmp_path / "two_heads.safetensors")
+    with pytest.raises(SystemExit, match=r"two_heads\.safetensors: not the outputs of the conversion"):
+        code["check"]()
+
+
+def altered(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """A module's file of weights, with what its metadata tells changed."""
+    with safetensors.safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["tf1"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+    change(told)
+    safetensors.torch.save_file(tensors, path, {"tf1": json.dumps(told)})
+
+
+def test_metadata_of_another_network_is_refused_before_memory_is_taken(recorded: Path, tmp_path: Path) -> None:
+    for name in ("series_to_value", "many_labels"):  # PyTorch's modules, and this library's
+        made(recorded, name, tmp_path)
+        path = tmp_path / f"{name}.safetensors"
+        content = path.read_bytes()
+        for key, value in (("units", 1 << 20), ("state", "elsewhere/")):
+
+            def change(told: dict[str, Any], key: str = key, value: Any = value) -> None:
+                network = told["networks"][0]["network"]
+                cell = network["layers"][0] if "layers" in network else network
+                (told["networks"][0] if key == "state" else cell)[key] = value
+
+            altered(path, change)
+            result = convert(path, tmp_path / "back" / "x", "--to-tf1")
+            assert result.exit_code == 2 and "Traceback" not in result.output, result.output
+            assert "its weights are not those that were converted (its network of" in result.output, result.output
+            path.write_bytes(content)
+
+
+def test_a_module_goes_back_where_no_weight_is_one_variable_as_it_is(recorded: Path, tmp_path: Path) -> None:
+    """Each is a variable transposed; there is none that keeps its form."""
+    made(recorded, "many_labels", tmp_path)
+    path = tmp_path / "many_labels.safetensors"
+    names: dict[str, str] = {}
+
+    def change(told: dict[str, Any]) -> None:
+        names.update(told["tf1_names"])
+        sources = {name: {"names": [variable], "transposed": True} for name, variable in names.items()}
+        told["tf1_names"], told["tf1"]["sources"] = {}, sources
+
+    altered(path, change)
+    result = convert(path, tmp_path / "back" / "x", "--to-tf1")
+    assert result.exit_code == 0, result.output
+    before, after = Variables(recorded / "many_labels"), Variables(tmp_path / "back" / "x")
+    assert set(after.entries) == set(before.entries)
+    assert all(np.array_equal(after.read(name), before.read(name).T) for name in names.values())
+    dense = convert(path, tmp_path / "other" / "y", "--to-tf1", "--dense", "dense")
+    assert dense.exit_code == 2 and "leave --dense out" in dense.output
+
+
+def test_a_module_has_no_checkpoint_to_choose(recorded: Path, tmp_path: Path) -> None:
+    made(recorded, "many_labels", tmp_path)
+    result = convert(tmp_path / "many_labels.py", tmp_path / "back" / "x", "--to-tf1", "--checkpoint", "best")
+    assert result.exit_code == 2 and "--checkpoint has no meaning for" in result.output
 
 
 @live

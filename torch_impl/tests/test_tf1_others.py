@@ -181,5 +181,7 @@ def test_a_saved_models_own_tags_are_in_the_lines(tmp_path: Path) -> None:
     write_variables(tmp_path / "variables" / "variables", {"dense/kernel": np.zeros(1)})
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\1\x12\x10\n\x0e\x22\5serve\x22\5train")
     assert f"load(session, ['serve', 'train'], {str(tmp_path)!r})" in lines_for(tmp_path)[0]
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\1\x12\x10\n\x0e\x22\5serve\x22\5$a$$b")
+    assert "load(session, ['serve', '$a$$b'], " in lines_for(tmp_path)[0]  # nothing there is a template's
     (tmp_path / "saved_model.pb").write_bytes(b"\x12\x10\n")
     assert "saved_model.pb: not a SavedModel, or altered" in convert(tmp_path).output

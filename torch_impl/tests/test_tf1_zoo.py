@@ -7,6 +7,7 @@ TensorFlow 1.15.5 (see test_checkpoints_live).
 from __future__ import annotations
 
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -265,8 +266,34 @@ def test_list_shows_every_variable_and_what_it_was_taken_for(recorded: Path) -> 
 def test_an_option_that_the_graph_contradicts_is_refused(recorded: Path, tmp_path: Path) -> None:
     result = convert(recorded / "contrib_relu", tmp_path / "run", "--activation", "relu")
     assert "its graph says that the activation is tanh, not relu" in result.output
+    for name, option, value, there in (
+        ("contrib_relu", "hidden-activation", "tanh", "hidden_activation is relu"),
+        ("two_heads", "activation", "relu", "activation is tanh"),
+        ("two_heads", "head-activation", "tanh", "last dense layer's activation is linear"),
+        ("series_to_value", "forget-bias", "0.5", "forget_bias is 1.0"),
+        ("series_to_value", "cell-clip", "3", "cell_clip is None"),
+    ):  # heads too, which are no run
+        result = convert(recorded / name, "--as-module", tmp_path / "m.py", f"--{option}", value)
+        assert result.exit_code == 2 and f"its graph says that the {there}, not " in result.output, result.output
+    residual = convert(recorded / "two_heads", "--residual", "0")
+    assert "its graph says which layers are residual: leave --residual out" in residual.output
     mapped = convert(recorded / "contrib_relu", tmp_path / "run", "--map", "fully_connected/weights=dense/kernel")
     assert "leave --map out, or the graph with --no-graph" in mapped.output
+
+
+def test_a_check_that_would_check_nothing_is_refused(recorded: Path, tmp_path: Path) -> None:
+    listed = convert(recorded / "contrib_relu", "--list", "--check", recorded / "contrib_relu.npz")
+    assert listed.exit_code == 2 and "--check has no meaning with --list" in listed.output
+    for end in (".index", ".data-00000-of-00001", ".meta"):
+        content = (recorded / f"many_labels{end}").read_bytes()
+        (tmp_path / f"parts{end}").write_bytes(content.replace(b"StridedSlice", b"StridedSlixe"))
+    only = (tmp_path / "parts", "--as-module", tmp_path / "m.py")
+    for option, value in (("--check", recorded / "many_labels.npz"), ("--check-with", sys.executable)):
+        result = convert(*only, option, value)
+        assert result.exit_code == 2, result.output
+        assert f"{option} compares a model's outputs, and of this only parts are known (" in result.output
+        assert not (tmp_path / "m.py").exists()
+    assert "1 module(s)" in convert(*only).output
 
 
 def test_what_came_along_goes_back_after_training_too(recorded: Path, tmp_path: Path) -> None:

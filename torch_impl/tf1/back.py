@@ -103,7 +103,7 @@ class _Run:
         self.dtypes = {str(key): str(value) for key, value in _object(origin, "dtypes").items()}
         self.shapes = {str(key): tuple(value) for key, value in _object(origin, "shapes").items()}
         self.slices = dict(_object(origin, "slices"))
-        self.converted = bool(_object(state, "tf1_names"))
+        self.converted = bool(state.get("module") or _object(state, "tf1_names"))
         self.names = self._names(dense)
 
     def variables(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

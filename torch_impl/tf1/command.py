@@ -76,7 +76,7 @@ def convert(context: click.Context, source: Path, target: Path | None, to_tf1: b
     keeps beside it (.meta) says what the model is; without it, names, shapes and the options do. CANONICAL is a
     weight's name here, as the conversion prints it: kernel, cell_0/gates/bias, embedding, dense/kernel, beta1_power.
     """
-    _check_options(context, to_tf1)
+    _check_options(context, source, to_tf1, options["listing"])
     try:
         for line in _to_tf1(source, target, options) if to_tf1 else _from_tf1(source, target, options):
             click.echo(line)
@@ -100,12 +100,19 @@ _ONE_WAY = {
 }  # fmt: skip
 
 
-def _check_options(context: click.Context, to_tf1: bool) -> None:
-    """An option of the other direction would be ignored without a word."""
-    for name in _ONE_WAY[to_tf1]:
+def _check_options(context: click.Context, source: Path, to_tf1: bool, listing: bool) -> None:
+    """An option of the other direction, or of another SOURCE, would be ignored without a word."""
+    from torch_impl.tf1.module_file import is_module
+
+    without = dict.fromkeys(_ONE_WAY[to_tf1], f"{'with' if to_tf1 else 'without'} --to-tf1")
+    if listing:
+        without |= dict.fromkeys(("check", "check_with", "as_module"), "with --list, which only shows variables")
+    if to_tf1 and is_module(source):
+        without["checkpoint"] = f"for {source}: a module is no run, and has its weights once"
+    for name, why in without.items():
         if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
             option = "--" + {"listing": "list"}.get(name, name.replace("_", "-"))
-            raise click.UsageError(f"{option} has no meaning {'with' if to_tf1 else 'without'} --to-tf1", context)
+            raise click.UsageError(f"{option} has no meaning {why}", context)
 
 
 def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
@@ -126,8 +133,7 @@ def _from_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any
     whole = understand(prefix, told, overrides, options["force"])
     whole = whole._replace(found=_with_adam(whole.found, options))
     yield from story(whole)
-    if whole.found.whole:
-        yield from _checked(whole, options)
+    yield from _checked(whole, options)
     if options["as_module"]:
         from torch_impl.tf1.modules import write_module
 
@@ -170,6 +176,11 @@ def _checked(whole: Any, options: dict[str, Any]) -> Any:
         ("check_with", lambda path: check_with(whole.found, whole.variables.prefix, path)),
     ):
         if options[option] is not None:
+            if not whole.found.whole:
+                raise CheckpointError(
+                    f"{whole.variables.prefix}: --{option.replace('_', '-')} compares a model's outputs, and of this "
+                    f"only parts are known ({whole.found.why}); leave it out"
+                )
             near, most = check(options[option])
             yield f"  checked with {options[option]}: the largest difference is {near:.1e} of the largest output"
             if not near <= most:

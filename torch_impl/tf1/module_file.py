@@ -7,6 +7,7 @@ Its metadata has under "tf1", as JSON: "networks", each with "network" and "inpu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,12 @@ def _tensors(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[
     for each in told["networks"]:
         start = each["state"]
         own = networks.below(start, arrays)
-        made = _canonical(networks.from_plain(each["network"]), int(each["inputs"]), own)
+        network, inputs = networks.from_plain(each["network"]), int(each["inputs"])
+        needs = sum(math.prod(shape) for shape in networks.shapes(network.weights(inputs)).values())
+        holds = sum(array.size for array in own.values())
+        if needs > holds:
+            raise ValueError(f"its network of {start!r:.60} has {needs} weights, and the file {holds} of them")
+        made = _canonical(network, inputs, own)
         found.update({f"weights/{each['start']}{name}": array for name, array in made.items()})
     for name, (there, transposed) in told["layers"].items():
         found[f"weights/{name}"] = np.ascontiguousarray(arrays[there].T) if transposed else arrays[there]

@@ -108,7 +108,7 @@ def of_v1(source: Path) -> CheckpointError:
     prefix, source = source.with_name(_SHARD.sub("", source.name)), _pattern(source)
     graph = prefix.with_name(prefix.name + ".meta")
     what, lines = "a checkpoint of the old V1 format", _V1 if exists(graph) else _V1_ARRAYS
-    return _refused(source, what, "with TensorFlow", lines, target=prefix, graph=repr(str(graph)).replace("$", "$$"))
+    return _refused(source, what, "with TensorFlow", lines, target=prefix, graph=graph)
 
 
 def of_saved_model(folder: Path) -> CheckpointError:
@@ -119,7 +119,7 @@ def of_saved_model(folder: Path) -> CheckpointError:
     if OBJECT_GRAPH in Variables(inside).entries:
         return _refused(inside, "a SavedModel of TensorFlow 2", "with TensorFlow", _OBJECTS, target=folder)
     by_names = f"; or convert {inside} as it is, by names alone"
-    return _refused(folder, "a SavedModel", "with TensorFlow", _SAVED_MODEL, by_names, tags=repr(_tags(folder)))
+    return _refused(folder, "a SavedModel", "with TensorFlow", _SAVED_MODEL, by_names, tags=_tags(folder))
 
 
 def _tags(folder: Path) -> list[str]:
@@ -162,12 +162,14 @@ def _of_graph(source: Path, data: mmap.mmap | bytes) -> CheckpointError:
 
 
 def _refused(
-    source: Path, what: str, where: str, lines: str, more: str = "", *, target: Path | None = None, **parts: str
-) -> CheckpointError:
-    """One sentence, and the lines below it. target: what the new checkpoint is called after."""
+    source: Path, what: str, where: str, lines: str, more: str = "", *, target: Path | None = None,
+    graph: Path | None = None, tags: list[str] | None = None, **parts: str,
+) -> CheckpointError:  # fmt: skip
+    """One sentence, and the lines below it. target: what the new checkpoint is called after. graph, tags: values that
+    the lines have; parts: lines of theirs."""
     stem = source.name.removesuffix(source.suffix) if source.suffix in _SUFFIXES else source.name
     new = f"{target or source.with_name(stem)}-saver"
-    names = {"source": repr(str(source)), "target": repr(new)}
+    names = {"source": repr(str(source)), "target": repr(new), "graph": repr(str(graph)), "tags": repr(tags)}
     names.update({name: Template(text).substitute(names) for name, text in parts.items()})
     return CheckpointError(
         f"{source}: {what}, which is not read here; {where}, these lines of Python make {new} of it, to be "

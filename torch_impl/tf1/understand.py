@@ -107,22 +107,22 @@ def _check_ignored(found: Inferred, overrides: Mapping[str, str | None], force: 
 
 def _check_told(found: Inferred, told: TrainedAs) -> None:
     """What the user says and the graph says otherwise is an error of one of them."""
-    if found.model is None:
-        return
     if told.residual is not None:
         raise CheckpointError("its graph says which layers are residual: leave --residual out, or it with --no-graph")
-    for option in ("activation", "forget_bias", "cell_clip", "projection_clip"):
+    heads = found.whole
+    cells = [each for one in (*(head.network for head in heads), *found.parts) for each in networks.within(one)]
+    there = {
+        option: {getattr(each, option) for each in cells if hasattr(each, option)}
+        for option in ("activation", "recurrent_activation", "forget_bias", "cell_clip", "projection_clip")
+    }
+    there["hidden_activation"] = {each.activation for head in heads for each in head.hidden}
+    there["head_activation"] = {head.activation for head in heads}
+    there["projection"] = {head.projection for head in heads}
+    for option, values in there.items():
         value = getattr(told, option)
-        there = {getattr(each, option) for each in networks.within(found.model.network) if hasattr(each, option)}
-        if value is not None and there and there != {value}:
+        if value is not None and values and values != {value}:
+            what = {"head_activation": "last dense layer's activation"}.get(option, option)
             raise CheckpointError(
-                f"its graph says that the {option} is {', '.join(map(str, sorted(there)))}, not {value}; leave "
+                f"its graph says that the {what} is {', '.join(sorted(map(str, values)))}, not {value}; leave "
                 f"--{option.replace('_', '-')} out, or the graph with --no-graph"
             )
-    if told.head_activation not in (None, found.model.activation):
-        raise CheckpointError(
-            f"its graph says that the last dense layer's activation is {found.model.activation}, not "
-            f"{told.head_activation}; leave --head-activation out, or the graph with --no-graph"
-        )
-    if told.projection is not None and found.model.projection != told.projection:
-        raise CheckpointError(f"its graph says that the projection is {found.model.projection}; leave --projection out")
