@@ -69,7 +69,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     "or package.module:factory, each with @PYTHON after it where another interpreter has it.  "
     "[default: the environment variable UNROLLED_BACKENDS, or torch_impl and tf_reference]",
 )
-@click.option("--quick", is_flag=True, help="Under 4 minutes on 2 cores.  [default]")
+@click.option("--quick", is_flag=True, help="2 min 36 s on 2 cores.  [default]")
 @click.option(
     "--standard", is_flag=True, help="Every kind on every data set, 6 own starts of 10 epochs: tens of minutes."
 )

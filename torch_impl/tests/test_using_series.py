@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,14 @@ def test_a_run_from_before_differences_and_best_epochs_goes_on_to_the_same_bits(
     for name, array in whole.tensors.items():
         assert array.tobytes() == after.tensors[name].tobytes(), name
     assert after.state["data"]["scaling"]["reading"] == "relative" and after.state["step"] == whole.state["step"]
+
+
+def test_the_page_s_eight_series_are_those_that_are_written() -> None:
+    for package in ("statsmodels", "matplotlib"):
+        pytest.importorskip(package, reason=f"{package} is not installed (the extra `study`)")
+    from torch_impl.tests.series_sets import series
+
+    page = Path(__file__).parents[1].joinpath("TRAINING.md").read_text("utf-8").partition("Eight series, ")[2]
+    told = re.findall(r"^\| (\w+) \((?:statsmodels|Matplotlib).*?\) \| (\d+) \|", page, re.MULTILINE)
+    assert len(told) == 8 and dict(told) == {name: str(len(values)) for name, values in series().items()}
+    assert all(np.isfinite(values).all() for values in series().values())
