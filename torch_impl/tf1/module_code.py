@@ -36,7 +36,8 @@ class {name}(nn.Module):
     """{what}.
 
     forward: values [batch, steps, {inputs}], lengths [batch] (each at least 1) or None -> outputs [batch, steps,
-    {outputs}]. run: these, and the final state. A second bias is constant: both would move twice as fast as one.
+    {outputs}]. run: these, and the final state.
+    A second bias{gates} is constant: both would move twice as fast as one.
     """
 
     def __init__(self):
@@ -46,7 +47,7 @@ class {name}(nn.Module):
         ])
         for stage in self.stages:
             for name, parameter in stage.named_parameters():
-                parameter.requires_grad_(isinstance(stage, nn.GRU) or "bias_hh" not in name)
+{second}
 
     def run(self, values, lengths=None):
         steps = values.shape[1]
@@ -63,6 +64,19 @@ class {name}(nn.Module):
         return self.run(values, lengths)[0]
 
 '''
+
+_SECOND = """                parameter.requires_grad_("bias_hh" not in name)"""
+# A GRU's second bias has a part of its own in TensorFlow, the candidate's.
+_SECOND_OF_GRU = '''                if "bias_hh" in name and isinstance(stage, nn.GRU):
+                    parameter.register_hook(self.candidates)
+                else:
+                    parameter.requires_grad_("bias_hh" not in name)
+
+    @staticmethod
+    def candidates(gradient):
+        """Of a GRU's second bias, the gradient of the candidate's part alone."""
+        gates = len(gradient) // 3 * 2
+        return torch.cat((torch.zeros_like(gradient[:gates]), gradient[gates:]))'''
 
 _OURS = '''
 class {name}(nn.Module):
@@ -172,7 +186,9 @@ def code_of_network(name: str, network: Network, inputs: int, native: list[Stage
         return _OURS.format(**words, plain=json.dumps(networks.to_plain(network)), dtype=dtype)
     calls = "\n".join(f"            {stage.call}," for stage in native)
     final = "torch.cat((last[-2], last[-1]), 1)" if native[-1].both else "last[-1]"
-    return _NATIVE.format(**words, stages=calls, final=final)
+    gru = any(stage.module == "GRU" for stage in native)
+    second, gates = (_SECOND_OF_GRU, ", of a GRU the gates',") if gru else (_SECOND, "")
+    return _NATIVE.format(**words, stages=calls, final=final, second=second, gates=gates)
 
 
 def code_of_model(heads: tuple[Model, ...], network: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from torch_impl.tf1.graphs.comparing import Compared
@@ -37,8 +38,9 @@ class Tops(Compared):
             for k, each in enumerate(own):
                 weights.update(prefixed(f"head_{k}/", each))
             whole = replace(
-                whole, weights=weights, heads=heads, probes=[probe for one in found for probe in one.probes],
-                judged=max(one.judged or 0.0 for one in found),
+                whole, facts=_all(one.facts for one in found), assumed=_all(one.assumed for one in found),
+                dropped=_all(one.dropped for one in found), weights=weights, heads=heads,
+                probes=[probe for one in found for probe in one.probes], judged=max(one.judged or 0.0 for one in found),
                 why=f"it has {number} last dense layers, and a run here has one: --as-module FILE.py writes it whole",
             )  # fmt: skip
         others = self._trained(whole.weights)
@@ -100,3 +102,8 @@ class Tops(Compared):
             for name in dict.fromkeys(self.sequences.fed)
         ]
         return lines + [f"not known: {each}" for each in self.doubts]
+
+
+def _all(lines: Iterable[list[str]]) -> list[str]:
+    """The lines of all, each once."""
+    return list(dict.fromkeys(line for some in lines for line in some))
