@@ -9,7 +9,7 @@ import numpy as np
 from torch_impl.tf1.graphs.heads import DenseAt, Embedded
 from torch_impl.tf1.graphs.judge import LIMIT, ROWS, Judge, Unknown, computed, nearness
 from torch_impl.tf1.graphs.layers import Part
-from torch_impl.tf1.graphs.meta import Tensor
+from torch_impl.tf1.graphs.meta import VARIABLES, Tensor
 from torch_impl.tf1.graphs.operations import activated, product
 from torch_impl.tf1.graphs.parts import Parts
 from torch_impl.tf1.graphs.pieces import Found, Unlike
@@ -81,7 +81,7 @@ class Compared(Parts):
                 queue = [self.walk.node(self.walk.node(merge).inputs[0]).inputs[0].node]
                 for name in queue:
                     node = self.graph.nodes[name]
-                    if node.op in ("Variable", "VariableV2", "VarHandleOp"):
+                    if node.op in VARIABLES:
                         return f"its state begins with the variable {name}, and here with zeros"
                     if node.op not in ("Shape", "Size", "ZerosLike") and len(queue) < 60:
                         queue += [each.node for each in node.inputs if each.node in self.graph.nodes]

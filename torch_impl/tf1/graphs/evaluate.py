@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+from torch_impl.tf1.graphs.meta import VARIABLES, Graph, Node, Tensor
 from torch_impl.tf1.graphs.operations import OPERATIONS, Unknown
 
 __all__ = ["Evaluator", "Unknown"]
@@ -129,7 +129,7 @@ class _Scope:
             return [DEAD] * 64
         if node.op in ("Switch", "RefSwitch"):
             return [DEAD, given[0]] if given[1] else [given[0], DEAD]
-        if node.op in ("Variable", "VariableV2", "VarHandleOp"):
+        if node.op in VARIABLES:
             values = self.owner.variables(node.name)
             return [_double(values)]
         if node.op not in OPERATIONS:

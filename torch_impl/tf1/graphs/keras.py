@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.meta import VARIABLES, Node, Tensor
 from torch_impl.tf1.graphs.pieces import Found, Step, Stored, Unlike, Variables, recurring, shape_of
 from torch_impl.tf1.graphs.walk import Walk, first
 from unrolled.networks import BasicRNN, KerasGRU, KerasLSTM
@@ -22,7 +22,7 @@ _NAME = "recurrent_kernel"
 def candidates(walk: Walk, variables: Variables, doubts: list[str]) -> Iterator[tuple[Found, Step]]:
     """Each Keras layer's cell and its step in a loop."""
     for node in list(walk.graph.nodes.values()):
-        if node.op not in ("VarHandleOp", "VariableV2", "Variable") or node.name.rpartition("/")[2] != _NAME:
+        if node.op not in VARIABLES or node.name.rpartition("/")[2] != _NAME:
             continue
         try:
             yield from _steps(walk, node)

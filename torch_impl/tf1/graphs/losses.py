@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from torch_impl.tf1.graphs.judge import LIMIT, Judge, Unknown
-from torch_impl.tf1.graphs.meta import Node, Tensor
+from torch_impl.tf1.graphs.meta import VARIABLES, Node, Tensor
 from torch_impl.tf1.graphs.walk import Walk
 
 __all__ = ["CROSS", "LOSSES", "LossThere"]
 
 CROSS = ("SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits")
-_VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
 LOSSES = {
     "classifier": "the cross-entropy's mean over the rows",
     "tagger": "the cross-entropy's mean over the valid steps",
@@ -46,10 +45,10 @@ class LossThere:
         pull at a variable of the model too), by their nodes."""
         penalized: dict[str, None] = {}
         more: dict[str, None] = {}
-        own = {node.name for node in self.within if node.op in _VARIABLES}
+        own = {node.name for node in self.within if node.op in VARIABLES}
         for term in self.others:
             below = [self.walk.graph.nodes[name] for name in self.walk.ancestors(term, 1_000_000)]
-            variables = [node.name for node in below if node.op in _VARIABLES]
+            variables = [node.name for node in below if node.op in VARIABLES]
             if all(self._scalar(node) for node in below if node.op.startswith("Placeholder")):
                 penalized.update(dict.fromkeys(variables))
             elif own.intersection(variables):

@@ -22,8 +22,9 @@ from torch_impl.checkpoints.files import exists, read_whole
 from torch_impl.tf1 import protobuf
 from torch_impl.tf1.graphs.attributes import message, value_of
 
-__all__ = ["MALFORMED", "Graph", "Node", "Saved", "Tensor", "read_graph"]
+__all__ = ["MALFORMED", "VARIABLES", "Graph", "Node", "Saved", "Tensor", "read_graph"]
 
+VARIABLES = ("Variable", "VariableV2", "VarHandleOp")  # the operations that hold one
 _MOST_BYTES = 1 << 29  # a real one has under a megabyte for each layer, and more only where constants are large
 _MOST_NODES = 400_000
 # What comes of fields of other types, and of nodes without the inputs and attributes of their operations.
@@ -125,7 +126,7 @@ class Graph:
             node = self.nodes.get(tensor.node)
             if node is None:
                 return None
-            if node.op in ("Variable", "VariableV2", "VarHandleOp"):
+            if node.op in VARIABLES:
                 return node.name
             if node.op not in _READING or not node.inputs:
                 return None

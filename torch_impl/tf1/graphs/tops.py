@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch_impl.tf1.graphs.comparing import Compared
 from torch_impl.tf1.graphs.judge import LIMIT, Unknown
 from torch_impl.tf1.graphs.layers import Part
+from torch_impl.tf1.graphs.meta import VARIABLES
 from torch_impl.tf1.inferred import Inferred, is_dense
 from torch_impl.tf1.sources import Source
 from unrolled.networks import prefixed
@@ -54,7 +55,7 @@ class Tops(Compared):
         known = {name for source in weights.values() for name in source.names}
         missing: list[str] = []
         for name in (name for top in self.tops for name in self.walk.ancestors(top.end, 1_000_000)):
-            if name in self.saved and self.graph.nodes[name].op in ("Variable", "VariableV2", "VarHandleOp"):
+            if name in self.saved and self.graph.nodes[name].op in VARIABLES:
                 own = self.saved[name].name
                 if own not in known and own not in missing and self.graph.nodes[name].attribute("dtype") in (1, 2, 19):
                     missing.append(own)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from torch_impl.tf1.graphs.evaluate import Evaluator, Unknown
-from torch_impl.tf1.graphs.meta import Graph, Node, Tensor
+from torch_impl.tf1.graphs.meta import VARIABLES, Graph, Node, Tensor
 from torch_impl.tf1.graphs.operations import activated
 from unrolled.networks import ACTIVATIONS
 
@@ -187,7 +187,7 @@ class Walk:
     def constant(self, tensor: Tensor) -> Any:
         """A value that nothing feeds, or None: Const, through operations on constants."""
         for name in (ancestors := self.ancestors(tensor, 40)):
-            if self.graph.nodes[name].op in ("Variable", "VariableV2", "VarHandleOp", "Merge", *_RANDOM):
+            if self.graph.nodes[name].op in (*VARIABLES, "Merge", *_RANDOM):
                 return None
             if self.graph.nodes[name].op.startswith("Placeholder"):
                 return None
