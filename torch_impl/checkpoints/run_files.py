@@ -25,7 +25,7 @@ from torch_impl.checkpoints.tensor_file import Later, TensorFile, read_tensors
 from unrolled.reading import parse_json
 from unrolled.writing import temporary_of
 
-__all__ = ["Checkpoint", "checkpoint_names", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "checkpoint_names", "load_checkpoint", "load_state", "save_checkpoint"]
 
 _FORMAT, _VERSION = "unrolled checkpoint", 1
 _MOST_JSON_BYTES = 3 << 24  # room for the scaling of a million inputs
@@ -100,6 +100,14 @@ def load_checkpoint(folder: str | os.PathLike[str], name: str = "last") -> Check
             hint = f"; also in this folder: {', '.join(others)}" if others else ""
             raise CheckpointError(f"{error}{hint}") from None
     raise AssertionError("unreachable")
+
+
+def load_state(folder: str | os.PathLike[str], name: str = "last") -> dict[str, Any]:
+    """The state alone, verified; the tensors are not looked at. Raises CheckpointError."""
+    folder = Path(folder)
+    path = folder / f"{_checked_name(name)}.json"
+    with naming(path):
+        return dict(_body(_json_bytes(path, folder, name))["state"])
 
 
 def checkpoint_names(folder: str | os.PathLike[str]) -> list[str]:

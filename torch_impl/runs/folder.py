@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from torch_impl.checkpoints.default import LAST
 from torch_impl.checkpoints.errors import CheckpointError, naming
 from torch_impl.checkpoints.files import write_atomically
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
 from torch_impl.runs.saved import CONFIG, planned_step
 from unrolled.writing import open_own
 
-__all__ = ["BEST", "LAST", "RunFolder", "check_free", "check_newest", "versions"]
+__all__ = ["RunFolder", "check_free", "check_newest", "versions"]
 
-LAST, BEST = "last", "best"
 LOG, EVENTS = "log.csv", "tensorboard"
 SCHEMA = "unrolled.run/1"
 # What is saved after a round waits until so many times its cost has passed since it was saved before: at most 2 %.
@@ -91,7 +91,7 @@ class RunFolder:
         self._log: Any = None
         self._events: Any = None
         self._tensorboard = tensorboard
-        self._cost, self._saved_at = 0.0, -math.inf
+        self._cost, self._saved_at = [0.0, 0.0], -math.inf
         if tensorboard:
             # TensorBoard's own switch to leave TensorFlow out, whose import, where it is installed, takes seconds.
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
@@ -122,16 +122,17 @@ class RunFolder:
         if name == LAST:
             self._saved_at = time.perf_counter()
 
-    def due(self) -> bool:
-        """Whether enough time has passed since `last` was saved; so it has when saving never took time yet."""
-        return time.perf_counter() - self._saved_at >= _PATIENCE * self._cost
+    def due(self, both: bool) -> bool:
+        """Whether enough time has passed since `last` was saved; so it has when saving never took time yet. both:
+        whether `best` is to be saved with it."""
+        return time.perf_counter() - self._saved_at >= _PATIENCE * self._cost[both]
 
     @contextlib.contextmanager
-    def saving(self) -> Iterator[None]:
+    def saving(self, both: bool) -> Iterator[None]:
         """Around all that is saved after a round: how long it takes decides when it is `due` again."""
         start = time.perf_counter()
         yield
-        self._cost = min(self._cost or math.inf, time.perf_counter() - start)
+        self._cost[both] = min(self._cost[both] or math.inf, time.perf_counter() - start)
 
     def overdue(self) -> bool:
         """Whether it is so long since `last` was saved that the end of the round should not be waited for."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from torch_impl import build, devices
 from torch_impl.arrays import in_chunks
+from torch_impl.checkpoints.default import LAST, default_checkpoint
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import held
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
@@ -71,9 +72,9 @@ class Run:
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def trainer(self, inputs: Any, targets: Any, lengths: Any = None) -> Trainer[Any]:
-        """A Trainer that goes on with `model`, in place, where the run stopped: Adam's settings, moments, powers and
-        count are the run's, and so are the norm that gradients are clipped to and the weights of the classes, so that
-        its next step on a batch is the one that would have come next, but for dropout, which draws from torch's
+        """A Trainer that goes on with `model`, in place, from the checkpoint that was opened: Adam's settings, moments,
+        powers and count are those, and so are the norm that gradients are clipped to and the weights of the classes, so
+        that its next step on a batch is the one that would have come next, but for dropout, which draws from torch's
         generator here.
 
         inputs [rows, steps, inputs]; targets: labels [rows], numbers or the names of the run's classes, values [rows,
@@ -102,14 +103,15 @@ class Run:
         set_steps(trainer, counted_steps(self.state))
         return trainer
 
-    def save(self, trainer: Trainer[Any], checkpoint: str | None = None) -> Path:
+    def save(self, trainer: Trainer[Any], checkpoint: str = LAST) -> Path:
         """Save what `trainer`, of this run's model, has reached: the weights and Adam's state. As often as wanted.
 
-        checkpoint: its name; by default the one that was opened, which is replaced. `step` grows by the steps taken.
-        They come beside the plan of a run that `train` began, which stays as it was: its place in the batch stream, its
-        rounds and log, and whether it is finished. So `train --resume`, which takes "last", goes on with the batch that
-        would have come next, from the new weights; in a finished run it has nothing to do but what it is asked for
-        beyond.
+        checkpoint: its name; "last", by default, is replaced, and what the run is used by from then on: `load_run`,
+        `train --resume` and `convert --to-tf1` go on from it. A "best" there stays, by its name, and no round is the
+        run's best until `train --resume` finds one. `step` grows by the steps taken. They come beside the plan of a run
+        that `train` began, which is as in the checkpoint that was opened: its place in the batch stream, its rounds,
+        and whether it is finished. So `train --resume` goes on with the batch that would have come next there, from the
+        new weights; in a finished run it has nothing to do but what it is asked for beyond.
 
         Returns the path of the checkpoint's JSON file. Raises ValueError for a trainer of another model,
         CheckpointError where the folder cannot be written to, or a training is in it.
@@ -119,11 +121,11 @@ class Run:
         state = {**self.state, **optimizer_state(trainer)}
         state["step"] = None if self.step is None else self.step + state["adam_steps"] - counted_steps(self.state)
         if isinstance(self.state.get("run"), dict):
-            state["run"] = {**self.state["run"], "step": planned_step(self.state)}
+            state["run"] = {**self.state["run"], "step": planned_step(self.state), "best": None, "overall": None}
         tensors = {name: array for name, array in self.tensors.items() if name.startswith(("losses/", "tf1/", "data/"))}
         tensors.update(parameters_of(trainer))
         with held(self.folder):
-            return save_checkpoint(self.folder, tensors, state, checkpoint or self.checkpoint)
+            return save_checkpoint(self.folder, tensors, state, checkpoint)
 
     def logits(self, inputs: Any, lengths: Any = None, rows: int = 5000) -> np.ndarray:
         """What the model's `forward` gives: a classifier's logits [batch, classes], a regressor's predictions [batch,
@@ -233,8 +235,8 @@ def load_run(
 ) -> Run:
     """Open the run in the folder `path`, such as `train`, `convert` and `save_run` make.
 
-    checkpoint: its name, such as "last" for the newest; by default "best" where the run keeps its best round, else
-    "last". device: "cpu", "cuda", "mps"; by default the CPU, or where `model` is.
+    checkpoint: its name, such as "last" for the newest; by default "best" where that is the best round that "last"
+    names, else "last". device: "cpu", "cuda", "mps"; by default the CPU, or where `model` is.
     model: what the weights are put into; needed for a module of the user's own, made as it was when it was saved.
     Every byte of the checkpoint is verified; no setting of PyTorch changes. Raises CheckpointError, one sentence, when
     it is missing, truncated, altered or of another kind, and ValueError for a device that is not there.
@@ -242,7 +244,7 @@ def load_run(
     folder = Path(path)
     place = None if device is None else devices.usable(device)
     if checkpoint is None:
-        checkpoint = "best" if "best" in checkpoint_names(folder) else "last"
+        checkpoint = default_checkpoint(folder)
     found = load_checkpoint(folder, checkpoint)
     config = read_config(folder)
     try:
@@ -278,7 +280,7 @@ def save_run(
     if checkpoint_names(folder):
         raise CheckpointError(f"{folder}: holds a run; name another folder, or open it with load_run and use its save")
     found = Checkpoint(parameters_of(trainer), state)
-    run = _opened(folder, "last", found, trainer.model, {})
+    run = _opened(folder, LAST, found, trainer.model, {})
     save_checkpoint(folder, found.tensors, state)
     return run
 

@@ -72,7 +72,7 @@ def saved_run(progress: Progress, task: Any, data_sha256: str, finished: bool) -
         "seeds": list(task.seeds),
         "iterations": task.iterations,
         "per_round": task.per_round,
-        "rounds": progress.rounds,
+        "rounds": [list(part) for part in progress.rounds],
         "stream": progress.stream,
         "best": progress.best,
         "overall": progress.overall,

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from torch_impl.checkpoints.default import BEST, LAST, stands
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.run_files import checkpoint_names, load_checkpoint
 from torch_impl.runs import converted
 from torch_impl.runs.backend import Arrays, RunTrainer, Snapshot
-from torch_impl.runs.folder import BEST, LAST, RunFolder
+from torch_impl.runs.folder import RunFolder
 from torch_impl.runs.processes import Processes
 from torch_impl.runs.progress import Progress, data_digest, restored_progress, saved_run, saved_tensors
 from torch_impl.runs.saved import counted_steps, kept_steps, optimizer_state, parameters_of, slots_of, weights_of
@@ -45,6 +46,9 @@ class TrainingRun(Extras):
         self.resumed: Resumed | None = options["resume"]
         begun = self.resumed is not None and self.resumed.begun
         self.progress = self._restored(self.resumed) if begun else Progress()
+        if not self.settings.validates:  # a best round of before is no longer kept up
+            self.progress.best = self.progress.overall = None
+        self.unsaved: tuple[dict[str, Any], dict[str, Any]] | None = None  # the best round, until it is saved
         # Of a run that came from TensorFlow, for the way back.
         self.kept_state = {} if self.resumed is None else converted.kept(self.resumed.checkpoint.state)
         self.kept_tensors = {} if self.resumed is None else converted.kept_tensors(self.resumed.checkpoint)
@@ -136,10 +140,13 @@ class TrainingRun(Extras):
         self.folder.log(self._log_row(progress.training, figures), loop.total_steps)
         every, number = self.options["checkpoint_every"], len(progress.rounds[-1])
         ended = progress.step >= self.task.iterations or self._no_longer_better()
-        if self.better:  # before `last`, which counts on it: whoever is killed in between comes here again
-            self.save(loop.trainer, BEST)
-        if ended or self.folder.due():
-            with self.folder.saving():
+        if self.better:
+            tensors, state = self._checkpoint(loop.trainer)
+            live = {name: np.copy(tensors[name]) for name in parameters_of(loop.trainer.inner)}
+            self.unsaved = {**tensors, **live}, state
+        both = self.unsaved is not None
+        if ended or self.folder.due(both):
+            with self.folder.saving(both):
                 loop.keep(ended)
                 self.save(loop.trainer)
         if every and number % every == 0:
@@ -157,12 +164,11 @@ class TrainingRun(Extras):
 
     def kept(self, loop: Loop) -> tuple[int, Arrays] | None:
         best = self.progress.best
-        if not (self.settings.validates and self.task.keeps_best and best is not None):
-            return None
-        if BEST not in checkpoint_names(self.folder.path):
+        if not self.task.keeps_best or best is None or BEST not in checkpoint_names(self.folder.path):
             return None
         found = load_checkpoint(self.folder.path, BEST)
-        return (best[1], weights_of(found)) if found.state.get("run", {}).get("best") == list(best) else None
+        now = {"training": self.progress.training, "best": list(best), "overall": self.progress.overall}
+        return (best[1], weights_of(found)) if stands(found.state.get("run"), now) else None
 
     def forecaster(self, loop: Loop, weights: Arrays, part: Part) -> RunTrainer:
         given = (self.task.model, weights, self.task.optimizer, *part)
@@ -172,7 +178,15 @@ class TrainingRun(Extras):
         self.save(loop.trainer, finished=True)
 
     def save(self, trainer: RunTrainer, name: str = LAST, finished: bool = False) -> None:
-        """Save a checkpoint of now."""
+        """Save a checkpoint of now, and before it the best round, which `last` names: whoever is killed in between
+        comes there again."""
+        if self.unsaved is not None:
+            self.folder.save(*self.unsaved, BEST)
+            self.unsaved = None
+        self.folder.save(*self._checkpoint(trainer, finished), name)
+
+    def _checkpoint(self, trainer: RunTrainer, finished: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Tensors and state of now."""
         task, progress = self.task, self.progress
         now = time.perf_counter()
         progress.seconds, self.started = progress.seconds + now - self.started, now
@@ -187,7 +201,7 @@ class TrainingRun(Extras):
             **self.kept_state,
         }
         tensors = {**parameters_of(trainer.inner), **saved_tensors(progress), **self.kept_tensors, **task.arrays}
-        self.folder.save(tensors, state, name)
+        return tensors, state
 
     def _restored(self, resumed: Resumed) -> Progress:
         checkpoint, where = resumed.checkpoint, resumed.where

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from torch_impl.checkpoints.default import default_checkpoint
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import exists
 from torch_impl.checkpoints.run_files import load_checkpoint
@@ -45,11 +46,11 @@ def convert_to_tf1(
     prefix: str | os.PathLike[str],
     names: Mapping[str, str] | None = None,
     dense: str | None = None,
-    name: str = "last",
+    name: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Write the run's checkpoint `name` in `folder`, or the weights of a module that `modules` wrote (FILE.py), as
-    PREFIX.index and PREFIX.data-00000-of-00001.
+    """Write the run's checkpoint `name` in `folder`, by default the one that `load_run` takes, or the weights of a
+    module that `modules` wrote (FILE.py), as PREFIX.index and PREFIX.data-00000-of-00001.
 
     The file `checkpoint` beside them then points to it, as Saver would have it. names: canonical name -> the variable's
     name in the TensorFlow graph, for some or all; the slots follow their weight. The others keep the names that they
@@ -71,7 +72,7 @@ def convert_to_tf1(
     if is_module(Path(folder)):
         tensors, state = read_module(Path(folder))
     else:
-        tensors, state = load_checkpoint(folder, name)[:2]
+        tensors, state = load_checkpoint(folder, name or default_checkpoint(folder))[:2]
     try:
         run = _Run(tensors, state, names or {}, dense)
         variables, slices = run.variables()

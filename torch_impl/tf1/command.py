@@ -65,7 +65,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option(
     "--dense", type=click.Choice(["fully_connected", "dense"]), help="With --to-tf1: the dense layer's names."
 )
-@click.option("--checkpoint", default="last", show_default=True, help="With --to-tf1: which checkpoint of the run.")
+@click.option("--checkpoint", help="With --to-tf1: which of the run.  [default: best where last names it, else last]")
 @click.option("--force", is_flag=True, help="Replace what is at TARGET; leave out what was trained.")
 @click.pass_context
 def convert(context: click.Context, source: Path, target: Path | None, to_tf1: bool, **options: Any) -> None:
@@ -222,16 +222,20 @@ def _with_adam(found: Any, options: dict[str, Any]) -> Any:
 
 
 def _to_tf1(source: Path, target: Path | None, options: dict[str, Any]) -> Any:
+    from torch_impl.checkpoints.default import default_checkpoint
     from torch_impl.tf1.back import convert_to_tf1
+    from torch_impl.tf1.module_file import is_module
 
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
     names = {canonical: variable for variable, canonical in options["mapped"].items()}
     if len(names) < len(options["mapped"]):
         raise click.UsageError("--map names one canonical weight twice")
-    written = convert_to_tf1(source, target, names, options["dense"], options["checkpoint"], options["force"])
+    name = None if is_module(source) else options["checkpoint"] or default_checkpoint(source)
+    written = convert_to_tf1(source, target, names, options["dense"], name, options["force"])
     yield from (f"  {variable} {list(shape)}" for variable, shape in written.items())
-    yield f"{target}: {len(written)} variables, for tf.train.Saver().restore(session, {str(target)!r})."
+    of = f" of checkpoint {name!r}" if name else ""
+    yield f"{target}: {len(written)} variables{of}, for tf.train.Saver().restore(session, {str(target)!r})."
 
 
 def _trained_as(options: dict[str, Any]) -> tuple[Any, Any]:

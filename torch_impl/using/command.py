@@ -55,8 +55,8 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
     command = click.option(
         "--checkpoint",
-        help="Which checkpoint of the run; also as RUN/last.json.  [default: best where the run keeps its best round, "
-        "else last]",
+        help="Which checkpoint of the run; also as RUN/last.json.  [default: best where last names it as the best "
+        "round, else last]",
     )(command)
     return command
 

@@ -37,15 +37,15 @@ def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
     marker = "o" if len(epochs) <= 30 else None
     style = {"marker": marker, "markersize": 4}
     for part, label, color, width in _CURVES:
-        if part + "_accuracy" in epochs[0]:
-            values = [100 * epoch[part + "_accuracy"] for epoch in epochs]
+        values = _measured(epochs, part + "_accuracy", 100)
+        if values:
             upper.plot(numbers, values, color=color, linewidth=width, label=label, **style)
     upper.set_ylabel("accuracy (%)")
     upper.set_title(_plain(title), loc="left")
     upper.legend(**_BESIDE)
     lower.plot(numbers, [epoch["loss"] for epoch in epochs], color=_ORANGE, linewidth=1, label="training", **style)
-    if "validation_loss" in epochs[0]:
-        values = [epoch["validation_loss"] for epoch in epochs]
+    values = _measured(epochs, "validation_loss")
+    if values:
         lower.plot(numbers, values, color=_GREY, linewidth=2, label="validation set", **style)
     lower.legend(**_BESIDE)
     lower.set_ylabel("mean loss")
@@ -53,6 +53,12 @@ def learning_curve(title: str, epochs: list[dict[str, Any]]) -> bytes:
     lower.set_xlabel("epoch")
     lower.xaxis.get_major_locator().set_params(integer=True)
     return _png(figure)
+
+
+def _measured(epochs: list[dict[str, Any]], key: str, unit: float = 1) -> list[float]:
+    """A figure of each epoch, NaN for one that was trained without it; empty where all were."""
+    values = [unit * epoch.get(key, np.nan) for epoch in epochs]
+    return values if any(key in epoch for epoch in epochs) else []
 
 
 def truth_against_prediction(title: str, x: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> bytes:
@@ -83,8 +89,9 @@ def forecasts(title: str, epochs: list[dict[str, Any]], found: dict[str, Any] | 
     numbers = [epoch["epoch"] for epoch in epochs]
     for key, label, color in (("loss", "training", _ORANGE), ("validation_mse", "validation", _GREY),
                               ("test_mse", "test", _BLUE)):  # fmt: skip
-        if key in epochs[0]:
-            errors.plot(numbers, [epoch[key] for epoch in epochs], color=color, label=label, linewidth=1.5)
+        values = _measured(epochs, key)
+        if values:
+            errors.plot(numbers, values, color=color, label=label, linewidth=1.5)
     errors.set_yscale("log")
     errors.set_ylabel("MSE, scaled")
     errors.set_xlabel("epoch")
