@@ -155,7 +155,7 @@ class _TextTimes:
         """float64 [rows]. cells: with a dictionary, of which each text is read once. first: the row they begin at."""
         indices = cells.indices.to_pylist()
         texts = [text.as_py() for text in cells.dictionary]
-        if first == 0 and indices[0] is not None:
+        if first == 0 and indices and indices[0] is not None:
             self.dates = seconds_of(texts[indices[0]] or "") is not None
         read = [_time(text or "", self.dates) for text in texts]
         for row, index in enumerate(indices):

@@ -143,7 +143,7 @@ def hints(names: Sequence[str], chosen: Sequence[str], rows: Sequence[Sequence[s
                 "order, duplicates and gaps checked" % (name, name)
             )
         elif not _numbers(cells):
-            if len(set(cells)) < len(cells):
+            if len(set(cells)) < len(cells) and not set(map(str.lower, cells)) <= {"true", "false"}:
                 found.append(
                     "column %r holds text that repeats; if it tells several series apart, keep the rows of one" % name
                 )

@@ -172,6 +172,7 @@ def test_dates_as_text_in_parquet_are_read_as_the_hint_says(shown: list[str], fo
         ("store_id", ["1"] * 30 + ["2"] * 30, "column 'store_id' looks like ids"),
         ("flow", ["%.1f" % (row * row) for row in range(50)], None),
         ("note", ["text %d" % row for row in range(50)], None),
+        ("open", ["True", "False"] * 25, None),  # yes or no is no text that tells series apart
     ],
 )
 def test_a_column_that_looks_like_times_or_ids_is_named(
