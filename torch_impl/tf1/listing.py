@@ -61,9 +61,8 @@ def story(whole: Understood) -> list[str]:
             f"{found.judged:.1e} of the largest output"
         )
     elif found.unjudged:
-        lines.append(
-            f"  NOT checked against TensorFlow: {found.unjudged}; do so with --check FILE.npz or --check-with PYTHON"
-        )
+        how = "; do so with --check FILE.npz or --check-with PYTHON" if found.whole else ""
+        lines.append(f"  NOT checked against TensorFlow: {found.unjudged}{how}")
     return lines
 
 
