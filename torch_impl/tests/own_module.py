@@ -1,4 +1,5 @@
-"""The example's own module, trained in a run folder: python -m torch_impl.tests.own_module RUN OUT goes on with it."""
+"""The example's own module, trained in a run folder: python -m torch_impl.tests.own_module RUN OUT THREADS
+goes on with it."""
 
 from __future__ import annotations
 
@@ -29,5 +30,6 @@ def go_on(run: Run) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+    torch.set_num_threads(int(sys.argv[3]))  # on another number, sums have another order
     torch.manual_seed(99)  # other weights than the run's
     np.savez(out, **go_on(torch_impl.load_run(folder, model=Net())))  # type: ignore[arg-type]

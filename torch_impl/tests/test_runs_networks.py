@@ -48,13 +48,6 @@ def call(*arguments: Any) -> Result:
     return done
 
 
-@pytest.fixture(autouse=True)
-def same_threads() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two finished runs: a classifier in two directions with dropout, a regressor of layers."""

@@ -7,13 +7,11 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 import torch_impl
@@ -47,14 +45,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(*mnist(small), "--epochs", 4, "--output", folder / "mnist")
     trained(*SERIES, "--output", folder / "series")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def same_threads(home: Path) -> Iterator[None]:
-    """Whatever --threads a test asks for: the results say how many there were."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_run_folder_says_how_it_was_made_and_can_be_used(home: Path) -> None:
