@@ -139,3 +139,19 @@ def check_lengths(lengths: Any, batch: int, steps: int) -> Tensor:
 
 def _wanted_lengths(batch: int, steps: int) -> str:
     return f"lengths must be integers [batch] = [{batch}], each from 0 to {steps}"
+
+
+def check_finite(values: Tensor, lengths: Any) -> None:
+    """ValueError that names the first value, of inputs [batch, steps, inputs], that is not finite within its row's
+    length."""
+    if not values.is_floating_point() or bool(values.isfinite().all()):
+        return
+    wrong = ~values.isfinite()
+    if lengths is not None:
+        limits = torch.as_tensor(lengths).to(wrong.device)
+        wrong &= (torch.arange(wrong.shape[1], device=wrong.device) < limits[:, None])[:, :, None]
+    for row, step, column in wrong.nonzero()[:1].tolist():
+        raise ValueError(
+            f"inputs, row {row}: {float(values[row, step, column])} at step {step}, input {column}, expected a finite "
+            "number; mend the row or leave it out"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unrolled.models import Model
 from unrolled.networks import BasicRNN
@@ -15,6 +15,14 @@ class Adam(NamedTuple):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+
+
+def adam_from_plain(value: Any) -> Adam:
+    """The settings that a dict holds by these names, as a run's state does; ValueError where one is missing or none."""
+    found: list[Any] = [value.get(name) for name in Adam._fields] if isinstance(value, dict) else [None]
+    if not all(type(each) in (int, float) and 0 <= each < 1e300 for each in found):
+        raise ValueError("Adam's settings must be %s, each a number of at least 0" % ", ".join(Adam._fields))
+    return Adam(*map(float, found))
 
 
 class Program(NamedTuple):

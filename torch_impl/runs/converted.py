@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch_impl.checkpoints.errors import CheckpointError
 from unrolled.models import Model, from_plain
 from unrolled.networks import GRU, Bidirectional, Layers, to_plain, within
-from unrolled.programs import Adam
+from unrolled.programs import Adam, adam_from_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,8 +108,7 @@ def kept_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def _adam(state: Mapping[str, Any], where: str) -> Adam:
-    found = state.get("optimizer")
-    values: list[Any] = [found.get(name) for name in Adam._fields] if isinstance(found, dict) else [None]
-    if not all(type(value) in (int, float) and 0 <= value < 1e300 for value in values):
-        raise CheckpointError(f"{where}: does not tell Adam's settings; convert it again")
-    return Adam(*map(float, values))
+    try:
+        return adam_from_plain(state.get("optimizer"))
+    except ValueError:
+        raise CheckpointError(f"{where}: does not tell Adam's settings; convert it again") from None

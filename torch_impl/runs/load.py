@@ -18,6 +18,7 @@ from torch_impl.checkpoints.default import LAST, default_checkpoint
 from torch_impl.checkpoints.errors import CheckpointError
 from torch_impl.checkpoints.files import held
 from torch_impl.checkpoints.run_files import Checkpoint, checkpoint_names, load_checkpoint, save_checkpoint
+from torch_impl.checks import check_finite
 from torch_impl.conversion import load_canonical
 from torch_impl.export.scaled import Scaling
 from torch_impl.model_parts import Reading
@@ -39,7 +40,7 @@ from torch_impl.runs.scaling import scaling_of
 from torch_impl.training.protocol import evaluating
 from torch_impl.training.trainer import Trainer
 from unrolled.models import from_plain
-from unrolled.programs import Adam
+from unrolled.programs import adam_from_plain
 
 __all__ = ["Run", "load_run", "save_run"]
 
@@ -88,11 +89,16 @@ class Run:
                 wanted = self.scaling.wanted(wanted.to("cpu", torch.float64), torch.as_tensor(inputs).to("cpu"))
             wanted = wanted.to(weight.dtype)
         wanted = wanted.to(weight.device, weight.dtype if wanted.is_floating_point() else wanted.dtype)
-        _check_finite(torch.as_tensor(inputs), lengths)
+        check_finite(torch.as_tensor(inputs), lengths)
         rows, slots = self._taken(torch.as_tensor(inputs)), slots_of(Checkpoint(dict(self.tensors), self.state))
+        try:
+            adam = adam_from_plain(self.state.get("optimizer"))
+        except ValueError:
+            reason = "its checkpoint does not tell Adam's settings; make a Trainer with your own"
+            raise CheckpointError(f"{self.folder}: {reason}") from None
         trainer = Trainer(
             self.model.train(),
-            self._adam(),
+            adam,
             rows,
             wanted,
             lengths,
@@ -163,7 +169,7 @@ class Run:
                 f"inputs must be real numbers [batch, steps, inputs], batch at least 1, got {list(values.shape)}"
             )
         else:
-            _check_finite(values, lengths)
+            check_finite(values, lengths)
         rows = max(1, min(rows, _MOST_STEPS // max(1, values.shape[1])))
         with evaluating(self.model):
             found = in_chunks(lambda part, limits: function(self._taken(part), limits), values, lengths, rows)
@@ -206,15 +212,6 @@ class Run:
             if str(name) not in places:
                 raise ValueError(f"targets[{row}] = {str(name)!r:.80} must be one of the classes {', '.join(places)}")
         return np.vectorize(lambda name: places[str(name)], otypes=[np.int64])(targets)
-
-    def _adam(self) -> Adam:
-        found = self.state.get("optimizer")
-        values: list[Any] = [found.get(name) for name in Adam._fields] if isinstance(found, dict) else [None]
-        if not all(type(value) in (int, float) and 0 <= value < 1e300 for value in values):
-            raise CheckpointError(
-                f"{self.folder}: its checkpoint does not tell Adam's settings; make a Trainer with your own"
-            )
-        return Adam(*map(float, values))
 
     @property
     def _clip_norm(self) -> float | None:
@@ -283,22 +280,6 @@ def save_run(
     run = _opened(folder, LAST, found, trainer.model, {})
     save_checkpoint(folder, found.tensors, state)
     return run
-
-
-def _check_finite(values: Tensor, lengths: Any) -> None:
-    """ValueError that names the first value, of inputs [batch, steps, inputs], that is not finite within its row's
-    length."""
-    if not values.is_floating_point() or bool(values.isfinite().all()):
-        return
-    wrong = ~values.isfinite()
-    if lengths is not None:
-        limits = torch.as_tensor(lengths).to(wrong.device)
-        wrong &= (torch.arange(wrong.shape[1], device=wrong.device) < limits[:, None])[:, :, None]
-    for row, step, column in wrong.nonzero()[:1].tolist():
-        raise ValueError(
-            f"inputs, row {row}: {float(values[row, step, column])} at step {step}, input {column}, expected a finite "
-            "number; mend the row or leave it out"
-        )
 
 
 def _model(found: Checkpoint, given: nn.Module | None, device: torch.device | None) -> nn.Module:
