@@ -93,15 +93,8 @@ def _sources(modules: Sequence[str], files: Sequence[Path]) -> list[Path] | None
     asked = [_files_of(module) for module in modules]
     if not all(asked):
         return None
-    found = dict.fromkeys([*files, *(path for each in asked for path in each)])
-    waiting = list(found)
-    while waiting:
-        each = waiting.pop()
-        own = [name for name in imports.names(each) if not imports.installed(name.partition(".")[0])]
-        for path in [*(path for name in own for path in _files_of(name)), *imports.relative(each)]:
-            if path not in found:
-                found[path] = None
-                waiting.append(path)
+    given = dict.fromkeys([*files, *(path for each in asked for path in each)])
+    found = [*given, *imports.imported(given, (), _files_of, sys.maxsize)]
     return sorted(found, key=lambda path: path.parts[-3:])
 
 

@@ -8,7 +8,7 @@ import site
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Callable, Iterable, Iterator
 
 FILES = 2000  # of a backend that count
 _PRODUCT = ("unrolled", "spec_tests")  # counted by name, see `work.COMPUTING`
@@ -24,17 +24,22 @@ def files(name: str) -> list[Path]:
     return [folder / path for path in kept[:FILES]]
 
 
-def imported(given: Iterable[Path]) -> list[Path]:
+def imported(
+    given: Iterable[Path],
+    apart: Iterable[str] = _PRODUCT,
+    files_of: Callable[[str], list[Path]] = files,
+    most: int = FILES,
+) -> list[Path]:
     """The files that these import, and those that these import in turn, wherever the import stands: of what is
-    installed, of the standard library and of this product none, since their versions are known. What is imported by a
-    name that is computed is not found."""
+    installed and of the standard library none, since their versions are known, nor of the packages `apart`. files_of:
+    of a name that is imported. What is imported by a name that is computed is not found."""
     found: dict[Path, None] = {}
     waiting = [path for path in given if path.suffix == ".py"]
     seen = set(waiting)
-    while waiting and len(found) < FILES:
+    while waiting and len(found) < most:
         each = waiting.pop()
         tops = [(name, name.partition(".")[0]) for name in names(each)]
-        named = [path for name, top in tops if top not in _PRODUCT and not installed(top) for path in files(name)]
+        named = [path for name, top in tops if top not in apart and not installed(top) for path in files_of(name)]
         for path in [*named, *relative(each)]:
             if path not in seen:
                 seen.add(path)
