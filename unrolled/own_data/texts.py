@@ -6,10 +6,8 @@ module; the latter also finds the words for what is wrong.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import itertools
 from array import array
 from pathlib import Path
 from typing import IO, Any, Callable, Iterator, NamedTuple, Sequence
@@ -18,6 +16,7 @@ import numpy as np
 
 from unrolled.datasets.reading import opened, room_of, size_of
 from unrolled.errors import DataError
+from unrolled.own_data.first_lines import LOOKED_AT, are_names, column_names, first_rows
 from unrolled.own_data.times import seconds_of
 from unrolled.reading import room_named
 
@@ -27,7 +26,6 @@ _DELIMITERS = ",;\t"
 _MOST_COLUMNS = 100000
 _MOST_BYTES = 1 << 30
 _PIECE, _MOST_ROW = 1 << 20, 1 << 24  # bytes
-_LOOKED_AT = 100  # lines, to tell names from numbers
 _MOST_CELLS = 1 << 17  # that the csv module holds at a time
 _NUMERIC = b"0123456789eE+-. \r\n"
 
@@ -68,11 +66,11 @@ def read_numbers(path: Path, choose: Choose = list, header: bool | None = None, 
         reader = _Reader(path, delimiter, pieces)
         row, line, rest = reader.first_row(first)
         numeric = [_is_number(cell) for cell in row]
-        decided = (_are_names(row, rest.text, delimiter) if header is None else header) if all(numeric) else None
-        names = _names(path, line, row, numeric, bool(decided))
+        decided = (are_names(row, rest.text, delimiter) if header is None else header) if all(numeric) else None
+        names = column_names(path, line, row, numeric, bool(decided))
         reader.expect(names, choose(names), line, time)
         shown = [] if decided is not False else [row]
-        shown += _first_rows(rest.text, delimiter, _LOOKED_AT - len(shown))
+        shown += first_rows(rest.text, delimiter, LOOKED_AT - len(shown))
         reader.read_piece(first if decided is False else rest)
         for piece in pieces:
             reader.read_piece(piece)
@@ -137,48 +135,6 @@ def _delimiter(path: Path, text: str) -> str:
     if line.count(delimiter) >= _MOST_COLUMNS:
         raise DataError("%s: has more than %d columns" % (path, _MOST_COLUMNS))
     return delimiter
-
-
-def _are_names(row: list[str], rest: str, delimiter: str) -> bool:
-    """Whether a first row of numbers looks like names, by the lines after it."""
-    lines = [line.strip("\r\n") for line in itertools.islice(io.StringIO(rest), _LOOKED_AT)]
-    following = [line.split(delimiter) for line in lines if line]
-    cells = [cell.strip() for cell in row]
-    if not following or not all(map(_is_integer, cells)) or len(set(cells)) < len(cells):
-        return False
-    counted = len(cells) > 1 and cells == [str(column) for column in range(len(cells))]
-    return counted or not any(_is_integer(cell.strip()) for line in following for cell in line)
-
-
-def _first_rows(text: str, delimiter: str, count: int) -> list[list[str]]:
-    """The cells of the first rows; of fewer where one is no comma-separated text, of which others speak."""
-    rows: list[list[str]] = []
-    with contextlib.suppress(csv.Error):
-        for row in itertools.islice(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), count):
-            rows += [row] if row else []
-    return rows
-
-
-def _is_integer(cell: str) -> bool:
-    return (cell[1:] if cell.startswith("-") else cell).isdecimal()
-
-
-def _names(path: Path, line: int, row: list[str], numeric: list[bool], named: bool) -> list[str]:
-    """Those of the columns, by the first row; named: whether they are numbers."""
-    if all(numeric) and not named:
-        return [str(column) for column in range(len(row))]
-    if any(numeric) and not named:
-        raise DataError(
-            "%s, line %d: holds numbers and %r, expected numbers alone, or the names of the columns"
-            % (path, line, row[numeric.index(False)][:40])
-        )
-    names = [name.strip() for name in row]
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise DataError("%s, line %d: two columns are called %r; rename one" % (path, line, name[:80]))
-        seen.add(name)
-    return names
 
 
 class _Reader:
