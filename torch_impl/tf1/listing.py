@@ -9,7 +9,7 @@ from torch_impl.tf1.variables import Variables
 from unrolled.models import Model
 from unrolled.networks import Bidirectional, Dropout, Layers, Network, Residual
 
-__all__ = ["described", "listed", "story"]
+__all__ = ["described", "listed", "story", "words_of"]
 
 
 def listed(variables: Variables, found: Inferred | None = None) -> list[str]:
@@ -68,10 +68,16 @@ def story(whole: Understood) -> list[str]:
 
 def described(model: Model) -> str:
     """A model in a few words: "a classifier of 3 inputs, 5 tanh units and 2 outputs"."""
+    below, hidden, outputs = words_of(model)
+    return f"a {model.kind} of {below}, {', '.join([network(model.network), *hidden])} and {outputs}"
+
+
+def words_of(model: Model) -> tuple[str, list[str], str]:
+    """(what goes into the network, the hidden layers, the last layer) in a few words each."""
     below = f"{model.inputs} tokens, embedded in {model.embedding}" if model.embedding else f"{model.inputs} inputs"
-    hidden = "".join(f", {each.units} hidden {each.activation}" for each in model.hidden)
     last = "" if model.activation == "linear" else f" {model.activation}"
-    return f"a {model.kind} of {below}, {network(model.network)}{hidden} and {model.outputs}{last} outputs"
+    hidden = [f"{each.units} hidden {each.activation}" for each in model.hidden]
+    return below, hidden, f"{model.outputs}{last} outputs"
 
 
 def network(value: Network) -> str:

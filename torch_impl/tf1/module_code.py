@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from torch_impl.tf1.listing import network as shown
+from torch_impl.tf1.listing import words_of
 from torch_impl.tf1.native import Stage
 from unrolled import networks
 from unrolled.models import Model
@@ -227,10 +228,8 @@ def code_of_model(heads: tuple[Model, ...], network: str) -> str:
 def what_is(head: Model) -> str:
     """A head in a few words."""
     where = "the final state" if head.kind == "classifier" else "every step"
-    below = f"{head.inputs} tokens, embedded in {head.embedding}" if head.embedding else f"{head.inputs} inputs"
-    hidden = "".join(f"{each.units} hidden {each.activation}, " for each in head.hidden)
-    last = "" if head.activation == "linear" else f" {head.activation}"
-    return f"{below}, {shown(head.network)}, and on {where} {hidden}{head.outputs}{last} outputs"
+    below, hidden, outputs = words_of(head)
+    return f"{below}, {shown(head.network)}, and on {where} {', '.join([*hidden, outputs])}"
 
 
 def _sentence(text: str) -> str:

@@ -61,7 +61,7 @@ class Judge:
 
     def _placeholders(self, wanted: list[Tensor]) -> list[Node]:
         nodes = self.walk.graph.nodes
-        names = {name for tensor in wanted for name in self.walk.ancestors(tensor, 1_000_000)}
+        names = {name for tensor in wanted for name in self.walk.all_ancestors(tensor)}
         fed = {dropped.placeholder for dropped in self.walk.dropouts.values()}
         of_dropouts = [name for name in fed if name in nodes and nodes[name].op == "PlaceholderWithDefault"]
         return [nodes[name] for name in sorted(names) if nodes[name].op == "Placeholder" or name in of_dropouts]

@@ -34,7 +34,7 @@ class LossThere:
         self.walk, self.judge, self.outputs, self.values, self.lengths = walk, judge, outputs, values, lengths
         graph, last = walk.graph, outputs.node
         sums = [[term for root in roots for term in walk.terms(Tensor(root))] for roots in graph.losses]
-        below = {term: walk.ancestors(term, 1_000_000) for terms in sums for term in dict.fromkeys(terms)}
+        below = {term: walk.all_ancestors(term) for terms in sums for term in dict.fromkeys(terms)}
         sums = [terms for terms in sums if any(last in below[term] for term in terms)]  # else another model's
         self.terms = [term for terms in sums for term in terms if last in below[term]]
         self.others = [term for terms in sums for term in terms if last not in below[term]]
@@ -47,7 +47,7 @@ class LossThere:
         more: dict[str, None] = {}
         own = {node.name for node in self.within if node.op in VARIABLES}
         for term in self.others:
-            below = [self.walk.graph.nodes[name] for name in self.walk.ancestors(term, 1_000_000)]
+            below = [self.walk.graph.nodes[name] for name in self.walk.all_ancestors(term)]
             variables = [node.name for node in below if node.op in VARIABLES]
             if all(self._scalar(node) for node in below if node.op.startswith("Placeholder")):
                 penalized.update(dict.fromkeys(variables))
@@ -110,7 +110,7 @@ class LossThere:
                     yield node.inputs[sides.index(True)], node.inputs[sides.index(False)]
 
     def _of_outputs(self, tensor: Tensor) -> bool:
-        return self.outputs.node in self.walk.ancestors(tensor, 1_000_000)
+        return self.outputs.node in self.walk.all_ancestors(tensor)
 
     def _target(self, tensor: Tensor, drawn: dict[str, int]) -> None:
         """Have targets drawn where they are fed: as many classes, or values for each step, as there are outputs."""
@@ -121,12 +121,12 @@ class LossThere:
     def _scalar(self, placeholder: Node) -> bool:
         """Whether a single number is fed; of an unknown shape that is what feeds no outputs."""
         shape = placeholder.attribute("shape")
-        return shape == [] or (shape is None and placeholder.name not in self.walk.ancestors(self.outputs, 1_000_000))
+        return shape == [] or (shape is None and placeholder.name not in self.walk.all_ancestors(self.outputs))
 
     def _fed_besides(self) -> list[str]:
         """What feeds the loss and is neither inputs, lengths nor targets."""
-        known = {*self.walk.ancestors(self.outputs, 1_000_000), *self.judge.labels, *self.judge.wanted}
-        known |= set() if self.lengths is None else set(self.walk.ancestors(self.lengths, 1_000_000))
+        known = {*self.walk.all_ancestors(self.outputs), *self.judge.labels, *self.judge.wanted}
+        known |= set() if self.lengths is None else set(self.walk.all_ancestors(self.lengths))
         return [node.name for node in self.within if node.op.startswith("Placeholder") and node.name not in known]
 
 

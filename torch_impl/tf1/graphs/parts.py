@@ -118,7 +118,7 @@ class Parts(Weights):
     def tops(self) -> list[DenseAt]:
         """The dense layers that depend on a cell, and on which no other one depends."""
         outputs = {tensor.node for tensor in self.sequences.outputs}
-        above = {id(each): set(self.walk.ancestors(each.start, 1_000_000)) for each in self.denses}
+        above = {id(each): set(self.walk.all_ancestors(each.start)) for each in self.denses}
         own = [each for each in self.denses if above[id(each)] & outputs]
         under = {id(one) for one in own for other in own if one is not other and one.linear.node in above[id(other)]}
         tops = [each for each in own if id(each) not in under]

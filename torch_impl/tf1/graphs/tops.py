@@ -54,7 +54,7 @@ class Tops(Compared):
         """Variables between inputs and output that the model does not have, by the checkpoint's names."""
         known = {name for source in weights.values() for name in source.names}
         missing: list[str] = []
-        for name in (name for top in self.tops for name in self.walk.ancestors(top.end, 1_000_000)):
+        for name in (name for top in self.tops for name in self.walk.all_ancestors(top.end)):
             if name in self.saved and self.graph.nodes[name].op in VARIABLES:
                 own = self.saved[name].name
                 if own not in known and own not in missing and self.graph.nodes[name].attribute("dtype") in (1, 2, 19):

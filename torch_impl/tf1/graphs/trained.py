@@ -103,7 +103,7 @@ class Trained(Tops):
     def _all_trained(self) -> set[str]:
         nodes = {node for optimizer in self.optimizers for node in optimizer.slots}
         for top in self.tops:
-            nodes.update(self.walk.ancestors(top.end, 1_000_000))
+            nodes.update(self.walk.all_ancestors(top.end))
         return {self.saved[node].name for node in nodes if node in self.saved}
 
     def _transitions(self, units: int) -> list[str]:

@@ -179,7 +179,7 @@ class Walk:
 
     def dropped_before(self, tensor: Tensor) -> list[str]:
         """The dropouts on the way to a tensor, each as what it keeps by."""
-        way = set(self.ancestors(tensor, 1_000_000))
+        way = set(self.all_ancestors(tensor))
         found = [each for before, each in self.dropouts.items() if before.node in way]
         constants = [f"a constant, {each.keep:g}" for each in found if each.keep is not None and each.keep < 1]
         return list(dict.fromkeys([*(f"fed by {each.placeholder}" for each in found if each.placeholder), *constants]))
@@ -222,6 +222,10 @@ class Walk:
                     seen.add(each.node)
                     queue.append(each.node)
         return [name for name in queue if name in self.graph.nodes]
+
+    def all_ancestors(self, tensor: Tensor) -> list[str]:
+        """The same without end: of the largest graphs, too."""
+        return self.ancestors(tensor, 1_000_000)
 
     def users(self, tensor: Tensor, *operations: str) -> list[Node]:
         """Who takes a tensor, through operations that pass it on; all, or those of these operations."""
