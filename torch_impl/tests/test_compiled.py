@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from unrolled.programs import Adam
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl.unrolling import compiled
+from torch_impl.unrolling import compiled, teams
 from torch_impl.unrolling.activations import sigmoid as compiled_sigmoid
 from torch_impl.unrolling.activations import tanh as compiled_tanh
 from torch_impl.unrolling.jit import kernel
@@ -130,8 +131,20 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("team", [True, False], ids=["PyTorch's threads", "threads of our own"])
 @KINDS
-def test_threads_change_no_bit(kind: str, two_threads: None) -> None:
+def test_threads_change_no_bit(kind: str, team: bool, two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    parallel, ran = teams.openmp(), []
+    if team and parallel is None:
+        pytest.skip("PyTorch is not linked with an OpenMP library of that name here")
+
+    def counted(*arguments: Any) -> None:
+        assert parallel is not None
+        ran.append(arguments)
+        parallel(*arguments)
+
+    monkeypatch.setattr(teams, "openmp", lambda: counted if team else None)
+
     def one_run(expected: int) -> list[torch.Tensor]:
         assert threads.parts_of(7, 1e9) == expected
         torch.manual_seed(0)
@@ -142,9 +155,30 @@ def test_threads_change_no_bit(kind: str, two_threads: None) -> None:
         return [outputs, *([state] if isinstance(state, torch.Tensor) else state), *grads]
 
     several = one_run(2)
+    assert bool(ran) == team
     torch.set_num_threads(1)
     for one, two in zip(one_run(1), several, strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_shares_its_work_too() -> None:
+    """OpenMP's threads do not survive a fork, and its library does not know it."""
+    code = """
+import os, torch
+from torch_impl import LSTM
+from torch_impl.unrolling import threads
+torch.set_num_threads(2)
+threads.WORTH_A_THREAD = 1
+lstm, inputs = LSTM(3, 21), torch.ones(7, 9, 3)
+before = lstm(inputs)[0].sum().item()
+child = os.fork()
+if not child:
+    os._exit(lstm(inputs)[0].sum().item() != before)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.stdout == "0\n", run.stderr
 
 
 def test_rows_are_shared_by_their_lengths(two_threads: None) -> None:
@@ -217,13 +251,10 @@ def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None
     assert chosen_path(TANH, 513, 14, 7, False, weight, few) == "bptt"
     assert chosen_path(TANH, 513, 16, 8, False, weight, few) == "compiled"
     assert chosen_path(TANH, 4, 3, 1, False, weight, few) == "native"  # one step of a stream
-    by_onednn = {1: [(201, 63)], 2: [(65, 63), (65, 2999), (201, 63)]}  # units, and rows times steps, by threads
-    for count, few_and_wide in by_onednn.items():
-        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
-        for shape in ((4, 63), (65, 63), (65, 2999), (65, 3000), (201, 63), (201, 64 if count == 1 else 3000)):
-            wanted = "native" if shape in few_and_wide else "compiled"
-            assert chosen_path(lstm.KIND, *shape, 1 if shape[1] < 64 else 30, False, weight, few) == wanted
-            assert chosen_path(lstm.KIND, *shape, 30, True, weight, few) == "compiled"
+    for units, batch, wanted in ((300, 1, "compiled"), (301, 63, "native"), (301, 64, "compiled"), (513, 7, "native")):
+        assert chosen_path(lstm.KIND, units, 16 * batch, batch, False, weight, few) == wanted
+    assert chosen_path(lstm.KIND, 301, 480, 30, True, weight, few) == "compiled"
+    assert chosen_path(lstm.KIND, 513, 48, 3, True, weight, few) == "bptt"
     for name in paths.PATHS:
         with forced_path(name):
             assert chosen(weight, few) == name

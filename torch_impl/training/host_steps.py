@@ -54,9 +54,7 @@ class HostSteps:
                 tables.ROW_LOSSES: torch.empty(batch, dtype=torch.float64),
             }
         )
-        added = inputs.new_zeros(kind.blocks, layout.width)
-        added[:] = added.new_tensor(shifts)[:, None]
-        given.set({tables.INPUTS: inputs.detach().contiguous(), tables.ADDED: added})
+        given.set({tables.INPUTS: inputs.detach().contiguous(), tables.ADDED: layout.added(shifts)})
         given.set({tables.TARGETS: None if self.classifier else targets.detach().contiguous()})
         given.set(self._buffers(dense.out_features))
         sizes = given.sizes

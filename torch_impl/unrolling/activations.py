@@ -19,7 +19,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import overload
 
-from torch_impl.unrolling.jit import compiled, intrinsic
+from torch_impl.unrolling.jit import CONTRACTED, contracted, intrinsic
 
 # x + ROUND rounds x to an integer, which the sum's lowest bits then hold: 1.5 * 2**(bits of the fraction).
 # LN2_HIGH has zeros at its end, so that n * LN2_HIGH is exact; LN2_LOW is the rest of ln 2.
@@ -69,7 +69,7 @@ def tanh(x: Any) -> Any:
     raise NotImplementedError("torch_impl.unrolling.activations.tanh is for compiled code; call numpy.tanh")
 
 
-@overload(tanh)
+@overload(tanh, jit_options=CONTRACTED)
 def _tanh(x):
     return tanh32 if x == types.float32 else tanh64
 
@@ -79,12 +79,12 @@ def sigmoid(x: Any) -> Any:
     raise NotImplementedError("torch_impl.unrolling.activations.sigmoid is for compiled code; call torch.sigmoid")
 
 
-@overload(sigmoid)
+@overload(sigmoid, jit_options=CONTRACTED)
 def _sigmoid(x):
     return sigmoid32 if x == types.float32 else sigmoid64
 
 
-@compiled
+@contracted
 def reduced32(y):
     """p and the scale 2^n for y <= 0, of which exp(y) = 2^n p + 2^n."""
     rounded = y * LOG2E32 + ROUND32
@@ -109,7 +109,7 @@ def sigmoid32(x):
     return (q if x < np.float32(0.0) else one) / (one + q)
 
 
-@compiled
+@contracted
 def reduced64(y):
     """The same in float64."""
     rounded = y * LOG2E64 + ROUND64

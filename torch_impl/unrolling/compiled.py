@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,16 +17,18 @@ from torch_impl.unrolling.arrangement import Arrangement
 from torch_impl.unrolling.bptt import Call, Weights, differentiable_gradients, finish_forward
 from torch_impl.unrolling.kinds.kind import EXTRA, X
 from torch_impl.unrolling.memory import DTYPES, Layout, Tables, layout_of
-from torch_impl.unrolling.threads import shared
 
 __all__ = ["compiled"]
 
-# Without a graph: what the steps of the rows at hand may take, about half of a second-level cache, and the fewest rows
-# at a time, below which the tiles of the product are not full.
-CACHE_BYTES, LEAST_BLOCK = 1 << 19, 16
+# Without a graph: what the steps of the rows at hand may take, half of a second-level cache, and the fewest rows at a
+# time, since the weights are read anew for each such block.
+CACHE_BYTES, LEAST_BLOCK = 1 << 20, 48
 
 # Weights that are laid out stay so for the next call: up to this size, and so many of one shape.
 MOST_KEPT, LAYOUTS_KEPT = 1 << 20, 4
+
+# What it costs to lay out a number of the weights, and to copy one of their gradients, in multiply-adds.
+PACKING, UNPACKING = 20.0, 10.0
 
 
 def compiled(
@@ -64,22 +65,13 @@ class Run(NamedTuple):
 
     def over_rows(self, function: Any) -> None:
         """A kernel, on the rows of the batch, shared between threads."""
-        piece, lengths = self.layout.piece(function), self.arrangement.lengths
-        shared(
-            self.arrangement.batch,
-            self.work(self.layout.units),
-            lambda begin, end: self.tables.call(piece, begin, end),
-            None if lengths is None else lengths.tolist(),
-        )
+        lengths = self.arrangement.lengths
+        weights = None if lengths is None else lengths.tolist()
+        self.tables.share(self.layout.piece(function), self.arrangement.batch, self.work(self.layout.units), weights)
 
     def over_units(self, function: Any) -> None:
         """A kernel, on the units."""
-        piece = self.layout.piece(function)
-        shared(
-            self.layout.units,
-            self.work(self.layout.units),
-            lambda begin, end: self.tables.call(piece, begin, end),
-        )
+        self.tables.share(self.layout.piece(function), self.layout.units, self.work(self.layout.units))
 
 
 def _own(tensor: Tensor | None) -> Tensor | None:
@@ -114,11 +106,14 @@ def run_forward(call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor |
 def pack_into(given: Tables, layout: Layout, weights: Weights, shifts: tuple[float, ...], back: bool) -> None:
     """Lay out the weights. back: whether for the way back, too."""
     like = weights[0]
-    added = like.new_tensor(shifts)[:, None].repeat(1, layout.width)
-    given.set({tables.PACKED: like.new_zeros(layout.packed_size), tables.ADDED: added})
-    given.set({tables.BACK: like.new_zeros(layout.back_size) if back else None})
+    if back:
+        packed, backward = layout.take_spare() or (like.new_zeros(layout.packed_size), like.new_zeros(layout.back_size))
+    else:
+        packed, backward = like.new_zeros(layout.packed_size), None
+    given.set({tables.PACKED: packed, tables.BACK: backward, tables.ADDED: layout.added(shifts)})
     given.set({tables.PARAMETERS + 3 * number: _own(weight) for number, weight in enumerate(weights)})
-    given.call(layout.piece(tables.pack), 0, layout.units)
+    moved = layout.packed_size + (layout.back_size if back else 0)
+    given.share(layout.piece(tables.pack), layout.units, PACKING * moved)
 
 
 class Compiled(torch.autograd.Function):
@@ -143,6 +138,7 @@ class Compiled(torch.autograd.Function):
         firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
         by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
         by_inputs = _input_gradients(run) if needed[0] else None
+        _spare(run)
         return None, by_inputs, *(f if need else None for f, need in zip(firsts, needed[1:3], strict=True)), *by_weights
 
 
@@ -168,6 +164,13 @@ def _through_time(
     return order(below[:, :units]), order(carry[:, :units]) if layout.kind.states == 2 else None
 
 
+def _spare(run: Run) -> None:
+    """Leave the memory of the weights that were laid out to the next call, whose padding is the same zeros."""
+    layout, kept = run.layout, run.tables.kept
+    if layout.packed_size <= MOST_KEPT and not layout.spare:
+        layout.spare.append((kept[1, tables.PACKED], kept[1, tables.BACK]))
+
+
 def _weight_gradients(run: Run, needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
     """The gradients by the weights, in their own shapes."""
     found = [
@@ -179,7 +182,7 @@ def _weight_gradients(run: Run, needed: tuple[bool, ...]) -> tuple[Tensor | None
         sums.zero_()
     run.tables.set({tables.SUMS: sums, **{tables.PARAMETERS + 3 * i: gradient for i, gradient in enumerate(found)}})
     run.over_units(compiled_loops.weight_gradients)
-    run.tables.call(run.layout.piece(tables.unpack), 0, run.layout.units)
+    run.tables.share(run.layout.piece(tables.unpack), run.layout.units, UNPACKING * run.layout.sums_size)
     return tuple(found)
 
 
@@ -212,60 +215,50 @@ def _without_graph(
     last = tuple(inputs.new_empty(batch, units) for _ in range(kind.states))
     whole = lengths is not None and (outputs or arrangement.packed)  # of different lengths the outputs lie in one piece
     bytes_of_row = (steps + 1) * layout.row * x.element_size()
-    size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row)
-    piece, address, kept = layout.piece(compiled_loops.forward), layout.address(False), []
-
-    def some(begin: int, end: int) -> None:
-        for start in range(begin, end, size):
-            part = arrangement if whole else arrangement.part(start, min(start + size, end))
-            given = Tables(layout, part.batch, part.steps, arrangement.stride, part.offsets)
-            history = torch.from_numpy(np.empty((int(part.offsets[-1]), layout.row), x.numpy().dtype))
-            z = torch.from_numpy(np.empty((part.batch, layout.gates_row), x.numpy().dtype))
-            given.set_ints({tables.ROWS: part.rows, tables.ORDER: part.rows})
-            given.set(laid_out)
-            given.set({tables.HISTORY: history, tables.GATES: z, tables.INPUTS: x})
-            given.set({tables.FIRST: first[0], tables.FIRST_CELL: first[1]})
-            given.sizes[tables.KEEP], given.sizes[tables.STEP] = 0, address
-            given.call(piece, 0, part.batch)
-            _hand_over(part, history.numpy(), (0, extra), units, first, last, found)
-            if whole and outputs:
-                kept.append(arrangement.scatter(history[batch:, :units]))
-
-    if whole:
-        some(0, batch)
-    else:
-        weigh = None if lengths is None else lengths.tolist()
-        shared(batch, float(int(arrangement.offsets[-2])) * layout.gates_row * units, some, weigh)
-    return kept[0] if kept else found, last
+    size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row) * torch.get_num_threads()
+    piece, address = layout.piece(compiled_loops.forward), layout.address(False)
+    for start in range(0, batch, size):
+        part = arrangement if size >= batch else arrangement.part(start, min(start + size, batch))
+        given = Tables(layout, part.batch, part.steps, arrangement.stride, part.offsets)
+        history, z = x.new_empty(int(part.offsets[-1]), layout.row), x.new_empty(part.batch, layout.gates_row)
+        given.set_ints({tables.ROWS: part.rows, tables.ORDER: part.rows})
+        given.set(laid_out)
+        given.set({tables.HISTORY: history, tables.GATES: z, tables.INPUTS: x})
+        given.set({tables.FIRST: first[0], tables.FIRST_CELL: first[1]})
+        given.sizes[tables.KEEP], given.sizes[tables.STEP] = 0, address
+        work = float(int(part.offsets[-2])) * layout.gates_row * units
+        given.share(piece, part.batch, work, None if part.lengths is None else part.lengths.tolist())
+        _hand_over(part, start, history, (0, extra), units, first, last, found)
+        if whole and outputs:
+            found = arrangement.scatter(history[batch:, :units])
+    return found, last
 
 
 def _hand_over(
     part: Arrangement,
-    history: Any,
+    start: int,
+    history: Tensor,
     columns: tuple[int, int],
     units: int,
     first: list[Tensor | None],
     last: tuple[Tensor, ...],
     found: Tensor | None,
 ) -> None:
-    """Copy final states, and outputs where they are wanted, to where they belong.
-
-    By NumPy: a torch operation on several threads leaves these spinning for some milliseconds, on the very cores that
-    the other threads need.
-    """
-    rows, offsets = part.rows.numpy(), part.offsets.numpy()
-    ends = offsets[-2] + np.arange(part.batch)
-    if part.lengths is not None:
-        ends = offsets[part.lengths.numpy()] + np.arange(part.batch)
+    """Copy final states, and outputs where they are wanted, to where they belong: rows from start on, if they have no
+    lengths."""
+    end, steps_before = start + part.batch, int(part.offsets[-2])
     for state, given, column in zip(last, first, columns, strict=False):
-        target = state.numpy()
-        target[rows] = history[ends, column : column + units]
-        if part.lengths is not None and part.lengths[-1] == 0:
-            none = rows[part.lengths.numpy() == 0]
-            target[none] = 0.0 if given is None else given.numpy()[none]
+        if part.lengths is None:
+            state[start:end] = history[steps_before:, column : column + units]
+            continue
+        ends = part.offsets[part.lengths] + torch.arange(part.batch)
+        state[part.rows] = history[ends, column : column + units]
+        if part.lengths[-1] == 0:
+            none = part.rows[part.lengths == 0]
+            state[none] = 0.0 if given is None else given[none]
     if found is not None:
-        blocks = history.reshape(part.steps + 1, part.batch, -1)[1:, :, :units]
-        found.numpy()[rows[0] : rows[0] + part.batch] = blocks.transpose(1, 0, 2)
+        blocks = history.unflatten(0, (part.steps + 1, part.batch))
+        found[start:end] = blocks[1:, :, :units].transpose(0, 1)
 
 
 def packed_weights(layout: Layout, weights: Weights, shifts: tuple[float, ...]) -> dict[int, Tensor | None]:

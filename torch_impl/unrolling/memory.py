@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_impl.unrolling import pointwise, tables, tiles
 from torch_impl.unrolling.jit import PADDING, Kernel, kernel
 from torch_impl.unrolling.kinds.kind import EXTRA, ONE, H, Kind
+from torch_impl.unrolling.teams import run
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
@@ -62,6 +63,9 @@ class Layout:
             lines = getattr(self, name)
             setattr(self, name, array("q", [len(lines), *(value for line in lines for value in line)]))
         self.kept: dict[int, Any] = {}  # see `compiled.packed_weights`
+        self.spare: list[Any] = []  # see `take_spare`
+        self._added: dict[tuple[float, ...], Tensor] = {}
+        self._addresses: dict[bool, int] = {}
 
     def _backward(self) -> dict[int, int]:
         """Lines of `backward`; where the weights of each part begin there."""
@@ -113,11 +117,26 @@ class Layout:
 
     def address(self, backward: bool) -> int:
         """Of the kernel of a step of this kind."""
-        module, prefix = self.kind.code
-        names = importlib.import_module(f"torch_impl.unrolling.pointwise.{module}")
-        if backward:
-            return kernel(getattr(names, prefix + "backward"), self.scalar, pointwise.BACKWARD).address
-        return kernel(getattr(names, prefix + "forward"), self.scalar, pointwise.FORWARD).address
+        if backward not in self._addresses:
+            module, prefix = self.kind.code
+            names = importlib.import_module(f"torch_impl.unrolling.pointwise.{module}")
+            direction, arguments = ("backward", pointwise.BACKWARD) if backward else ("forward", pointwise.FORWARD)
+            self._addresses[backward] = kernel(getattr(names, prefix + direction), self.scalar, arguments).address
+        return self._addresses[backward]
+
+    def added(self, shifts: tuple[float, ...]) -> Tensor:
+        """The table ADDED: [blocks, width], in each block what is added to its bias."""
+        if shifts not in self._added:
+            dtype = next(dtype for dtype, name in DTYPES.items() if name == self.scalar)
+            self._added[shifts] = torch.tensor(shifts, dtype=dtype)[:, None].repeat(1, self.width)
+        return self._added[shifts]
+
+    def take_spare(self) -> tuple[Tensor, Tensor] | None:
+        """Memory for the weights in both directions that an earlier call is done with, zero where it is padding."""
+        try:
+            return self.spare.pop()
+        except IndexError:
+            return None
 
     def piece(self, function: Any) -> Kernel:
         """A kernel for this layout's scalars."""
@@ -170,3 +189,7 @@ class Tables:
     def call(self, function: Kernel, begin: int, end: int) -> None:
         """Call a kernel."""
         function.call(*self._pointers, begin, end)
+
+    def share(self, function: Kernel, count: int, work: float, weights: Sequence[int] | None = None) -> None:
+        """Call a kernel over all of 0 to count, shared between threads: see `teams.run`."""
+        run(function, self._pointers, count, work, weights)

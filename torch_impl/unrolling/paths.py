@@ -13,12 +13,10 @@ tracing, torch.func transforms, forward-mode derivatives and fake tensors, and f
 - "bptt" for a batch below 8 of more than 512 units, where the weights no longer fit the cache and the bare
   matrix-vector product decides;
 - "native" without lengths on fewer than 4 rows times steps, such as one step of a stream, where what any call costs
-  decides; for an LSTM, which oneDNN runs, of more than 64 units on fewer than 3000 (on two threads "compiled" has there
-  0.5 to 0.9 of its speed, from 3000 on 1.0 to 1.5), on one thread of more than 200 units on fewer than 64; or, where
-  Numba is missing, on any number: oneDNN does at once what costs "bptt" a dozen operations a step.
+  decides; and for an LSTM, which oneDNN runs, where its weights no longer fit the cache and few rows share them, or
+  where Numba is missing.
 
-Whole training steps (`torch_impl.training.whole_steps`) never go by oneDNN: they have no node of autograd, and lay out
-the weights where they update them. Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
+Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
 float32, one thread, AVX-512; ratios of minima, the paths interleaved, on a machine that others used too. The plain
 cell with tanh against nn.RNN:
 
@@ -143,20 +141,13 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     if wanted is not None:
         return wanted
     by_onednn = kind.name == "lstm" and not lengths
-    if not lengths and (places < 4 or (by_onednn and _onednn_is_faster(units, places))):
+    if not lengths and (places < 4 or (by_onednn and units > 300 and batch < 64)):
         return "native"
     if units > 512 and batch < 8:
-        return "native" if by_onednn else "bptt"
+        return "bptt"
     if _compiler_or_warning():
         return "compiled"
     return "native" if by_onednn else "bptt"
-
-
-def _onednn_is_faster(units: int, places: int) -> bool:
-    """Whether an LSTM's sequences are so few and wide that oneDNN is faster than "compiled", for torch's threads."""
-    if torch.get_num_threads() == 1:
-        return units > 200 and places < 64
-    return units > 64 and places < 3000
 
 
 @lru_cache(maxsize=1)

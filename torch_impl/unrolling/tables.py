@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torch_impl.unrolling.jit import MAX_WIDTH, PADDING, at, compiled, missing
+from torch_impl.unrolling.jit import MAX_WIDTH, PADDING, add_one, at, call, compiled, missing
 from torch_impl.unrolling.tiles import lanes_of
 
 # Tables of int64. ROWS: which of the inputs each row of the batch is. ORDER: where in a state that was given or is
@@ -50,6 +50,10 @@ from torch_impl.unrolling.tiles import lanes_of
 
 # A line of PARTS, one for each parameter [blocks * units, columns]; of FORWARD, BACKWARD and GRADIENTS: one product.
 PART, STEP_FORWARD, STEP_BACKWARD, GRADIENT = 11, 10, 3, 6
+
+# What threads share that take pieces of a kernel's work: how many were taken, how many there are, the kernel's address
+# and its first two arguments, and where each piece begins.
+TAKEN, PIECES_OF, KERNEL, INTS, FLOATS, BOUNDS = range(6)
 
 # As arguments of `compiled` functions: Numba compiles those anew for every literal number.
 ZERO, ONE = np.int64(0), np.int64(1)
@@ -90,6 +94,16 @@ def in_panels(like, k, column, depth, columns):
     if column < whole:
         return column // panel * panel * depth + k * panel + column % panel, panel
     return whole * depth + k * (columns - whole) + column - whole, columns - whole
+
+
+def take(given):
+    """Run pieces until none is left. given: a table of one pointer, to what TAKEN and those after it name."""
+    work = given[0]
+    while True:
+        i = add_one(at(work, TAKEN))
+        if i >= work[PIECES_OF]:
+            return
+        call(work[KERNEL], (work[INTS], work[FLOATS], work[BOUNDS + i], work[BOUNDS + i + 1]))
 
 
 def pack(ints, floats, begin, end):
