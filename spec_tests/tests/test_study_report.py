@@ -1,6 +1,7 @@
 """What a study says: its table, sentences and report, the report made anew, and two results files side by side."""
 
 import copy
+import itertools
 from html.parser import HTMLParser
 
 import pytest
@@ -70,6 +71,11 @@ def test_the_page_stands_alone_and_holds_every_figure_and_part(found, written):
     for line in markdown.splitlines():
         if line.startswith("!["):
             assert (written / line.partition("](")[2].rstrip(")")).is_file()
+    lines = itertools.groupby(markdown.splitlines(), lambda line: line.startswith("|"))
+    tables = [list(group) for is_row, group in lines if is_row]
+    assert len(tables) == page.tags.count("table") + 1  # on the page the verdict is a list
+    for _, below, *rows in tables:
+        assert below == "|" + " --- |" * below.count("---") and rows
 
 
 def test_a_report_made_anew_from_the_numbers_is_the_same(found, written, tmp_path):

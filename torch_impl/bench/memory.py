@@ -45,7 +45,7 @@ def main() -> None:
     from torch_impl.bench.contestants import contestant
 
     torch.set_num_threads(question["threads"])
-    contestant(question["name"], workload._replace(batch=2, steps=2, rows=2))(2)
+    contestant(question["name"], workload._replace(batch=2, steps=4, rows=2))(2)  # lengths: a quarter of the steps
     work = contestant(question["name"], workload)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)

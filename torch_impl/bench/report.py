@@ -20,7 +20,7 @@ from torch_impl.bench.rivals import LeftOutError, Rival
 from torch_impl.bench.workloads import BATCHES, CELLS, INFERENCE, PROGRAMS, STEPS, UNITS, Workload, grid
 from torch_impl.unrolling.paths import PATHS, missing_compiler, wanted_path
 
-PROFILED_STEPS = 200
+PROFILED_STEPS = 2000  # steps over time: the profiler keeps every operator of each
 # Where a step's memory is compared: the programs, and the largest cell of the grid.
 LARGEST = tuple(grid((150,), (256,), (400,)))
 
@@ -90,7 +90,9 @@ def _profiles(tell: Callable[[str], Any]) -> list[dict[str, Any]]:
     found = []
     for workload in filter(lambda workload: workload.simple, PROGRAMS):
         tell(f"profile: {workload.name}")
-        found += [profiled(name, workload, PROFILED_STEPS) for name in (PYTORCH, "bptt", OURS)]
+        found += [
+            profiled(name, workload, max(1, PROFILED_STEPS // workload.steps)) for name in (PYTORCH, "bptt", OURS)
+        ]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from unrolled.programs import Adam
 
 pytest.importorskip("numba", reason="the compiled path needs Numba")
 
-from torch_impl.unrolling import compiled, teams
+from torch_impl.unrolling import compiled, memory, teams
 from torch_impl.unrolling.activations import sigmoid as compiled_sigmoid
 from torch_impl.unrolling.activations import tanh as compiled_tanh
 from torch_impl.unrolling.jit import kernel
@@ -162,23 +163,57 @@ def test_threads_change_no_bit(kind: str, team: bool, two_threads: None, monkeyp
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_a_forked_process_shares_its_work_too() -> None:
-    """OpenMP's threads do not survive a fork, and its library does not know it."""
-    code = """
-import os, torch
+@pytest.mark.parametrize("before", ["compute()", "torch.zeros(1000000)"])
+def test_a_forked_process_shares_its_work_too(before: str) -> None:
+    """OpenMP's threads do not survive a fork, and GCC's library does not know it: after compiled code in the parent,
+    or after an operation of PyTorch's alone."""
+    code = f"""
+import os, signal, torch
 from torch_impl import LSTM
 from torch_impl.unrolling import threads
+from torch_impl.unrolling.paths import forced_path
 torch.set_num_threads(2)
 threads.WORTH_A_THREAD = 1
 lstm, inputs = LSTM(3, 21), torch.ones(7, 9, 3)
-before = lstm(inputs)[0].sum().item()
+def compute(path="compiled"):
+    with forced_path(path):
+        return lstm(inputs)[0].sum().item()
+expected = compute("native")
+{before}
 child = os.fork()
 if not child:
-    os._exit(lstm(inputs)[0].sum().item() != before)
+    signal.alarm(60)
+    os._exit(abs(compute() - expected) > 1e-3)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.stdout == "0\n", run.stderr
+
+
+@KINDS
+def test_memory_that_is_used_again_holds_nothing_of_before(kind: str) -> None:
+    """Passes that overlap, each with other weights, in either order of their ways back."""
+    layers = [MAKERS[kind](3, 21) for _ in range(2)]
+    x = torch.rand(2, 5, 3)
+
+    def gradients(overlapping: bool, order: tuple[int, int]) -> dict[int, list[torch.Tensor]]:
+        found = {}
+        with forced_path("compiled"):
+            costs = {i: layers[i](x)[0].square().sum() for i in order} if overlapping else {}
+            for i in order:
+                cost = costs[i] if overlapping else layers[i](x)[0].square().sum()
+                torch.autograd.grad(cost, list(layers[i].parameters()), retain_graph=True)
+                found[i] = list(torch.autograd.grad(cost, list(layers[i].parameters())))
+        return found
+
+    memory.layout_of.cache_clear()
+    expected = gradients(False, (0, 1))
+    for order in ((0, 1), (1, 0)):
+        for overlapping in (True, False):
+            for i, grads in gradients(overlapping, order).items():
+                assert all(map(torch.equal, grads, expected[i]))
+    (layout,) = [each for each in gc.get_objects() if type(each) is memory.Layout and each.spare]
+    assert len(layout.spare) == 1
 
 
 def test_rows_are_shared_by_their_lengths(two_threads: None) -> None:
@@ -255,6 +290,8 @@ def test_each_path_by_name_and_by_shape(monkeypatch: pytest.MonkeyPatch) -> None
         assert chosen_path(lstm.KIND, units, 16 * batch, batch, False, weight, few) == wanted
     assert chosen_path(lstm.KIND, 301, 480, 30, True, weight, few) == "compiled"
     assert chosen_path(lstm.KIND, 513, 48, 3, True, weight, few) == "bptt"
+    wide = weight.double(), few.double()  # oneDNN has no float64
+    assert chosen_path(lstm.KIND, 301, 480, 30, False, *wide) == "compiled"
     for name in paths.PATHS:
         with forced_path(name):
             assert chosen(weight, few) == name

@@ -8,8 +8,8 @@ fast        a cell by the path that `paths` chooses:
 
 native, native_lstm, native_gru     PyTorch's own kernels, where those compute the same
 bptt        back-propagation through time as one node of autograd, in torch alone
-compiled    the same in machine code: memory (how parameters lie there), threads; in Numba jit, tiles, activations,
-            tables, compiled_loops
+compiled    the same in machine code: memory (how parameters lie there), threads, teams (PyTorch's own threads); in
+            Numba jit, tiles, activations, tables, compiled_loops
 
 kinds       what a kind of cell is to the last two; pointwise: what it computes from its products, in Numba
 arrangement     where the valid steps of a batch are, without the padding

@@ -20,11 +20,13 @@ from torch_impl.unrolling.memory import DTYPES, Layout, Tables, layout_of
 
 __all__ = ["compiled"]
 
-# Without a graph: what the steps of the rows at hand may take, half of a second-level cache, and the fewest rows at a
-# time, since the weights are read anew for each such block.
-CACHE_BYTES, LEAST_BLOCK = 1 << 20, 48
+# Without a graph, rows at a time on each thread: as many as have their steps in half of a second-level cache; and since
+# the weights are read anew for each such block, GOOD_BLOCK where their steps take no more than BLOCK_BYTES, and where
+# they take more, LEAST_BLOCK at least, below which the tiles of the product are not full.
+CACHE_BYTES, BLOCK_BYTES, GOOD_BLOCK, LEAST_BLOCK = 1 << 20, 1 << 23, 48, 16
 
-# Weights that are laid out stay so for the next call: up to this size, and so many of one shape.
+# Weights that are laid out stay so for the next call without a graph, and their memory, for other values, for the next
+# with one: up to so many numbers. LAYOUTS_KEPT: of one shape.
 MOST_KEPT, LAYOUTS_KEPT = 1 << 20, 4
 
 # What it costs to lay out a number of the weights, and to copy one of their gradients, in multiply-adds.
@@ -138,7 +140,7 @@ class Compiled(torch.autograd.Function):
         firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
         by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
         by_inputs = _input_gradients(run) if needed[0] else None
-        _spare(run)
+        keep_spare(run)
         return None, by_inputs, *(f if need else None for f, need in zip(firsts, needed[1:3], strict=True)), *by_weights
 
 
@@ -164,10 +166,10 @@ def _through_time(
     return order(below[:, :units]), order(carry[:, :units]) if layout.kind.states == 2 else None
 
 
-def _spare(run: Run) -> None:
-    """Leave the memory of the weights that were laid out to the next call, whose padding is the same zeros."""
+def keep_spare(run: Run) -> None:
+    """Keep the memory of these weights for the next call: its padding is zero, and stays so."""
     layout, kept = run.layout, run.tables.kept
-    if layout.packed_size <= MOST_KEPT and not layout.spare:
+    if layout.packed_size + layout.back_size <= MOST_KEPT and not layout.spare:
         layout.spare.append((kept[1, tables.PACKED], kept[1, tables.BACK]))
 
 
@@ -215,7 +217,8 @@ def _without_graph(
     last = tuple(inputs.new_empty(batch, units) for _ in range(kind.states))
     whole = lengths is not None and (outputs or arrangement.packed)  # of different lengths the outputs lie in one piece
     bytes_of_row = (steps + 1) * layout.row * x.element_size()
-    size = batch if whole else max(LEAST_BLOCK, CACHE_BYTES // bytes_of_row) * torch.get_num_threads()
+    rows = max(LEAST_BLOCK, min(GOOD_BLOCK, BLOCK_BYTES // bytes_of_row), CACHE_BYTES // bytes_of_row)
+    size = batch if whole else rows * torch.get_num_threads()
     piece, address = layout.piece(compiled_loops.forward), layout.address(False)
     for start in range(0, batch, size):
         part = arrangement if size >= batch else arrangement.part(start, min(start + size, batch))
@@ -231,6 +234,7 @@ def _without_graph(
         _hand_over(part, start, history, (0, extra), units, first, last, found)
         if whole and outputs:
             found = arrangement.scatter(history[batch:, :units])
+        del given, history, z  # before the next ones are made
     return found, last
 
 
@@ -244,14 +248,15 @@ def _hand_over(
     last: tuple[Tensor, ...],
     found: Tensor | None,
 ) -> None:
-    """Copy final states, and outputs where they are wanted, to where they belong: rows from start on, if they have no
-    lengths."""
-    end, steps_before = start + part.batch, int(part.offsets[-2])
+    """Copy final states, and outputs where they are wanted, to where they belong. Without lengths the part's rows are
+    start, start + 1 and so on."""
+    end, last_block, ends = start + part.batch, int(part.offsets[-2]), None
+    if part.lengths is not None:
+        ends = part.offsets[part.lengths] + torch.arange(part.batch)
     for state, given, column in zip(last, first, columns, strict=False):
         if part.lengths is None:
-            state[start:end] = history[steps_before:, column : column + units]
+            state[start:end] = history[last_block:, column : column + units]
             continue
-        ends = part.offsets[part.lengths] + torch.arange(part.batch)
         state[part.rows] = history[ends, column : column + units]
         if part.lengths[-1] == 0:
             none = part.rows[part.lengths == 0]

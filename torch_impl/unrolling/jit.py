@@ -56,7 +56,7 @@ ROOM = Path(__file__).resolve().parents[1]
 # division, nothing reassociated, and no way to call a `compiled` function from Python, which would take as long again.
 _OPTIONS = {"error_model": "numpy", "no_rewrites": True}
 compiled: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
-# The same, and a product may be added without being rounded first (FMA).
+# `contracted`: a product may be added without being rounded first (FMA).
 CONTRACTED = {"fastmath": {"contract"}}
 contracted: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **CONTRACTED, **_OPTIONS)
 intrinsic: Any = _intrinsic

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_impl.unrolling import pointwise, tables, tiles
 from torch_impl.unrolling.jit import PADDING, Kernel, kernel
 from torch_impl.unrolling.kinds.kind import EXTRA, ONE, H, Kind
-from torch_impl.unrolling.teams import run
+from torch_impl.unrolling.teams import share
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
@@ -63,8 +63,8 @@ class Layout:
             lines = getattr(self, name)
             setattr(self, name, array("q", [len(lines), *(value for line in lines for value in line)]))
         self.kept: dict[int, Any] = {}  # see `compiled.packed_weights`
-        self.spare: list[Any] = []  # see `take_spare`
-        self._added: dict[tuple[float, ...], Tensor] = {}
+        self.spare: list[Any] = []  # see `take_spare` and `compiled.keep_spare`
+        self._added: tuple[tuple[float, ...], Tensor] | None = None
         self._addresses: dict[bool, int] = {}
 
     def _backward(self) -> dict[int, int]:
@@ -126,10 +126,11 @@ class Layout:
 
     def added(self, shifts: tuple[float, ...]) -> Tensor:
         """The table ADDED: [blocks, width], in each block what is added to its bias."""
-        if shifts not in self._added:
-            dtype = next(dtype for dtype, name in DTYPES.items() if name == self.scalar)
-            self._added[shifts] = torch.tensor(shifts, dtype=dtype)[:, None].repeat(1, self.width)
-        return self._added[shifts]
+        kept = self._added
+        if kept is None or kept[0] != shifts:
+            values = torch.tensor(shifts, dtype=getattr(torch, self.scalar), device="cpu")
+            kept = self._added = shifts, values[:, None].repeat(1, self.width)
+        return kept[1]
 
     def take_spare(self) -> tuple[Tensor, Tensor] | None:
         """Memory for the weights in both directions that an earlier call is done with, zero where it is padding."""
@@ -191,5 +192,5 @@ class Tables:
         function.call(*self._pointers, begin, end)
 
     def share(self, function: Kernel, count: int, work: float, weights: Sequence[int] | None = None) -> None:
-        """Call a kernel over all of 0 to count, shared between threads: see `teams.run`."""
-        run(function, self._pointers, count, work, weights)
+        """Call a kernel over all of 0 to count, shared between threads: see `teams.share`."""
+        share(function, self._pointers, count, work, weights)

@@ -13,54 +13,32 @@ tracing, torch.func transforms, forward-mode derivatives and fake tensors, and f
 - "bptt" for a batch below 8 of more than 512 units, where the weights no longer fit the cache and the bare
   matrix-vector product decides;
 - "native" without lengths on fewer than 4 rows times steps, such as one step of a stream, where what any call costs
-  decides; and for an LSTM, which oneDNN runs, where its weights no longer fit the cache and few rows share them, or
-  where Numba is missing.
+  decides; and for an LSTM that oneDNN runs (float32, without lengths) of more than 300 units on fewer than 64 rows,
+  where the weights no longer fit the cache and few rows share them; or, where Numba is missing, of any size.
 
-Measured: forward and backward pass against PyTorch's own layer with 28 inputs,
-float32, one thread, AVX-512; ratios of minima, the paths interleaved, on a machine that others used too. The plain
-cell with tanh against nn.RNN:
+Measured: forward and backward pass with 28 inputs, float32, AVX-512 with 2 MiB of second-level cache, milliseconds of
+"compiled", "bptt" and PyTorch's own layer (for the LSTM oneDNN's), least of three turns. Up to 256 units "compiled" is
+slower than that layer on none of the shapes that were tried (PERFORMANCE.md); beyond that:
 
-                        16 steps            100 steps           400 steps
-    batch  units    bptt  compiled      bptt  compiled      bptt  compiled
-        1     16     2.0       3.3       3.1      11.6       3.5      23.2
-        1    150     2.0       2.8       2.6       6.1       3.0       8.8
-        1    256     2.1       2.6       2.7       4.9       2.9       6.8
-        8    150     1.7       2.6       1.9       3.4       2.0       3.6
-       32     64     1.6       2.6       1.8       3.5       1.9       3.8
-       32    256     1.3       1.7       1.3       1.7       1.3       2.0
-      150     64     1.6       3.1       1.4       2.1       1.0       1.7
-      150    256     1.3       1.6       0.9       1.5       1.3       1.6
+                                   one thread           two threads
+    plain    1 x  16 x  512     1.2,  1.6,  3.5      1.1,  1.3,  2.0
+             1 x  16 x 1024     8.8,  8.0,   17      7.2,  4.3,  8.1
+             4 x  16 x 1024      11,   12,   21      6.8,  6.2,   10
+             8 x  16 x 1024      13,   16,   23      8.3,  7.8,   12
+    GRU      1 x  16 x  512     6.2,  7.2,   13      5.3,  3.7,  7.2
+             1 x  16 x 1024      28,   23,   47       25,   15,   27
+             8 x  16 x 1024      44,   47,   67       34,   29,   43
+            32 x  16 x 1024      90,   93,  120       56,   56,   70
+    LSTM     1 x  16 x  384     3.9,  5.1,  3.6      3.4,  2.8,  2.3
+             8 x 100 x  384      34,   54,   34       24,   29,   17
+            32 x  16 x  384      18,   20,   17       10,   14,   10
+             1 x  16 x  512      10,  9.7,  8.8      8.2,  5.2,  4.4
+             8 x  16 x  512      12,   17,   12      8.6,  9.5,  6.9
+            32 x  16 x  512      30,   31,   28       18,   24,   18
+           150 x  16 x  512     124,  121,  133       66,   70,   75
 
-    at 16 steps:    batch 1    512 units 1.8, 2.1    1024 units 2.6, 1.1
-                    batch 8                          1024 units 2.1, 2.1
-                    batch 150  512 units 1.0, 1.4    1024 units 1.0, 1.1
-
-Gated cells, "bptt" and "compiled", processor time: the LSTM without lengths against nn.LSTM (oneDNN), TF1's GRU (reset
-gate before the product) against nn.GRU (after it), the nearest that PyTorch has, and the GRU that is the same:
-
-                         LSTM                   GRU                  GRU, reset after
-    batch  units    16 steps  100 steps   16 steps  100 steps    16 steps  100 steps
-        1     16    0.2, 1.1   0.1, 1.1   1.0, 3.8  0.9, 19.2    1.1, 6.1  1.1, 23.9
-        1    150    0.3, 0.8   0.2, 1.0   1.0, 2.8  1.0,  8.7    1.0, 2.8  0.8,  5.4
-        1    256    0.5, 0.9   0.3, 1.0   1.3, 3.2  1.8, 10.0    1.7, 2.8  1.6,  8.2
-        8     64    0.3, 1.1   0.2, 1.0   0.8, 3.7  0.9, 10.3    1.0, 3.6  1.0, 11.1
-        8    256    0.6, 1.0   0.4, 1.1   1.3, 2.6  1.6,  4.1    1.4, 2.5  1.6,  4.9
-       32     64    0.4, 1.1   0.4, 1.2   0.9, 2.9  1.1,  4.8    1.1, 3.3  1.2,  5.3
-       32    256    0.7, 1.1   0.8, 1.5   1.2, 2.2  1.3,  2.7    1.4, 2.1  1.2,  2.8
-      150    150    0.8, 1.2   0.8, 1.3   1.2, 2.2              1.0, 2.1  1.0,  1.7
-      150    256    0.9, 1.2   0.9, 1.2   1.1, 1.6              1.0, 1.7  1.1,  1.5
-
-An LSTM of few rows without lengths on one thread, time by that of nn.LSTM (processor time, warm, a busy machine),
-"native" (whose way to the kernel costs some 60 microseconds forward) and "compiled":
-
-    units           16           64          150          256
-    1 x 16    1.5, 0.9     1.4, 1.0     1.2, 1.1     1.1, 1.3
-    1 x 100   1.4, 0.7     1.4, 0.8     1.2, 1.0     1.1, 0.9
-    8 x 16    1.5, 0.8     1.3, 0.7     1.2, 1.2     1.2, 1.1
-    8 x 100   1.2, 0.6     1.2, 0.9     1.1, 0.9     1.0, 1.0
-
-Two threads share the rows of a batch wherever that is worth a hand-over (`threads.WORTH_A_THREAD`); torch's own
-thread count is obeyed.
+Threads share the rows of a batch, and the units where it comes to the weights, wherever that is worth a hand-over
+(`teams`); torch's own thread count is obeyed.
 
 Force a path for a block with `forced_path("bptt")`, or for a process with the environment variable UNROLLED_PATH. What
 a forced path cannot run at all (see above) still runs natively.
@@ -79,6 +57,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_impl.checks import transformed
+from torch_impl.unrolling import threads  # noqa: F401 (imported before a fork, it knows of it)
 from torch_impl.unrolling.kinds import Kind
 
 __all__ = ["PATHS", "chosen_path", "forced_path"]
@@ -140,7 +119,8 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     wanted = wanted_path()
     if wanted is not None:
         return wanted
-    by_onednn = kind.name == "lstm" and not lengths
+    onednn = torch.backends.mkldnn.is_available() and tensors[0].dtype == torch.float32
+    by_onednn = kind.name == "lstm" and not lengths and onednn
     if not lengths and (places < 4 or (by_onednn and units > 300 and batch < 64)):
         return "native"
     if units > 512 and batch < 8:

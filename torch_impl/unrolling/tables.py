@@ -53,7 +53,7 @@ PART, STEP_FORWARD, STEP_BACKWARD, GRADIENT = 11, 10, 3, 6
 
 # What threads share that take pieces of a kernel's work: how many were taken, how many there are, the kernel's address
 # and its first two arguments, and where each piece begins.
-TAKEN, PIECES_OF, KERNEL, INTS, FLOATS, BOUNDS = range(6)
+TAKEN, COUNT, KERNEL, INTS, FLOATS, BOUNDS = range(6)
 
 # As arguments of `compiled` functions: Numba compiles those anew for every literal number.
 ZERO, ONE = np.int64(0), np.int64(1)
@@ -101,7 +101,7 @@ def take(given):
     work = given[0]
     while True:
         i = add_one(at(work, TAKEN))
-        if i >= work[PIECES_OF]:
+        if i >= work[COUNT]:
             return
         call(work[KERNEL], (work[INTS], work[FLOATS], work[BOUNDS + i], work[BOUNDS + i + 1]))
 
@@ -124,19 +124,27 @@ def pack(ints, floats, begin, end):
                 to, step = in_panels(packed, first_row, first + block * width + j, depth, wide)
                 for k in range(columns):
                     line = at(packed, start + to + k * step)
-                    for i in range(j, after):
-                        line[i - j] = weight[(block * units + i) * columns + k]
+                    column = at(weight, (block * units + j) * columns + k)
+                    if after - j == PADDING:  # as many as LLVM knows beforehand
+                        for i in range(PADDING):
+                            line[i] = column[i * columns]
+                    else:
+                        for i in range(after - j):
+                            line[i] = column[i * columns]
                     if part[10] >= 0:
                         for i in range(j, after):
                             line[i - j] += added[part[10] + block * width + i]
                 j = after
             if part[9] >= 0 and not missing(back):
+                panel = MAX_WIDTH * lanes_of(back)
+                whole = width // panel * panel
                 for i in range(begin, end):
-                    line = at(weight, (block * units + i) * columns)
-                    for k in range(0, columns, PADDING):
-                        to, _ = in_panels(back, i, k, units, width)
-                        count = columns - k if columns - k < PADDING else PADDING
-                        copy(at(back, part[9] + block * units * width + to), at(line, k), count)
+                    line, k = at(weight, (block * units + i) * columns), 0
+                    while k < columns:  # a line of a panel at a time
+                        across = panel if k < whole else width - whole
+                        to = at(back, part[9] + block * units * width + k * units + i * across)
+                        copy(to, at(line, k), across if across < columns - k else columns - k)
+                        k += across
 
 
 def unpack(ints, floats, begin, end):

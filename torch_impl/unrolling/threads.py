@@ -24,6 +24,7 @@ HELPERS = max(1, (os.cpu_count() or 2) - 1)
 
 _pool: ThreadPoolExecutor | None = None
 _meeting = threading.Lock()
+forked = False  # whether this process is another's copy, since this module was imported
 
 
 def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: Sequence[int] | None = None) -> None:
@@ -47,7 +48,8 @@ def shared(count: int, work: float, piece: Callable[[int, int], Any], weights: S
 def at_once(parts: int, piece: Callable[[int], Any]) -> None:
     """Call piece(0) to piece(parts - 1), each on a thread of its own, so that they may wait for each other.
 
-    parts: of `parts_of`. One such call at a time: two, each with some of its threads, would wait for ever.
+    parts: of `parts_of`. One such call at a time: two, each with some of its threads, would wait for ever. On threads
+    of our own: OpenMP promises no number of them.
     """
     if parts == 1:
         piece(0)
@@ -96,10 +98,10 @@ def _executor() -> ThreadPoolExecutor:
     return _pool
 
 
-def _forget_executor() -> None:
-    global _pool, _meeting
-    _pool, _meeting = None, threading.Lock()
+def _after_fork() -> None:
+    global _pool, _meeting, forked
+    _pool, _meeting, forked = None, threading.Lock(), True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_executor)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_after_fork)  # threads do not survive a fork
