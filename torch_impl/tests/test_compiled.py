@@ -16,6 +16,7 @@ import torch
 
 from torch_impl import GRU, LSTM, RNN, Classifier, Regressor, Trainer, states
 from torch_impl.unrolling import paths, threads
+from torch_impl.unrolling.arrangement import Arrangement
 from torch_impl.unrolling.kinds import lstm, plain
 from torch_impl.unrolling.paths import chosen_path, forced_path
 from unrolled.programs import Adam
@@ -351,9 +352,22 @@ def test_without_numba_the_other_path_runs_with_one_message(monkeypatch: pytest.
 @pytest.mark.parametrize("limits", [None, [0, 1, 9, 4, 0, 9, 2, 3, 5] * 5])
 @pytest.mark.parametrize("given", [True, False])
 def test_without_a_graph_the_numbers_are_the_same(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, kind: str, limits: list[int] | None, given: bool
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    kind: str,
+    limits: list[int] | None,
+    given: bool,
+    two_threads: None,
 ) -> None:
-    monkeypatch.setattr(compiled, "CACHE_BYTES", 1)  # so that 45 rows are three blocks
+    for name in ("CACHE_BYTES", "GOOD_BLOCK"):
+        monkeypatch.setattr(compiled, name, 1)  # so that 45 rows are two blocks, of 32 and 13
+    blocks, part = set(), Arrangement.part
+
+    def noted(arrangement: Arrangement, begin: int, end: int) -> Arrangement:
+        blocks.add((begin, end))
+        return part(arrangement, begin, end)
+
+    monkeypatch.setattr(Arrangement, "part", noted)
     torch.manual_seed(0)
     rnn, x = MAKERS[kind](3, 21, dtype=dtype), torch.randn(45, 9, 3, dtype=dtype)
     first = states.mapped(lambda part: torch.randn_like(part), rnn.zero_state(45)) if given else None
@@ -371,6 +385,7 @@ def test_without_a_graph_the_numbers_are_the_same(
             changed, _ = rnn(x, limits, first)
         anew, _ = rnn(x, limits, first)
     assert torch.equal(changed, anew) and not torch.equal(changed, expected)
+    assert blocks == {(0, 32), (32, 45)}
 
 
 def test_threads_that_share_steps_wait_for_each_other(two_threads: None) -> None:
