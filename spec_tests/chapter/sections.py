@@ -112,7 +112,7 @@ PROGRAMS = [
         "`torch.optim.Adam` puts its epsilon elsewhere, and `in_top_k` counts ties as hits.",
         [4, 10, 11, 12, 13, 14],
         printed=("python -m torch_impl train mnist --epochs 10", MNIST_PRINTED),
-        picture=("spec_tests/pictures/learning-curves.svg", "Test accuracy by epoch, six seeds each"),
+        picture=("spec_tests/pictures/learning-curves.svg", "Test accuracy by epoch, ten seeds each"),
     ),
     Section(
         "A regressor: the next value of a series",

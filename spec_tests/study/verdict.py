@@ -43,13 +43,21 @@ def heading(pair: Mapping[str, Any]) -> str:
 
 
 def undecided(results: Results) -> list[str]:
-    """The lines that are, in words."""
-    return [
-        "%s: %s" % (pair["title"], line["question"])
-        for pair in results["verdict"]
-        for line in pair["lines"]
-        if line["verdict"] == UNDECIDED
-    ]
+    """The lines that are, in words, and accuracies from own initial values, beside a line that pairs of seeds decide."""
+    found = []
+    for pair in results["verdict"]:
+        found += [
+            "%s: %s" % (pair["title"], line["question"]) for line in pair["lines"] if line["verdict"] == UNDECIDED
+        ]
+        both = pair["one"], pair["other"]
+        if _of(results["paired"]["pairs"], both) and _open(results, both):
+            found.append("%s: accuracy from own initial values" % pair["title"])
+    return found
+
+
+def _open(results: Results, both: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Comparisons of runs from own initial values that are undecided."""
+    return [pair for pair in _of(results["accuracy"]["pairs"], both) if pair["verdict"] == UNDECIDED]
 
 
 def _pair(results: Results, names: Mapping[str, str], one: str, other: str) -> dict[str, Any]:
@@ -179,8 +187,10 @@ def _accuracy(results: Results, names: Mapping[str, str], both: Sequence[str]) -
         return NOT_ASKED, "no accuracy that both offer was measured"
     open_ones = [pair for pair in decisive if pair["verdict"] == UNDECIDED]
     verdict = UNDECIDED if open_ones else EQUIVALENT
-    margin = points(decisive[0]["margin"])
-    return verdict, "within %s points: %s" % (margin, "; ".join(map(_points_apart, open_ones or decisive)))
+    told = list(map(_points_apart, open_ones or decisive))
+    if paired:
+        told += ["%s, undecided" % _points_apart(pair) for pair in _open(results, both)]
+    return verdict, "within %s points: %s" % (points(decisive[0]["margin"]), "; ".join(told))
 
 
 def _points_apart(pair: Mapping[str, Any]) -> str:

@@ -168,6 +168,12 @@ def test_what_is_undecided_is_never_as_it_should_be(found, tmp_path):
     open_one["paired"]["pairs"][0]["verdict"] = "undecided"
     open_one["verdict"] = verdict.of(open_one)
     assert [line.rpartition(": ")[2] for line in verdict.undecided(open_one)] == ["same accuracy"]
+    alone = copy.deepcopy(found)
+    alone["accuracy"]["pairs"][0]["verdict"] = "undecided"
+    alone["verdict"] = verdict.of(alone)
+    assert [line.rpartition(": ")[2] for line in verdict.undecided(alone)] == ["accuracy from own initial values"]
+    assert lines(alone)["same accuracy"]["verdict"] == "equivalent"
+    assert lines(alone)["same accuracy"]["by"].endswith(", undecided")
     report.write_side_by_side({"here": found, "there": open_one}, tmp_path)
     markdown = (tmp_path / "side-by-side.md").read_text("utf-8")
     assert "here: every question is decided." in markdown and "there: undecided: " in markdown
