@@ -43,7 +43,7 @@ def heading(pair: Mapping[str, Any]) -> str:
 
 
 def undecided(results: Results) -> list[str]:
-    """The lines that are, in words, and accuracies from own initial values, beside a line that pairs of seeds decide."""
+    """The lines that are, in words; and accuracies from own initial values where pairs of seeds decide the line."""
     found = []
     for pair in results["verdict"]:
         found += [
