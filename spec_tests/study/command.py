@@ -69,7 +69,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     "or package.module:factory, each with @PYTHON after it where another interpreter has it.  "
     "[default: the environment variable UNROLLED_BACKENDS, or torch_impl and tf_reference]",
 )
-@click.option("--quick", is_flag=True, help="2 min 36 s on 2 cores.  [default]")
+@click.option("--quick", is_flag=True, help="2 minutes on 2 cores.  [default]")
 @click.option("--standard", is_flag=True, help="Every kind on every data set, 10 own starts of 10 epochs: 20 minutes.")
 @click.option("--full", is_flag=True, help="10 seeds of 100 epochs, 10,000 iterations: many hours.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of MNIST, for another number; 0: none.")

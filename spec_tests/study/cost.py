@@ -20,7 +20,8 @@ from spec_tests.study.workers import Host, Worker, WorkerError, open_worker
 INTERVAL = 0.95
 RESAMPLES = 5000
 PREDICTIONS = 5  # calls in one timing
-SERIES_STEPS = 5  # times the steps of MNIST: its steps are shorter
+SERIES_STEPS = 5  # times the steps of MNIST, and its predictions: they are shorter
+SWALLOWED = 0.25  # where more of the rounds come out negative, a difference of timings is below the noise
 
 
 def measure(hosts: Sequence[Host], profile: Profile, limit_s: float, tell: Callable[[str], Any]) -> Found:
@@ -74,10 +75,10 @@ def _start(host: Host, profile: Profile, workers: dict[str, Worker], values: dic
 def _round(host: Host, profile: Profile, workers: dict[str, Worker], values: dict[str, Any]) -> None:
     worker = workers[host.label]
     for program in timed_programs(host.capabilities):
-        steps = profile.timed_steps * (SERIES_STEPS if programs.data_of(program) == "series" else 1)
-        step = worker.do("time_training", program=program, steps=steps).values["step"]
+        times = SERIES_STEPS if programs.data_of(program) == "series" else 1
+        step = worker.do("time_training", program=program, steps=times * profile.timed_steps).values["step"]
         values.setdefault(program + "/step", []).append(step)
-        call = worker.do("time_prediction", program=program, calls=PREDICTIONS).values["call"]
+        call = worker.do("time_prediction", program=program, calls=times * PREDICTIONS).values["call"]
         values.setdefault(program + "/predict", []).append(call)
 
 
@@ -96,13 +97,15 @@ def summarize(found: Found) -> dict[str, Any]:
             "peak_bytes": values.get("peak"),
             "threads": values.get("threads"),
             "rounds": rounds,
-            "median_s": {name: _positive(_median(several)) for name, several in rounds.items()},
+            "median_s": {name: _above_noise(several) for name, several in rounds.items()},
         }
     ratios = []
     for one, other in itertools.combinations(backends, 2):
         first, second = (backends[label]["rounds"] for label in (one, other))
+        medians = [backends[label]["median_s"] for label in (one, other)]
         for quantity in first:
-            if len(first[quantity]) == len(second.get(quantity, ())):
+            known = all(median.get(quantity) is not None for median in medians)
+            if known and len(first[quantity]) == len(second[quantity]):
                 ratio = ratio_of(first[quantity], second[quantity])
                 if ratio["rounds"]:
                     ratios.append(dict(ratio, one=one, other=other, quantity=quantity))
@@ -136,9 +139,9 @@ def ratio_of(one: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     return found
 
 
-def _positive(value: float | None) -> float | None:
-    """None for a difference of timings that the noise swallowed."""
-    return value if value is not None and value > 0 else None
+def _above_noise(several: Sequence[float]) -> float | None:
+    """The median; None of differences of timings that the noise swallowed."""
+    return _median(several) if np.mean(np.asarray(several) > 0) >= 1 - SWALLOWED else None
 
 
 def _median(values: Sequence[float]) -> float | None:

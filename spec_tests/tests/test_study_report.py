@@ -232,9 +232,12 @@ def test_two_results_side_by_side(found, decided, tmp_path):
 
 def test_a_timing_that_the_noise_swallowed_is_named_and_compared_with_nothing(found, tmp_path):
     noisy = {"start_s": [1.0], "first_step_s": [0.1], "mnist/predict": [-0.1, -0.2, 0.1]}
-    quiet = dict(noisy, **{"mnist/predict": [0.1, 0.1, -0.2]})
+    quiet = dict(noisy, **{"mnist/predict": [0.1, 0.1, 0.2]})
     found["cost"] = cost.summarize(Found({"backends": {"oracle": noisy, "other": quiet}, "failed": {}}, {}))
     assert found["cost"]["ratios"] == []
+    halves = {"mnist/predict": [0.1, 0.1, 0.1, -0.2, -0.2], "mnist/step": [0.1, 0.1, 0.1, 0.1, -0.2]}
+    medians = cost.summarize(Found({"backends": {"oracle": dict(noisy, **halves)}, "failed": {}}, {}))["backends"]
+    assert medians["oracle"]["median_s"] == {"mnist/predict": None, "mnist/step": 0.1}
     report.write(found, tmp_path)
     assert "below the noise" in (tmp_path / "report.md").read_text("utf-8")
     report.write_side_by_side({"here": found, "there": found}, tmp_path)

@@ -4,8 +4,8 @@ cannot).
 tanh(x) = -e / (2 + e) with e = exp(-2|x|) - 1, and the sign of x. e is computed without cancellation (Cody & Waite
 1980): -2|x| = n ln 2 + r with |r| <= ln 2 / 2, then e = 2^n p + (2^n - 1), where p = exp(r) - 1 by its Taylor series,
 cut where a further term lies below half a unit in the last place. Where the machine has fused multiply-add, products
-are added without being rounded first. The error is at most 2.5 units in the last place in float32 (over its whole
-range, that of sigmoid too) and float64 (sampled); zeros keep their sign, NaN stays NaN.
+are added without being rounded first. With it the error was measured as at most 2.5 units in the last place in float32
+(over its whole range, that of sigmoid too); the tests hold 4, in float64 too. Zeros keep their sign, NaN stays NaN.
 
 sigmoid(x) is 1 / (1 + q) with q = exp(-|x|) = 2^n p + 2^n, and for x below 0 that times q: accurate where
 it is small, too.

@@ -81,10 +81,9 @@ class BPTT(torch.autograd.Function):
         call, (inputs, h, c, *weights), needed = ctx.call, ctx.saved_tensors, ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, inputs, (h, c), weights, (by_outputs, *by_state), needed)
-        memory = ctx.memory
+        memory, ctx.memory = ctx.memory, None  # z becomes gradients: who comes again computes it anew
         if memory is None or ctx.changed():
             memory = run_forward(call, ctx.x, (h, c), tuple(weights))
-        ctx.memory = None  # z becomes gradients: who comes again computes it anew
         below, carry = run_backward(call, memory, tuple(weights), by_outputs, by_state)
         return None, *gradients(call, ctx.x, memory, tuple(weights), (below, carry), by_state, needed)
 

@@ -133,10 +133,9 @@ class Compiled(torch.autograd.Function):
         call, (inputs, h, c, *weights), needed = ctx.call, ctx.saved_tensors, ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, inputs, (h, c), weights, (by_outputs, *by_state), needed)
-        run = ctx.memory
+        run, ctx.memory = ctx.memory, None  # z becomes gradients: who comes again computes it anew
         if run is None or ctx.changed():
             run = run_forward(call, inputs, (h, c), tuple(weights))
-        ctx.memory = None  # z becomes gradients: who comes again computes it anew
         firsts = _through_time(run, by_outputs, by_state, any(needed[1:3]))
         by_weights = _weight_gradients(run, needed[3:]) if any(needed[3:]) else (None,) * len(weights)
         by_inputs = _input_gradients(run) if needed[0] else None
@@ -205,8 +204,8 @@ def _input_gradients(run: Run) -> Tensor:
 def _without_graph(
     call: Call, inputs: Tensor, state: Weights, weights: Weights, outputs: bool
 ) -> tuple[Tensor | None, Weights]:
-    """The same where nothing is kept for a backward pass: some rows at a time, whose steps stay in the cache, and one
-    step's gates."""
+    """The same where nothing is kept for a backward pass: some rows at a time, and one step's gates; all rows where
+    outputs of different lengths are wanted."""
     arrangement, kind = call.arrangement, call.kind
     batch, steps, lengths = arrangement.batch, arrangement.steps, arrangement.lengths
     layout = layout_of(kind, len(weights[0]) // kind.parts[0].blocks, inputs.shape[-1], DTYPES[inputs.dtype])

@@ -17,10 +17,10 @@ tracing, torch.func transforms, forward-mode derivatives and fake tensors, and f
   where the weights no longer fit the cache and few rows share them; or, where Numba is missing, of any size.
 
 Measured: forward and backward pass with 28 inputs, float32, AVX-512 with 2 MiB of second-level cache, milliseconds of
-"compiled", "bptt" and PyTorch's own layer (for the LSTM oneDNN's), least of three turns. Up to 256 units "compiled" is
-slower than that layer on none of the shapes that were tried (PERFORMANCE.md); beyond that:
+"compiled", "bptt" and PyTorch's own layer (for the LSTM oneDNN's, for TF1's GRU nn.GRU), least of three turns. Up to
+256 units "compiled" is slower than that layer on none of the shapes that were tried (PERFORMANCE.md); beyond that:
 
-                                   one thread           two threads
+    rows x steps x units           one thread           two threads
     plain    1 x  16 x  512     1.2,  1.6,  3.5      1.1,  1.3,  2.0
              1 x  16 x 1024     8.8,  8.0,   17      7.2,  4.3,  8.1
              4 x  16 x 1024      11,   12,   21      6.8,  6.2,   10
@@ -119,7 +119,7 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     wanted = wanted_path()
     if wanted is not None:
         return wanted
-    onednn = torch.backends.mkldnn.is_available() and tensors[0].dtype == torch.float32
+    onednn = torch._C._get_mkldnn_enabled() and torch._C._has_mkldnn and tensors[0].dtype == torch.float32
     by_onednn = kind.name == "lstm" and not lengths and onednn
     if not lengths and (places < 4 or (by_onednn and units > 300 and batch < 64)):
         return "native"
@@ -135,7 +135,7 @@ def _compiler_or_warning() -> bool:
     reason = missing_compiler()
     if reason is not None:
         warnings.warn(
-            f"training runs without compiled code, at a half to a tenth of its speed: {reason}; or set "
+            f"training runs without compiled code, at down to a tenth of its speed: {reason}; or set "
             f"{VARIABLE}=bptt to silence this",
             RuntimeWarning,
             stacklevel=2,
