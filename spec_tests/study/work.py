@@ -277,14 +277,15 @@ def time_prediction(backend: Any, program: str, calls: int) -> Task:
     one over the first quarter of them, and as much for a step of that quarter; the median of such pairs of calls."""
     model, weights, _, inputs, _ = _timed(program)
     steps, less = inputs.shape[1], []
+    few = max(1, steps // 4)
     for _ in range(calls):
         seconds = []
-        for some in (inputs[:, : steps // 4], inputs):
+        for some in (inputs[:, :few], inputs):
             started = time.perf_counter()
             backend.predict(model, weights, some)
             seconds.append(time.perf_counter() - started)
         less.append(seconds[1] - seconds[0])
-    return {"call": float(np.median(less)) * steps / (steps - steps // 4)}, {}
+    return {"call": float(np.median(less)) * steps / (steps - few)}, {}
 
 
 @functools.lru_cache(maxsize=None)
