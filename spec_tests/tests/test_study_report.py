@@ -235,6 +235,7 @@ def test_a_timing_that_the_noise_swallowed_is_named_and_compared_with_nothing(fo
     quiet = dict(noisy, **{"mnist/predict": [0.1, 0.1, 0.2]})
     found["cost"] = cost.summarize(Found({"backends": {"oracle": noisy, "other": quiet}, "failed": {}}, {}))
     assert found["cost"]["ratios"] == []
+    assert "below the noise" in terminal_table.text(found)
     halves = {"mnist/predict": [0.1, 0.1, 0.1, -0.2, -0.2], "mnist/step": [0.1, 0.1, 0.1, 0.1, -0.2]}
     medians = cost.summarize(Found({"backends": {"oracle": dict(noisy, **halves)}, "failed": {}}, {}))["backends"]
     assert medians["oracle"]["median_s"] == {"mnist/predict": None, "mnist/step": 0.1}

@@ -192,8 +192,12 @@ def _cost(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
     section, backends = "cost: medians of rounds in turn", results["cost"]["backends"]
     quantities = list(dict.fromkeys(name for each in backends.values() for name in each["median_s"]))
     for quantity in quantities:
-        seconds = [backends.get(label, {}).get("median_s", {}).get(quantity) for label in labels]
-        values = ["" if each is None else "%.3g ms" % (1000 * each) for each in seconds]
+        values = []
+        for label in labels:
+            medians = backends.get(label, {}).get("median_s", {})
+            seconds = medians.get(quantity)
+            lacking = "below the noise" if quantity in medians else ""
+            values.append(lacking if seconds is None else "%.3g ms" % (1000 * seconds))
         yield Row(section, quantity_title(quantity), values)
     for name, title in (("start_s", "seconds to start"), ("peak_bytes", "peak memory, MB")):
         found = [backends.get(label, {}).get(name) for label in labels]
