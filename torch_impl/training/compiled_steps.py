@@ -65,6 +65,7 @@ from torch_impl.unrolling.tables import (
     UNITS,
     ZERO,
     copy,
+    copy_to_panels,
     in_panels,
     offsets_of,
     padded,
@@ -227,9 +228,7 @@ def pack_dense(ints, floats, begin, end):
         for j in range(units):
             line[j * step] = weight[o * units + j]
         line[units * step] = bias[o]
-        for j in range(0, units, PADDING):
-            to, _ = in_panels(weight, o, j, outputs, padded(units))
-            copy(at(floats[DENSE_BACK], to), at(weight, o * units + j), units - j if units - j < PADDING else PADDING)
+        copy_to_panels(floats[DENSE_BACK], at(weight, o * units), o, units, outputs, padded(units))
 
 
 @compiled

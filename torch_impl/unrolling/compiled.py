@@ -108,10 +108,7 @@ def run_forward(call: Call, inputs: Tensor, state: tuple[Tensor | None, Tensor |
 def pack_into(given: Tables, layout: Layout, weights: Weights, shifts: tuple[float, ...], back: bool) -> None:
     """Lay out the weights. back: whether for the way back, too."""
     like = weights[0]
-    if back:
-        packed, backward = layout.take_spare() or (like.new_zeros(layout.packed_size), like.new_zeros(layout.back_size))
-    else:
-        packed, backward = like.new_zeros(layout.packed_size), None
+    packed, backward = layout.take_spare() if back else (like.new_zeros(layout.packed_size), None)
     given.set({tables.PACKED: packed, tables.BACK: backward, tables.ADDED: layout.added(shifts)})
     given.set({tables.PARAMETERS + 3 * number: _own(weight) for number, weight in enumerate(weights)})
     moved = layout.packed_size + (layout.back_size if back else 0)
@@ -249,16 +246,14 @@ def _hand_over(
 ) -> None:
     """Copy final states, and outputs where they are wanted, to where they belong. Without lengths the part's rows are
     start, start + 1 and so on."""
-    end, last_block, ends = start + part.batch, int(part.offsets[-2]), None
-    if part.lengths is not None:
-        ends = part.offsets[part.lengths] + torch.arange(part.batch)
-    for state, given, column in zip(last, first, columns, strict=False):
-        if part.lengths is None:
-            state[start:end] = history[last_block:, column : column + units]
-            continue
-        state[part.rows] = history[ends, column : column + units]
-        if part.lengths[-1] == 0:
-            none = part.rows[part.lengths == 0]
+    end = start + part.batch
+    if part.lengths is None:
+        for state, column in zip(last, columns, strict=False):
+            state[start:end] = history[int(part.offsets[-2]) :, column : column + units]
+    else:
+        ends, none = part.offsets[part.lengths] + torch.arange(part.batch), part.rows[part.lengths == 0]
+        for state, given, column in zip(last, first, columns, strict=False):
+            state[part.rows] = history[ends, column : column + units]
             state[none] = 0.0 if given is None else given[none]
     if found is not None:
         blocks = history.unflatten(0, (part.steps + 1, part.batch))

@@ -132,12 +132,15 @@ class Layout:
             kept = self._added = shifts, values[:, None].repeat(1, self.width)
         return kept[1]
 
-    def take_spare(self) -> tuple[Tensor, Tensor] | None:
-        """Memory for the weights in both directions that an earlier call is done with, zero where it is padding."""
+    def take_spare(self) -> tuple[Tensor, Tensor]:
+        """Memory for the weights in both directions, zero where it is padding: what an earlier call is done with, or
+        new."""
         try:
             return self.spare.pop()
         except IndexError:
-            return None
+            dtype, sizes = getattr(torch, self.scalar), (self.packed_size, self.back_size)
+            packed, back = (torch.zeros(size, dtype=dtype, device="cpu") for size in sizes)
+            return packed, back
 
     def piece(self, function: Any) -> Kernel:
         """A kernel for this layout's scalars."""

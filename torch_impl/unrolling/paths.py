@@ -119,8 +119,7 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     wanted = wanted_path()
     if wanted is not None:
         return wanted
-    onednn = torch._C._get_mkldnn_enabled() and torch._C._has_mkldnn and tensors[0].dtype == torch.float32
-    by_onednn = kind.name == "lstm" and not lengths and onednn
+    by_onednn = kind.name == "lstm" and not lengths and _onednn(tensors[0])
     if not lengths and (places < 4 or (by_onednn and units > 300 and batch < 64)):
         return "native"
     if units > 512 and batch < 8:
@@ -128,6 +127,11 @@ def chosen_path(kind: Kind, units: int, places: int, batch: int, lengths: bool, 
     if _compiler_or_warning():
         return "compiled"
     return "native" if by_onednn else "bptt"
+
+
+def _onednn(inputs: Tensor) -> bool:
+    """Whether PyTorch runs an LSTM of these inputs by oneDNN."""
+    return inputs.dtype == torch.float32 and torch._C._has_mkldnn and torch._C._get_mkldnn_enabled()
 
 
 @lru_cache(maxsize=1)

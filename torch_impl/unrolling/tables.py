@@ -96,6 +96,18 @@ def in_panels(like, k, column, depth, columns):
     return whole * depth + k * (columns - whole) + column - whole, columns - whole
 
 
+@compiled
+def copy_to_panels(panels, line, k, count, depth, columns):
+    """Copy so many elements of a line to row k of a matrix [depth, columns] in panels, a line of a panel at a time."""
+    panel, column = MAX_WIDTH * lanes_of(panels), 0
+    whole = columns // panel * panel
+    while column < count:
+        across = panel if column < whole else columns - whole
+        left = count - column
+        copy(at(panels, column * depth + k * across), at(line, column), across if across < left else left)
+        column += across
+
+
 def take(given):
     """Run pieces until none is left. given: a table of one pointer, to what TAKEN and those after it name."""
     work = given[0]
@@ -136,15 +148,9 @@ def pack(ints, floats, begin, end):
                             line[i - j] += added[part[10] + block * width + i]
                 j = after
             if part[9] >= 0 and not missing(back):
-                panel = MAX_WIDTH * lanes_of(back)
-                whole = width // panel * panel
+                panels = at(back, part[9] + block * units * width)
                 for i in range(begin, end):
-                    line, k = at(weight, (block * units + i) * columns), 0
-                    while k < columns:  # a line of a panel at a time
-                        across = panel if k < whole else width - whole
-                        to = at(back, part[9] + block * units * width + k * units + i * across)
-                        copy(to, at(line, k), across if across < columns - k else columns - k)
-                        k += across
+                    copy_to_panels(panels, at(weight, (block * units + i) * columns), i, columns, units, width)
 
 
 def unpack(ints, floats, begin, end):

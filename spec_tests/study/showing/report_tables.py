@@ -7,7 +7,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from spec_tests.study import programs
 from spec_tests.study.findings import number, points, times
 from spec_tests.study.lockstep import WEAK
-from spec_tests.study.showing.terminal_table import difference, finals, quantity_title
+from spec_tests.study.showing.terminal_table import difference, finals, milliseconds, quantity_title
 from spec_tests.study.verdict import heading
 
 Results = Mapping[str, Any]
@@ -196,11 +196,9 @@ def cost(results: Results) -> Table:
     quantities = list(dict.fromkeys(name for each in backends.values() for name in each["median_s"]))
     for label, each in backends.items():
         without = "failed" if label in results["cost"]["failed"] else "not offered"
-        medians = [each["median_s"].get(name) for name in quantities]
+        medians = each["median_s"]
         cells = [label, each["threads"] or "not said"]
-        lacking = ["below the noise" if name in each["median_s"] else without for name in quantities]
-        for median, why in zip(medians, lacking):
-            cells.append(why if median is None else "%.3g ms" % (1000 * median))
+        cells += [milliseconds(medians[name]) if name in medians else without for name in quantities]
         cells += [without if each[name] is None else "%.1f s" % each[name] for name in ("start_s", "first_step_s")]
         cells.append("not said" if each["peak_bytes"] is None else "%.0f MB" % (each["peak_bytes"] / 1e6))
         rows.append((cells, label not in results["cost"]["failed"]))

@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping, Sequence
 from spec_tests.study import programs, verdict
 from spec_tests.study.findings import joined, number
 from spec_tests.study.showing.report_tables import Table
-from spec_tests.study.showing.terminal_table import difference, finals, quantity_title
+from spec_tests.study.showing.terminal_table import difference, finals, milliseconds, quantity_title
 
 Read = Mapping[str, Mapping[str, Any]]  # where a results file came from -> results
 
@@ -115,9 +115,7 @@ def _cost(results: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for label, each in results["cost"]["backends"].items():
         for quantity, median in each["median_s"].items():
-            found["%s: %s" % (quantity_title(quantity), label)] = (
-                "below the noise" if median is None else "%.3g ms" % (1000 * median)
-            )
+            found["%s: %s" % (quantity_title(quantity), label)] = milliseconds(median)
         for name, title in (("start_s", "start-up"), ("peak_bytes", "peak memory")):
             if each[name] is not None:
                 shown = "%.1f s" % each[name] if name == "start_s" else "%.0f MB" % (each[name] / 1e6)

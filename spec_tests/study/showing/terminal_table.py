@@ -192,17 +192,18 @@ def _cost(results: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Row]:
     section, backends = "cost: medians of rounds in turn", results["cost"]["backends"]
     quantities = list(dict.fromkeys(name for each in backends.values() for name in each["median_s"]))
     for quantity in quantities:
-        values = []
-        for label in labels:
-            medians = backends.get(label, {}).get("median_s", {})
-            seconds = medians.get(quantity)
-            lacking = "below the noise" if quantity in medians else ""
-            values.append(lacking if seconds is None else "%.3g ms" % (1000 * seconds))
+        medians = [backends.get(label, {}).get("median_s", {}) for label in labels]
+        values = [milliseconds(each[quantity]) if quantity in each else "" for each in medians]
         yield Row(section, quantity_title(quantity), values)
     for name, title in (("start_s", "seconds to start"), ("peak_bytes", "peak memory, MB")):
         found = [backends.get(label, {}).get(name) for label in labels]
         scale = 1e6 if name == "peak_bytes" else 1.0
         yield Row(section, title, ["" if each is None else "%.3g" % (each / scale) for each in found])
+
+
+def milliseconds(median: float | None) -> str:
+    """A timing of `cost.summarize`, of seconds."""
+    return "below the noise" if median is None else "%.3g ms" % (1000 * median)
 
 
 def quantity_title(quantity: str) -> str:
